@@ -1,0 +1,70 @@
+/* core.c -- opens the C module stream_events.core and puts its parts together. No logic. */
+#define _GNU_SOURCE /* dladdr */
+#include <dlfcn.h>
+#include <time.h>
+
+#include "lcore.h"
+#include "router.h"
+
+#define SE_VERSION "0.1.0"
+
+/* A thread of libcurl's resolver may still be on its way back into this code after the host has
+ * closed its Lua state and unloaded us. So the module stays mapped for the life of the process. */
+static void pin_module(void) {
+  static const char anchor = 0;
+  Dl_info info;
+  if (dladdr(&anchor, &info) != 0 && info.dli_fname != NULL) {
+    void *self = dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+    if (self != NULL)
+      dlclose(self); /* the mark stays */
+  }
+}
+
+static double seconds(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* now() -> monotonic seconds */
+static int core_now(lua_State *L) {
+  lua_pushnumber(L, seconds(CLOCK_MONOTONIC));
+  return 1;
+}
+
+/* time() -> seconds since 1970 */
+static int core_time(lua_State *L) {
+  lua_pushnumber(L, seconds(CLOCK_REALTIME));
+  return 1;
+}
+
+/* type_class(type) -> "custom" | "builtin" | "local" */
+static int core_type_class(lua_State *L) {
+  static const char *const names[] = {"custom", "builtin", "local"};
+  size_t len;
+  const char *type = luaL_checklstring(L, 1, &len);
+  lua_pushstring(L, names[se_type_class(type, len)]);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"now", core_now}, {"time", core_time}, {"type_class", core_type_class}, {NULL, NULL}};
+
+__attribute__((visibility("default"))) int luaopen_stream_events_core(lua_State *L);
+
+int luaopen_stream_events_core(lua_State *L) {
+  pin_module();
+  luaL_newlib(L, functions);
+  lua_pushliteral(L, SE_VERSION);
+  lua_setfield(L, -2, "version");
+  se_open_json(L);
+  lua_setfield(L, -2, "json");
+  se_open_event(L);
+  lua_setfield(L, -2, "event");
+  se_open_crypto(L);
+  lua_setfield(L, -2, "crypto");
+  se_open_ws(L);       /* adds ws, upgrade_accept, upgrade_response to the table on top */
+  se_open_router(L);   /* adds router */
+  se_open_transport(L); /* adds transport */
+  return 1;
+}

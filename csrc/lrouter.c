@@ -1,0 +1,3 @@
+/* lrouter.c -- stub */
+#include "lcore.h"
+void se_open_router(lua_State *L) { (void)L; }

@@ -1,0 +1,29 @@
+/* poller.h -- waiting for many descriptors through one: epoll, or kqueue where that is what the
+ * system has. The one descriptor can be watched by any foreign loop. Level-triggered. */
+#ifndef SE_POLLER_H
+#define SE_POLLER_H
+
+typedef struct se_poller se_poller;
+
+enum { SE_POLL_READ = 1, SE_POLL_WRITE = 2, SE_POLL_ERROR = 4 /* reported, never asked for */ };
+
+typedef struct {
+  void *tag;
+  int events;
+} se_poll_result;
+
+/* NULL: no memory or no descriptor left (errno tells). */
+se_poller *se_poller_new(void);
+void se_poller_free(se_poller *poller); /* accepts NULL; watched descriptors stay open */
+/* The descriptor that is readable when se_poller_wait would return something. */
+int se_poller_fd(const se_poller *poller);
+
+/* Says what to watch 'fd' for from now on; 'before' is what it was watched for until now (0: it
+ * was not), 'events' 0 ends it. Remove a descriptor before closing it. 0, or -1 with errno. */
+int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag);
+
+/* Up to 'max' ready descriptors; sleeps at most 'seconds' (0: not at all; negative: until
+ * something is ready). Returns how many; 0 also when a signal came; -1 with errno. */
+int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max);
+
+#endif

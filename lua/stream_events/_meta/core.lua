@@ -1,0 +1,328 @@
+---@meta stream_events.core
+-- What the C module `stream_events.core` offers. Only `stream_events.native` requires it.
+-- Everything that can fail returns nil, a kind ("argument" "protocol" "network" "timeout" "closed"
+-- "full" "memory") and a message for people; wrong argument types raise.
+
+---@class stream_events.core
+---@field version string
+local core = {}
+
+--- Monotonic seconds, for deadlines.
+---@return number
+function core.now() end
+
+--- Seconds since 1970, with a fraction.
+---@return number
+function core.time() end
+
+--- What the protocol says a type is (protocol §5.8, §3.9).
+---@param type string
+---@return "custom"|"builtin"|"local"
+function core.type_class(type) end
+
+--------------------------------------------------------------------------------------------- json
+
+---@class stream_events.core.json
+---@field null lightuserdata equal to cjson.null
+---@field array_mt table the metatable of decoded arrays
+core.json = {}
+
+--- Strict RFC 8259. Integers stay integers up to 64 bits, arrays carry array_mt, null is json.null.
+---@param text string
+---@return any value
+---@return string? kind "protocol"
+---@return string? message reason and position, e.g. "duplicate key 'type' at byte 17"
+---@return integer? position of the byte, from 1
+function core.json.decode(text) end
+
+--- Encodes nil-free data: integers exact, shortest round-trip floats, a table with array_mt or with
+--- keys 1..n as an array, any other table with string keys (or none) as an object.
+---@param value any
+---@return string? text
+---@return string? kind "argument"
+---@return string? message which value, and where: "at data.position.x: NaN cannot be encoded"
+function core.json.encode(value) end
+
+--- Marks a table as an array, so that an empty one encodes as `[]`. Returns the same table.
+---@param list table
+---@return table
+function core.json.array(list) end
+
+--- The members of one JSON object, values as the raw text they were written in: what is passed on
+--- unchanged never loses a digit. Checks the whole text as decode does.
+---@param text string
+---@return { [1]: string, [2]: string }[]? members {key (unescaped), raw value text}, in order
+---@return string? kind
+---@return string? message
+function core.json.members(text) end
+
+-------------------------------------------------------------------------------------------- event
+
+--- A received event. Decodes itself only as far as it is looked at. Read-only.
+--- Any other key reads through to raw_data.
+---@class stream_events.Event
+---@field type string
+---@field cid string? absent in user events
+---@field channel_type string?
+---@field channel_id string?
+---@field user table? as the server sent it
+---@field created_at string? RFC 3339, by the server's clock
+---@field received_at number seconds since 1970, by this machine's clock
+---@field trust "server"|"self"|"user" from the transport, never from the payload
+---@field raw_data table everything as it came, decoded
+
+---@class stream_events.core.event
+core.event = {}
+
+--- An event out of a text: for tests, and for what arrives by HTTP.
+---@param text string one JSON object
+---@param options { self: string?, received_at: number?, member: string? }? member: take the event
+---  from this member of the object (the answer of a send holds it under "event")
+---@return stream_events.Event? event
+---@return string? kind "protocol"
+---@return string? message
+function core.event.new(text, options) end
+
+--- The JSON text of an event, as it came.
+---@param event stream_events.Event
+---@return string
+function core.event.text(event) end
+
+------------------------------------------------------------------------------------------- crypto
+
+---@class stream_events.core.crypto
+core.crypto = {}
+---@param key string
+---@param data string
+---@return string digest 32 bytes
+function core.crypto.hmac_sha256(key, data) end
+---@param data string
+---@return string digest 32 bytes
+function core.crypto.sha256(data) end
+---@param data string
+---@return string digest 20 bytes
+function core.crypto.sha1(data) end
+---@param data string
+---@return string lower case
+function core.crypto.hex(data) end
+---@param data string
+---@return string
+function core.crypto.base64_encode(data) end
+---@param text string
+---@return string? data
+---@return string? kind
+---@return string? message
+function core.crypto.base64_decode(text) end
+---@param data string
+---@return string without padding
+function core.crypto.base64url_encode(data) end
+---@param text string
+---@return string? data
+---@return string? kind
+---@return string? message
+function core.crypto.base64url_decode(text) end
+---@param count integer 0 to 65536
+---@return string
+function core.crypto.random(count) end
+---@return string
+function core.crypto.uuid() end
+--- Constant time.
+---@param a string
+---@param b string
+---@return boolean
+function core.crypto.equals(a, b) end
+
+------------------------------------------------------------------------------------------- router
+
+---@class stream_events.core.Router
+local Router = {}
+
+---@return stream_events.core.Router
+function core.router() end
+
+--- Replaces everything that is wanted and refused; counters stay.
+---@param wants { types: string[]?, prefixes: string[]?, custom: boolean?, refused: table<string,string>? }
+---  custom: every custom type; refused: type to reason
+---@return true? ok
+---@return string? kind "full"
+---@return string? message
+function Router:set(wants) end
+
+---@return { received: integer, delivered: integer, unwanted: integer, refused: integer }
+function Router:totals() end
+
+--- Counts by type, then by reason ("unwanted", "reserved-type", ...); beyond 1024 types under "*".
+---@return table<string, table<string, integer>>
+function Router:counts() end
+
+---------------------------------------------------------------------------------------- transport
+
+--- Everything of one client that needs a descriptor: HTTP requests and WebSocket connections.
+---@class stream_events.core.Transport
+local Transport = {}
+
+---@class stream_events.core.TransportOptions
+---@field user_agent string?
+---@field max_in_flight integer? HTTP requests at a time, default 32; more wait in order
+---@field max_waiting integer? requests that may wait, default 4096; more are refused with "full"
+---@field max_body integer? bytes of an HTTP answer, default 8 MiB
+---@field connect_timeout number? seconds, default 10
+---@field ca_file string? PEM bundle instead of the system's
+---@field proxy string? as libcurl's CURLOPT_PROXY; default: the environment's
+
+---@param options stream_events.core.TransportOptions?
+---@return stream_events.core.Transport
+function core.transport(options) end
+
+--- The one descriptor to wait on (epoll or kqueue inside): readable when step() has work.
+---@return integer
+function Transport:pollfd() end
+---@return "r"
+function Transport:events() end
+--- Seconds until step() must be called even if the descriptor stays quiet; nil: never; 0: now.
+---@return number?
+function Transport:timeout() end
+--- Sleeps until there is work, a signal came, or that many seconds have passed. 0 returns at once.
+---@param seconds number
+function Transport:wait(seconds) end
+--- Does what is possible now, without ever waiting: HTTP, connects, what is left to send. Grants
+--- every connection a new budget for reading.
+function Transport:step() end
+--- Ends all requests (unanswered) and connections (without a close frame). Any number of times.
+function Transport:close() end
+
+---@class stream_events.core.Request
+---@field method string
+---@field url string
+---@field headers string[]? lines "Name: value"; the same table again costs nothing to parse again
+---@field body string?
+---@field timeout number? seconds for the whole request, default 6
+
+--- Starts a request, or queues it.
+---@param request stream_events.core.Request
+---@return integer? id
+---@return string? kind "full" "argument" "closed"
+---@return string? message
+function Transport:request(request) end
+
+--- The next finished request, or nothing.
+---@return integer? id
+---@return integer? status of the HTTP answer; nil when there was none
+---@return string? body, or the kind of the failure: "network" "timeout" "full" "protocol"
+---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
+---  x-ratelimit-*, content-type), nil when none; or the failure's message
+function Transport:next_response() end
+
+--- Forgets a request; it will not be reported. Unknown ids are ignored.
+---@param id integer
+function Transport:cancel(id) end
+
+---@class stream_events.core.ConnectOptions
+---@field url string ws:// or wss://; never logged, it holds the token
+---@field headers string[]?
+---@field router stream_events.core.Router? absent: next() gives raw messages
+---@field self string? id of the connected user, for the trust of events
+---@field max_message integer? bytes, default 1 MiB
+---@field max_output integer? bytes waiting to be sent, default 1 MiB
+---@field timeout number? seconds until open, default 15
+---@field ca_file string?  @field proxy string?
+
+--- Begins to connect.
+---@param options stream_events.core.ConnectOptions
+---@return stream_events.core.Connection? connection
+---@return string? kind
+---@return string? message
+function Transport:connect(options) end
+
+---@class stream_events.core.Connection
+local Connection = {}
+
+--- Where the connection stands. The extra values are those of a closed one: how it ended.
+---@return "connecting"|"open"|"closing"|"closed" state
+---@return string? kind "closed" (a closing handshake, whoever began) "network" "timeout" "protocol" "auth"
+---@return string? message
+---@return integer? code close code, or HTTP status of a refused upgrade
+function Connection:state() end
+
+--- The next thing received: reads the socket as far as this turn's budget allows.
+--- With a router: event, type, cid of the next event that is wanted; unwanted ones are counted.
+--- A text that is no event gives false, "malformed", reason, and the text's first 200 bytes.
+--- Without a router: data, "text"|"binary".
+--- nil: nothing now (state() tells whether there ever will be).
+---@return stream_events.Event|string|false|nil
+---@return string? type_or_kind
+---@return string? cid_or_reason
+---@return string? excerpt
+function Connection:next() end
+
+--- Monotonic time (core.now) at which bytes last arrived.
+---@return number
+function Connection:heard() end
+
+--- Stops or goes on reading; while stopped the descriptor is not reported readable for it.
+---@param yes boolean
+function Connection:pause(yes) end
+
+--- Queues a message.
+---@param data string
+---@param kind "text"|"binary"|"ping"|nil default "text"
+---@return true? ok
+---@return string? kind "full" "closed" "argument"
+---@return string? message
+function Connection:send(data, kind) end
+
+--- Starts the closing handshake; the state becomes "closed" when the peer answered, or after
+--- `seconds` (default 1).
+---@param code integer? default 1000
+---@param reason string?
+---@param seconds number?
+function Connection:close(code, reason, seconds) end
+
+--- Ends it at once, without a word. Any number of times; also __gc and __close.
+function Connection:abort() end
+
+---------------------------------------------------------------------------------------------- ws
+
+--- The framing alone, for specs and for programs that bring their own sockets.
+---@class stream_events.core.Ws
+local Ws = {}
+
+---@param side "client"|"server"
+---@param max_message integer? default 1 MiB
+---@return stream_events.core.Ws
+function core.ws(side, max_message) end
+
+--- Takes received bytes; returns what they completed, in order.
+---@param bytes string
+---@return table[] items { kind = "text"|"binary"|"ping"|"pong"|"close"|"failed", data, code, reason }
+function Ws:read(bytes) end
+---@param data string
+---@param kind "text"|"binary"|"ping"|"pong"|nil
+---@return true? ok
+---@return string? kind
+---@return string? message
+function Ws:write(data, kind) end
+---@param code integer?
+---@param reason string?
+---@return true? ok
+---@return string? kind
+---@return string? message
+function Ws:close(code, reason) end
+--- The bytes to be sent now; they are taken out.
+---@return string
+function Ws:output() end
+
+--- The handshake's pure parts (RFC 6455 §4).
+---@param key string
+---@return string accept
+function core.upgrade_accept(key) end
+--- Looks at an answer received so far.
+---@param bytes string
+---@param key string
+---@return integer? used bytes of the head; 0 when more is needed
+---@return string? kind "protocol"
+---@return string? message
+---@return integer? status
+function core.upgrade_response(bytes, key) end
+
+return core

@@ -1,0 +1,125 @@
+---@meta stream_events.server.core
+-- What the C module `stream_events.server.core` offers: listening, HTTP parsing, WebSocket frames
+-- and the fan-out. It owns its sockets and one descriptor (epoll or kqueue inside) that any loop
+-- can watch; it decides nothing. Only `stream_events.server.listener` requires it.
+
+---@class stream_events.server.core
+local core = {}
+
+---@class stream_events.server.ListenOptions
+---@field host string? default "127.0.0.1"; also "::1", "0.0.0.0", "::"
+---@field port integer? default 0: a free one
+---@field max_connections integer? default 10000; more are accepted and closed at once with 503
+---@field max_header integer? bytes of request line and headers, default 16384: more is 431
+---@field max_body integer? bytes of a request body, default 1 MiB: more is 413
+---@field max_message integer? bytes of an incoming WebSocket message, default 64 KiB
+---@field max_output integer? bytes that may wait for a client that does not read, default 1 MiB:
+---  more closes a WebSocket with 1013, an HTTP connection without a word
+---@field header_timeout number? seconds for a complete head, default 10
+---@field body_timeout number? seconds for a complete body, default 30
+---@field keepalive_timeout number? seconds an HTTP connection may be idle, default 65
+---@field idle_timeout number? seconds a WebSocket may be without inbound bytes, default 60: 1001
+
+---@param options stream_events.server.ListenOptions?
+---@return stream_events.server.core.Listener? listener
+---@return string? kind
+---@return string? message e.g. "cannot listen on 127.0.0.1:3030: address already in use"
+function core.listen(options) end
+
+---@class stream_events.server.core.Listener
+local Listener = {}
+
+---@return integer
+function Listener:pollfd() end
+--- Seconds until step() must be called for the sake of a time-out; nil: never.
+---@return number?
+function Listener:timeout() end
+---@return string host
+---@return integer port
+function Listener:address() end
+
+--- One turn of I/O: accepts, reads, parses, sends what was blocked, ends what is over time. Reads
+--- every ready socket once, within a budget for all. Never waits.
+function Listener:step() end
+
+--- The next thing that happened, or nil:
+--- "request", connection, request      an HTTP request is complete; one answer is owed. The next
+---                                      one on the same connection comes only after that answer.
+--- "upgrade", connection, request      a WebSocket handshake that is well-formed: accept or respond
+--- "message", connection               any inbound text or binary message, or a ping (its pong is
+---                                      already on the way); with listen option `messages = true`
+---                                      also data, "text"|"binary"|"ping"
+--- "closed", connection, code          a WebSocket that had been accepted is gone (1006: no close frame)
+--- `connection` is a positive integer, never used again for another connection.
+---@return string? what
+---@return integer? connection
+---@return stream_events.server.Request|string|integer|nil detail
+---@return string? kind
+function Listener:next() end
+
+---@class stream_events.server.Request
+---@field method string
+---@field path string raw, as sent: still percent-encoded, without the query
+---@field query string "" when there is none
+---@field headers table<string,string> names in lower case; repeated ones joined with ", "
+---@field body string ""
+---@field peer string address of the client, without the port
+
+--- Answers the request under way. Content-Length, Connection and Date are added.
+---@param connection integer
+---@param status integer
+---@param body string
+---@param headers string[]? lines "Name: value"; Content-Type: application/json unless one is given
+---@return boolean sent false when the connection is gone
+function Listener:respond(connection, status, body, headers) end
+
+--- Completes the handshake of an "upgrade".
+---@param connection integer
+---@return boolean
+function Listener:accept(connection) end
+
+--- Queues one text message for a WebSocket; goes out at the next flush.
+---@param connection integer
+---@param text string
+---@param kind "text"|"binary"|nil
+---@return boolean
+function Listener:send(connection, text, kind) end
+
+--- Queues a close frame behind what is queued; nothing more is read; "closed" follows.
+---@param connection integer
+---@param code integer
+---@param reason string?
+function Listener:close(connection, code, reason) end
+
+--- Groups for the fan-out: an integer chosen by the caller. join and leave say whether it changed.
+---@param group integer
+---@param connection integer
+---@return boolean
+function Listener:join(group, connection) end
+---@param group integer
+---@param connection integer
+---@return boolean
+function Listener:leave(group, connection) end
+---@param group integer
+---@return integer count
+function Listener:group_size(group) end
+--- Queues one text message for everybody in the group: the frame is built once and shared.
+---@param group integer
+---@param text string
+---@return integer count
+function Listener:broadcast(group, text) end
+
+--- Sends what this turn has queued: all frames of a connection in one system call. What would
+--- block stays queued, bounded by max_output.
+function Listener:flush() end
+
+---@return { connections: integer, websockets: integer, queued_bytes: integer, accepted: integer, refused: integer, timed_out: integer, too_slow: integer }
+function Listener:stats() end
+
+--- Stops accepting. WebSockets get a close frame with that code; connections end when it is out.
+---@param code integer? default 1012
+function Listener:shutdown(code) end
+--- Closes everything now. Any number of times; also __gc and __close.
+function Listener:close_all() end
+
+return core
