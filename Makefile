@@ -31,9 +31,18 @@ MODULES        = $(BUILD)/stream_events/core.so $(BUILD)/stream_events/server/co
 export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
-.PHONY: help build clean
+.DEFAULT_GOAL = help
+.PHONY: help deps build demo test bench check asan fuzz install uninstall clean
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@echo "stream-events: custom events for Lua. New here? make demo"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+# DEPS=skip: the packages are there already, by other means than apt.
+DEPS ?= .ci/deps
+NEED = $(if $(filter skip,$(DEPS)),true,$(DEPS))
+
+deps: ## install the missing system packages for everything below but bench and fuzz
+	@$(NEED) build test check asan
 
 build: $(MODULES) ## compile the C modules into build/
 
@@ -48,6 +57,72 @@ $(BUILD)/stream_events/server/core.so: $(SERVER_OBJECTS)
 $(BUILD)/obj/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The targets for people do their own set-up and then start make once more: only then are the
+# flags of pkg-config there to be read.
+demo: ## build, start the bundled server, let two users exchange custom events
+	@$(NEED) build
+	@$(MAKE) --no-print-directory -s build
+	@$(LUA) lua/examples/demo.lua
+
+RUN_SPECS = $(LUA) $(BUSTED)
+test: ## build and run every spec
+	@$(NEED) build test
+	@$(MAKE) --no-print-directory -s build
+	@$(RUN_SPECS)
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan: ## run the specs with the C parts under AddressSanitizer and UBSan
+	@$(NEED) build test asan
+	@$(MAKE) --no-print-directory -s build BUILD=build/asan \
+	  CFLAGS='-g -O1 -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS='$(SANITIZE)'
+	@LUA_CPATH='$(CURDIR)/build/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 STREAM_EVENTS_SANITIZED=1 \
+	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	  $(RUN_SPECS)
+
+LUACHECK ?= luacheck
+check: ## compile without a warning, luacheck, cppcheck
+	@$(NEED) build check
+	@$(MAKE) --no-print-directory -s build BUILD=build/check CFLAGS='-O2 -Werror'
+	@$(LUACHECK) -q lua spec rockspec/*.rockspec lua/bin/stream-events
+	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppress=missingIncludeSystem -Icsrc csrc
+
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS = -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -Icsrc -fsanitize=fuzzer,address,undefined
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
+	@$(NEED) build fuzz
+	@mkdir -p build/fuzz/json build/fuzz/ws build/fuzz/http
+	clang $(FUZZ_FLAGS) -o build/fuzz/json_fuzz spec/fuzz/json_fuzz.c csrc/json.c csrc/scan.c \
+	  csrc/number.c csrc/utf8.c
+	clang $(FUZZ_FLAGS) -o build/fuzz/ws_fuzz spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c csrc/buffer.c \
+	  -lcrypto
+	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_head.c \
+	  csrc/buffer.c -lhttp_parser
+	@for target in json ws http; do \
+	  echo "== fuzz $$target"; \
+	  build/fuzz/$${target}_fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/$$target- build/fuzz/$$target || exit 1; \
+	done
+
+bench: ## measure against other clients and servers, side by side, as ratios
+	@$(NEED) build bench
+	@$(MAKE) --no-print-directory -s build
+	@$(MAKE) --no-print-directory -s -f spec/bench/bench.mk
+
+install: ## copy modules and command below $(DESTDIR)$(PREFIX)
+	@$(MAKE) --no-print-directory -s build
+	@install -d '$(INSTALL_LIB)/stream_events/server' '$(DESTDIR)$(PREFIX)/bin'
+	@install -m 755 $(BUILD)/stream_events/core.so '$(INSTALL_LIB)/stream_events/core.so'
+	@install -m 755 $(BUILD)/stream_events/server/core.so '$(INSTALL_LIB)/stream_events/server/core.so'
+	@cd lua && find stream_events -name '*.lua' -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
+	@install -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events'
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+uninstall: ## remove what install copied
+	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
+	@rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events'
+	@echo "removed from $(DESTDIR)$(PREFIX)"
 
 clean: ## remove everything that was built
 	rm -rf build
