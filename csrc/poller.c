@@ -1,0 +1,188 @@
+/* poller.c -- waiting for many descriptors through one: epoll on Linux, kqueue elsewhere.
+ *
+ * Both are themselves descriptors that become readable when something under them is ready; that is
+ * all a foreign loop needs. Nothing is kept here about the watched descriptors: the owner of one
+ * knows what it asked for. */
+#if defined(__linux__) && !defined(SE_KQUEUE)
+#include <sys/epoll.h>
+#else
+#undef _POSIX_C_SOURCE /* kqueue is no POSIX: with the macro set its header is not complete */
+#define SE_KQUEUE 1
+#include <sys/types.h>
+#include <sys/event.h>
+#include <sys/time.h>
+#endif
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "poller.h"
+
+/* Asked of the system at a time; more of what is ready comes with the next call. */
+#define BATCH 256
+
+struct se_poller {
+  int fd;
+};
+
+static int poller_open(void);
+
+se_poller *se_poller_new(void) {
+  se_poller *poller = malloc(sizeof *poller);
+  if (poller == NULL)
+    return NULL;
+  poller->fd = poller_open();
+  if (poller->fd < 0) {
+    int reason = errno;
+    free(poller);
+    errno = reason;
+    return NULL;
+  }
+  return poller;
+}
+
+void se_poller_free(se_poller *poller) {
+  if (poller == NULL)
+    return;
+  close(poller->fd);
+  free(poller);
+}
+
+int se_poller_fd(const se_poller *poller) {
+  return poller->fd;
+}
+
+#ifndef SE_KQUEUE
+
+static int poller_open(void) {
+  return epoll_create1(EPOLL_CLOEXEC);
+}
+
+int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) {
+  struct epoll_event event = {0};
+  event.data.ptr = tag;
+  if (events & SE_POLL_READ)
+    event.events |= EPOLLIN;
+  if (events & SE_POLL_WRITE)
+    event.events |= EPOLLOUT;
+  if (events == 0) {
+    /* A descriptor that was closed first has left by itself: that is no failure. */
+    if (before != 0 && epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, &event) != 0 && errno != ENOENT &&
+        errno != EBADF)
+      return -1;
+    return 0;
+  }
+  if (epoll_ctl(poller->fd, before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) == 0)
+    return 0;
+  /* A library may close a descriptor and get its number again before it tells us: then what we
+   * remember is wrong, and the other call is the right one. */
+  if (before == 0 && errno == EEXIST)
+    return epoll_ctl(poller->fd, EPOLL_CTL_MOD, fd, &event);
+  if (before != 0 && errno == ENOENT)
+    return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event);
+  return -1;
+}
+
+/* Whole milliseconds, rounded up so that a deadline has passed when the wait returns. */
+static int milliseconds(double seconds) {
+  if (seconds < 0)
+    return -1;
+  if (seconds >= (double)(INT_MAX / 1000))
+    return INT_MAX;
+  double exact = seconds * 1000;
+  int whole = (int)exact;
+  return (double)whole < exact ? whole + 1 : whole;
+}
+
+int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max) {
+  struct epoll_event events[BATCH];
+  if (max < 1) {
+    errno = EINVAL;
+    return -1;
+  }
+  int count = epoll_wait(poller->fd, events, max < BATCH ? max : BATCH, milliseconds(seconds));
+  if (count < 0)
+    return errno == EINTR ? 0 : -1;
+  for (int i = 0; i < count; i++) {
+    int ready = 0;
+    if (events[i].events & EPOLLIN)
+      ready |= SE_POLL_READ;
+    if (events[i].events & EPOLLOUT)
+      ready |= SE_POLL_WRITE;
+    if (events[i].events & (EPOLLERR | EPOLLHUP))
+      ready |= SE_POLL_ERROR;
+    results[i].tag = events[i].data.ptr;
+    results[i].events = ready;
+  }
+  return count;
+}
+
+#else /* kqueue */
+
+static int poller_open(void) {
+  return kqueue();
+}
+
+static int change(se_poller *poller, int fd, short filter, int wanted, void *tag) {
+  struct kevent event;
+  EV_SET(&event, (uintptr_t)fd, filter, wanted ? EV_ADD : EV_DELETE, 0, 0, tag);
+  if (kevent(poller->fd, &event, 1, NULL, 0, NULL) >= 0)
+    return 0;
+  /* A descriptor that was closed first has left by itself: that is no failure. */
+  return !wanted && (errno == ENOENT || errno == EBADF) ? 0 : -1;
+}
+
+int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) {
+  static const struct {
+    int event;
+    short filter;
+  } filters[] = {{SE_POLL_READ, EVFILT_READ}, {SE_POLL_WRITE, EVFILT_WRITE}};
+  for (int i = 0; i < 2; i++) {
+    int wanted = events & filters[i].event;
+    if (!wanted && !(before & filters[i].event))
+      continue;
+    if (change(poller, fd, filters[i].filter, wanted, tag) != 0)
+      return -1;
+  }
+  return 0;
+}
+
+int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max) {
+  struct kevent events[BATCH];
+  if (max < 1) {
+    errno = EINVAL;
+    return -1;
+  }
+  struct timespec limit = {0, 0};
+  if (seconds > 0) {
+    double most = seconds < 1e9 ? seconds : 1e9;
+    limit.tv_sec = (time_t)most;
+    limit.tv_nsec = (long)((most - (double)limit.tv_sec) * 1e9);
+  }
+  int count = kevent(poller->fd, NULL, 0, events, max < BATCH ? max : BATCH,
+                     seconds < 0 ? NULL : &limit);
+  if (count < 0)
+    return errno == EINTR ? 0 : -1;
+  int used = 0;
+  for (int i = 0; i < count; i++) {
+    int ready = events[i].filter == EVFILT_WRITE ? SE_POLL_WRITE : SE_POLL_READ;
+    if (events[i].flags & (EV_EOF | EV_ERROR))
+      ready |= SE_POLL_ERROR;
+    /* Reading and writing are reported apart. They belong into one result: whoever frees the
+     * object behind a tag must not meet the tag again. */
+    int at = 0;
+    while (at < used && results[at].tag != (void *)events[i].udata)
+      at++;
+    if (at == used) {
+      results[used].tag = (void *)events[i].udata;
+      results[used++].events = 0;
+    }
+    results[at].events |= ready;
+  }
+  return used;
+}
+
+#endif
