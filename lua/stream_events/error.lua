@@ -1,0 +1,196 @@
+--- Errors: what an expected failure returns beside nil.
+-- Programs branch on `kind` and `code`; `message` and `hint` are for people. Neither ever holds a
+-- token, a secret or a password: what looks like one is taken out here, whoever wrote the text.
+local M = {}
+
+---@alias stream_events.ErrorKind
+---| "api" the service refused the call
+---| "auth" the service refused the token or the API key
+---| "network" no connection, or it broke
+---| "timeout" no answer in time
+---| "closed" the object was closed, or disconnected on purpose
+---| "rule" a rule refused the event
+---| "protocol" somebody sent what cannot be understood or cannot be sent
+---| "full" a limit was reached
+local KINDS = {
+  api = true, auth = true, network = true, timeout = true,
+  closed = true, rule = true, protocol = true, full = true,
+}
+
+-- Kinds of failures that may pass by themselves, when nothing more is known.
+local PASSING = { network = true, timeout = true, full = true }
+
+local AUTH_CODES = { [2] = true, [5] = true, [40] = true, [41] = true, [42] = true, [43] = true }
+
+-- Codes of the service that are worth another try, later, without a change.
+local RETRYABLE_CODES =
+  { [-1] = true, [9] = true, [23] = true, [45] = true, [46] = true, [60] = true, [71] = true }
+
+local HINTS = {
+  [2] = "Check api_key (STREAM_API_KEY): it must be the key of the app behind base_url, and calls "
+    .. "made for a backend need the secret of the same app.",
+  [4] = "The message names the field that was not understood; nothing was changed.",
+  [5] = "Sign the token with this app's secret and connect as the user it names; developer tokens "
+    .. "work only while the app has disable_auth_checks switched on.",
+  [9] = "Too many calls: wait retry_after seconds, and gather frequent updates into fewer events.",
+  [16] = "Check the id. A channel comes to be when somebody watches it, a user when it connects or "
+    .. "with client:upsert_users.",
+  [17] = "The role of this user lacks the grant. Sending needs send-custom-events (SendCustomEvent), "
+    .. "which members of a channel have: add the user to its members, or widen the channel type's "
+    .. "grants with client:update_channel_type(name, { grants = ... }).",
+  [18] = "Custom events are off for this channel type, or the type is one that the service keeps for "
+    .. "itself. Switch them on from a backend with client:update_channel_type(\"messaging\", "
+    .. "{ custom_events = true }), or in the dashboard under the channel type's settings.",
+  [19] = "This feature is off for the channel type: client:update_channel_type switches it on.",
+  [22] = "An event may hold 5 KiB: send a reference to what is larger.",
+  [23] = "The service took too long; trying again is safe when receiving the event twice is.",
+  [40] = "The token has expired: give connect_user a function that fetches a new one, or sign with a "
+    .. "later exp.",
+  [41] = "The token is not valid yet: compare the clock of the machine that signed it with the "
+    .. "service's.",
+  [42] = "The token claims to be issued in the future: compare the clock of the machine that signed "
+    .. "it with the service's.",
+  [43] = "The token was signed with another secret than the one of this API key "
+    .. "(STREAM_API_SECRET).",
+  [46] = "The connection this call belongs to is gone; it works again after the reconnect.",
+  [60] = "The channel is in slow mode.",
+  [69] = "This app lives in another region: set base_url to that region's address.",
+  [71] = "The app has as many connections as it may have.",
+  [99] = "The app is suspended; its owner has to contact the service.",
+}
+
+--- Takes out what must not be shown: tokens, secrets and keys in URLs and headers.
+---@param text string
+---@return string
+function M.redact(text)
+  text = text:gsub("eyJ[%w_%-]+%.[%w_%-+/=%%]*%.?[%w_%-]*", "[token]")
+  text = text:gsub("(://)[^/%s@]+@", "%1[credentials]@")
+  for _, name in ipairs { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" } do
+    local any_case = name:gsub("%a", function(c) return "[" .. c .. c:upper() .. "]" end)
+    text = text:gsub("(%f[%w_]" .. any_case .. "=)[^&%s\"']+", "%1[hidden]")
+  end
+  text = text:gsub("([Aa]uthorization:%s*)[^\r\n]+", "%1[hidden]")
+  return text
+end
+
+---@class stream_events.Error
+---@field kind stream_events.ErrorKind
+---@field message string
+---@field code integer? the service's code, or a close code
+---@field status integer? HTTP status
+---@field retryable boolean whether the same call may succeed later
+---@field retry_after number? seconds to wait before that
+---@field hint string? what to do about it
+---@field cause any the error behind this one
+local Error = { __name = "stream_events.error" }
+Error.__index = Error
+
+--- One line: what a server wrote may hold line breaks or terminal control characters.
+function Error:__tostring()
+  local notes = {}
+  if self.code then notes[#notes + 1] = "code " .. self.code end
+  if self.status then notes[#notes + 1] = "HTTP " .. self.status end
+  local text = self.kind .. ": " .. self.message
+  if notes[1] then text = text .. " (" .. table.concat(notes, ", ") .. ")" end
+  if self.hint then text = text .. " -- " .. self.hint end
+  text = text:gsub("[%c]+", " "):gsub("\194[\128-\159]", " ")
+  return text
+end
+
+--- Makes an error.
+---@param fields table kind and message, and any other field of an error
+---@return stream_events.Error
+function M.new(fields)
+  if not KINDS[fields.kind] then error("no kind of error: " .. tostring(fields.kind), 2) end
+  if type(fields.message) ~= "string" then error("an error needs a message", 2) end
+  local retryable = fields.retryable
+  if retryable == nil then retryable = PASSING[fields.kind] or false end
+  return setmetatable({
+    kind = fields.kind,
+    message = M.redact(fields.message),
+    code = fields.code,
+    status = fields.status,
+    retryable = retryable,
+    retry_after = fields.retry_after,
+    hint = fields.hint,
+    cause = type(fields.cause) == "string" and M.redact(fields.cause) or fields.cause,
+  }, Error)
+end
+
+--- Makes an error and returns it as functions do that fail.
+---@param kind stream_events.ErrorKind
+---@param message string
+---@param extra table? more fields
+---@return nil
+---@return stream_events.Error
+function M.fail(kind, message, extra)
+  local fields = { kind = kind, message = message }
+  for name, value in pairs(extra or {}) do fields[name] = value end
+  return nil, M.new(fields)
+end
+
+---@param value any
+---@return boolean
+function M.is(value)
+  return getmetatable(value) == Error
+end
+
+-- The error envelope in the text of an answer; nil when the text is none (a proxy's page, say).
+local function envelope(body)
+  -- Required only here: native makes its own errors with this module.
+  local fields = require("stream_events.native").json.decode(body or "")
+  if type(fields) == "table" and type(fields.message) == "string" then return fields end
+  return nil
+end
+
+-- Seconds the service asks to wait: Retry-After, else the time at which the limit is lifted.
+local function wait_time(status, headers)
+  local seconds = tonumber(headers["retry-after"])
+  local reset = tonumber(headers["x-ratelimit-reset"])
+  if not seconds and status == 429 and reset then seconds = reset - os.time() end
+  return seconds and math.max(0, seconds) or nil
+end
+
+--- The error in an answer of the service: of an HTTP call, or of the first frame of a connection.
+---@param status integer? HTTP status
+---@param body string? its text, JSON or not
+---@param headers table<string, string>? in lower case
+---@return stream_events.Error
+function M.from_response(status, body, headers)
+  local fields = envelope(body)
+  local retryable = status ~= nil and (status == 408 or status == 429 or status >= 500)
+  if not fields then
+    return M.new {
+      kind = status == 401 and "auth" or "api",
+      message = ("the answer has HTTP status %s and is not the service's JSON"):format(status or "none"),
+      status = status,
+      retryable = retryable,
+      retry_after = wait_time(status, headers or {}),
+    }
+  end
+  return M.from_envelope(fields, status, headers)
+end
+
+--- The error in an error envelope that is decoded already.
+---@param fields table code, message, StatusCode
+---@param status integer? HTTP status, when it came by HTTP
+---@param headers table<string, string>? in lower case
+---@return stream_events.Error
+function M.from_envelope(fields, status, headers)
+  local code = type(fields.code) == "number" and fields.code or nil
+  status = status or (type(fields.StatusCode) == "number" and fields.StatusCode or nil)
+  local retryable = status ~= nil and (status == 408 or status == 429 or status >= 500)
+  if code then retryable = RETRYABLE_CODES[code] or (retryable and not HINTS[code]) or false end
+  if fields.unrecoverable == true then retryable = false end
+  return M.new {
+    kind = (AUTH_CODES[code] or (not code and status == 401)) and "auth" or "api",
+    message = type(fields.message) == "string" and fields.message or "no message",
+    code = code,
+    status = status,
+    retryable = retryable,
+    retry_after = wait_time(status, headers or {}),
+    hint = HINTS[code],
+  }
+end
+
+return M

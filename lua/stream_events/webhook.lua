@@ -1,0 +1,37 @@
+--- Webhooks: whether a copy of an event really comes from the service.
+-- Takes the body exactly as it came: a decoded and encoded one has another signature.
+local errors = require "stream_events.error"
+local native = require "stream_events.native"
+
+local crypto = native.crypto
+
+local M = {}
+
+--- The value of the header X-Signature for a body.
+---@param body string
+---@param secret string
+---@return string signature 64 hexadecimal digits, lower case
+function M.sign(body, secret)
+  return crypto.hex(crypto.hmac_sha256(secret, body))
+end
+
+--- Checks the signature of a body, in constant time.
+---@param body string
+---@param signature string? the header X-Signature; nil, when it is missing, is refused
+---@param secret string
+---@return true? ok
+---@return stream_events.Error? err
+function M.verify(body, signature, secret)
+  if type(body) ~= "string" then error("the body must be the text as it came", 2) end
+  if type(secret) ~= "string" or secret == "" then
+    error("the secret must be a string that is not empty", 2)
+  end
+  if type(signature) ~= "string" or not crypto.equals(M.sign(body, secret), signature) then
+    return errors.fail("auth", "the webhook's signature does not fit its body", {
+      hint = "The body must be the bytes as they came, the secret that of the app which sends.",
+    })
+  end
+  return true
+end
+
+return M
