@@ -1,0 +1,270 @@
+--- From a request to its answer: finds the route, authenticates the caller, decodes the body, runs
+-- the handler, and makes the answer or the error envelope out of what it returns.
+--
+-- A route is a table { method, path, endpoint = name, handler = function, access = ..., raw = ... }.
+--   path      "/channels/{type}/{id}"; a literal segment goes before a parameter
+--   endpoint  the protocol's name for it, the beginning of every error message
+--   access    absent: whoever auth accepts; "server": server tokens only; "open": no look at all
+--   raw       true: the body is left as text (context.request.body)
+-- handler(context) returns
+--   status, answer [, headers]   answer: a table (`duration` is added) or a JSON text
+--   nil, failure
+local native = require "stream_events.native"
+local failures = require "stream_events.server.failure"
+local url = require "stream_events.server.url"
+
+local M = {}
+
+-- Paths and query strings repeat: a client that sends events sends the same two every time. Both
+-- caches are emptied when full, so that hostile variety costs time and never memory.
+local CACHE_ENTRIES = 2048
+local CACHE_TEXT = 2048
+local MAX_SEGMENTS = 8
+local HAS_BODY = { POST = true, PUT = true, PATCH = true }
+
+---@class stream_events.server.Caller
+---@field kind "server"|"user"|"guest"|"anonymous"
+---@field id string? the user's id; nil for server tokens
+---@field user table? the user record
+
+---@class stream_events.server.Context
+---@field server table the running server: users, channels, connections, events, permissions, ...
+---@field request stream_events.server.Request
+---@field connection integer the listener's number of the HTTP connection
+---@field params table<string,string> decoded path parameters; shared, read only
+---@field query table<string,string> decoded; shared, read only
+---@field payload table? the decoded object of the query parameter `payload`
+---@field body table? decoded; {} for a POST, PUT or PATCH without a body; nil otherwise
+---@field caller stream_events.server.Caller
+---@field started number native.now() at which work on the request began
+
+---@class stream_events.server.Router
+---@field private server table
+---@field private root table
+local Router = { __name = "stream_events.server.router" }
+Router.__index = Router
+
+local function node()
+  return { literals = {}, parameter = nil, methods = nil }
+end
+
+---@param server table what handlers find as context.server; `auth` and `log` are used here
+---@return stream_events.server.Router
+function M.new(server)
+  return setmetatable({
+    server = server,
+    root = node(),
+    targets = {}, target_count = 0,
+    queries = {}, query_count = 0,
+  }, Router)
+end
+
+--- Adds routes.
+---@param routes table[]
+function Router:add(routes)
+  for _, route in ipairs(routes) do
+    local method, path = route[1], route[2]
+    local place, names = self.root, {}
+    for segment in path:gmatch("[^/]+") do
+      local name = segment:match("^{(.*)}$")
+      if name then
+        names[#names + 1] = name
+        place.parameter = place.parameter or node()
+        place = place.parameter
+      else
+        place.literals[segment] = place.literals[segment] or node()
+        place = place.literals[segment]
+      end
+    end
+    place.methods = place.methods or {}
+    if place.methods[method] then error(("two routes for %s %s"):format(method, path), 2) end
+    place.methods[method] = { names = names, route = route }
+  end
+end
+
+-- Literals first; where they lead nowhere the parameter is tried.
+local function find(place, segments, i, values)
+  local segment = segments[i]
+  if segment == nil then
+    return place.methods and place or nil
+  end
+  local literal = place.literals[segment]
+  local found = literal and find(literal, segments, i + 1, values)
+  if found then return found end
+  if place.parameter and segment ~= "" then
+    values[#values + 1] = segment
+    found = find(place.parameter, segments, i + 1, values)
+    if not found then values[#values] = nil end
+    return found
+  end
+end
+
+local function allowed_methods(methods)
+  local names = {}
+  for name in pairs(methods) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function resolve(self, method, path)
+  local segments = url.segments(path)
+  if not segments then
+    return failures.fail(4, "the path is not percent-encoded correctly")
+  elseif #segments > MAX_SEGMENTS then
+    return failures.fail(16, "there is nothing at this path")
+  end
+  local values = {}
+  local found = find(self.root, segments, 1, values)
+  if not found then
+    return failures.fail(16, ("there is nothing at %s"):format(path:sub(1, 200)))
+  end
+  local entry = found.methods[method]
+  if not entry then
+    local failure = failures.new(16, ("%s is not offered at %s"):format(method, path:sub(1, 200)), 405)
+    failure.headers = { "Allow: " .. allowed_methods(found.methods) }
+    return nil, failure
+  end
+  local params = {}
+  for i, name in ipairs(entry.names) do params[name] = values[i] end
+  return { route = entry.route, params = params }
+end
+
+--- The route of a request and its path parameters.
+---@param method string
+---@param path string as sent
+---@return { route: table, params: table<string,string> }? target
+---@return stream_events.server.Failure? failure
+function Router:resolve(method, path)
+  local by_path = self.targets[method]
+  local target = by_path and by_path[path]
+  if target then return target end
+  local failure
+  target, failure = resolve(self, method, path)
+  if not target then return nil, failure end
+  if #path <= CACHE_TEXT then
+    if self.target_count >= CACHE_ENTRIES then self.targets, self.target_count = {}, 0 end
+    self.targets[method] = self.targets[method] or {}
+    self.targets[method][path] = target
+    self.target_count = self.target_count + 1
+  end
+  return target
+end
+
+--- The decoded query string. The table is shared between requests: read only.
+---@param text string
+---@return table<string,string>? query
+---@return stream_events.server.Failure? failure
+function Router:query(text)
+  local query = self.queries[text]
+  if query then return query end
+  local failure
+  query, failure = url.query(text)
+  if not query then return nil, failure end
+  if #text <= CACHE_TEXT then
+    if self.query_count >= CACHE_ENTRIES then self.queries, self.query_count = {}, 0 end
+    self.queries[text] = query
+    self.query_count = self.query_count + 1
+  end
+  return query
+end
+
+local function is_object(value)
+  return type(value) == "table" and getmetatable(value) ~= native.json.array_mt
+end
+
+local function decode_object(text, what)
+  local value, err = native.json.decode(text)
+  if value == nil then
+    return failures.fail(4, ("%s is not valid JSON: %s"):format(what, err.message))
+  elseif not is_object(value) then
+    return failures.fail(4, ("%s must be a JSON object"):format(what))
+  end
+  return value
+end
+
+--- How long the answer took, the way the protocol writes it.
+---@param started number native.now() of the beginning
+---@return string
+function M.duration(started)
+  return ("%.2fms"):format((native.now() - started) * 1000)
+end
+
+-- Fills the context step by step; the first failure ends it. The second result says that the
+-- failure came before the endpoint was reached, so that its name does not belong in the message.
+local function prepare(self, context, route)
+  local failure
+  context.query, failure = self:query(context.request.query)
+  if not context.query then return failure end
+  if route.access ~= "open" then
+    context.caller, failure = self.server.auth:http(context.request, context.query)
+    if not context.caller then return failure, true end
+    if route.access == "server" and context.caller.kind ~= "server" then
+      return failures.new(17, "this is only allowed with a server token")
+    end
+  end
+  local text = context.request.body
+  if HAS_BODY[context.request.method] and not route.raw then
+    if text == "" then
+      context.body = {}
+    else
+      context.body, failure = decode_object(text, "the body")
+      if not context.body then return failure end
+    end
+  end
+  if context.query.payload then
+    context.payload, failure = decode_object(context.query.payload, "the query parameter payload")
+    if not context.payload then return failure end
+  end
+end
+
+local function run(self, context, route)
+  local failure, bare = prepare(self, context, route)
+  if failure then return nil, failure, bare end
+  return route.handler(context)
+end
+
+-- Turns what a handler returned into status, text and headers.
+local function finish(context, endpoint, status, answer, extra)
+  local headers = extra
+  if status == nil then
+    local failure, bare = answer, extra
+    status, headers = failure.status, failure.headers
+    answer = failures.envelope(failure, not bare and endpoint or nil, M.duration(context.started))
+  elseif type(answer) == "table" then
+    answer.duration = M.duration(context.started)
+  end
+  if type(answer) == "string" then return status, answer, headers end
+  local text, err = native.json.encode(answer)
+  if not text then error(("the answer of %s cannot be encoded: %s"):format(endpoint, err.message)) end
+  return status, text, headers
+end
+
+local function handle(self, context)
+  local request = context.request
+  local target, failure = self:resolve(request.method, request.path)
+  if not target then
+    return finish(context, nil, nil, failure)
+  end
+  context.params = target.params
+  context.endpoint = target.route.endpoint
+  return finish(context, context.endpoint, run(self, context, target.route))
+end
+
+--- Answers a request. Never raises: what a handler raises is logged and answered with code -1.
+---@param connection integer
+---@param request stream_events.server.Request
+---@return integer status
+---@return string body
+---@return string[]? headers
+function Router:answer(connection, request)
+  local context = {
+    server = self.server, request = request, connection = connection, started = native.now(),
+  }
+  local ok, status, body, headers = xpcall(handle, debug.traceback, self, context)
+  if ok then return status, body, headers end
+  self.server.log("error", ("%s %s failed"):format(request.method, request.path:sub(1, 200)),
+    { error = status })
+  return finish(context, context.endpoint, nil, failures.internal())
+end
+
+return M
