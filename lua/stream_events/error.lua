@@ -143,6 +143,11 @@ local function envelope(body)
   return nil
 end
 
+local function may_pass(status, code)
+  if RETRYABLE_CODES[code] then return true end
+  return status ~= nil and (status == 408 or status == 429 or status >= 500)
+end
+
 -- Seconds the service asks to wait: Retry-After, else the time at which the limit is lifted.
 local function wait_time(status, headers)
   local seconds = tonumber(headers["retry-after"])
@@ -158,13 +163,12 @@ end
 ---@return stream_events.Error
 function M.from_response(status, body, headers)
   local fields = envelope(body)
-  local retryable = status ~= nil and (status == 408 or status == 429 or status >= 500)
   if not fields then
     return M.new {
       kind = status == 401 and "auth" or "api",
       message = ("the answer has HTTP status %s and is not the service's JSON"):format(status or "none"),
       status = status,
-      retryable = retryable,
+      retryable = may_pass(status),
       retry_after = wait_time(status, headers or {}),
     }
   end
@@ -179,15 +183,12 @@ end
 function M.from_envelope(fields, status, headers)
   local code = type(fields.code) == "number" and fields.code or nil
   status = status or (type(fields.StatusCode) == "number" and fields.StatusCode or nil)
-  local retryable = status ~= nil and (status == 408 or status == 429 or status >= 500)
-  if code then retryable = RETRYABLE_CODES[code] or (retryable and not HINTS[code]) or false end
-  if fields.unrecoverable == true then retryable = false end
   return M.new {
     kind = (AUTH_CODES[code] or (not code and status == 401)) and "auth" or "api",
     message = type(fields.message) == "string" and fields.message or "no message",
     code = code,
     status = status,
-    retryable = retryable,
+    retryable = fields.unrecoverable ~= true and may_pass(status, code),
     retry_after = wait_time(status, headers or {}),
     hint = HINTS[code],
   }
