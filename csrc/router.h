@@ -34,7 +34,8 @@ int se_router_refuse(se_router *router, const char *type, size_t len, const char
 void se_router_clear(se_router *router);
 
 enum { SE_ROUTE_DELIVER, SE_ROUTE_UNWANTED, SE_ROUTE_REFUSED };
-/* The decision for one event, which it counts. Local types are refused ("reserved-type"). */
+/* The decision for one event, which it counts. Local types are refused ("reserved-type"), wanted or
+ * not; only connection.error, which a server does send, goes through where it is wanted by name. */
 int se_router_decide(se_router *router, const char *type, size_t len);
 
 /* Counters: totals since the start, and by type for at most 1024 types (the rest under "*"). */
