@@ -25,20 +25,22 @@ typedef struct {
   uint8_t side;
   uint8_t state;        /* where in a frame the next byte lies */
   uint8_t opcode;       /* of the frame under way */
-  uint8_t message;      /* opcode of the fragmented message under way, or 0 */
+  uint8_t message;      /* opcode of the message under way, or 0 */
   uint8_t fin;
   uint8_t header_have;  /* bytes of a cut header */
   uint8_t control_have; /* payload bytes of a cut control frame */
   uint8_t sent_close, got_close;
-  uint16_t close_code;  /* as received: 1005 when the frame had none; 1002 ... when we failed it */
   se_utf8 utf8;
+  uint16_t close_code;  /* as received: 1005 when the frame had none; 1002 ... when we failed it */
+  uint16_t masks_left;  /* bytes of 'masks' not yet used */
   uint8_t mask[4];
-  uint32_t mask_at;
+  uint8_t mask_at;      /* which byte of it comes next */
+  uint8_t header[14];
+  char control[125];
   uint64_t left;        /* payload bytes of this frame still to come */
   size_t max_message;
   se_buffer gathered;   /* a cut or fragmented message */
-  uint8_t header[14];
-  char control[125];
+  uint8_t *masks;       /* random bytes drawn ahead; a client's, from its first frame on */
   const char *reason;   /* after SE_WS_FAILED: why, a constant text */
 } se_ws;
 
@@ -55,7 +57,7 @@ enum {
 
 typedef struct {
   int opcode;        /* SE_WS_TEXT, SE_WS_BINARY, SE_WS_PING, SE_WS_PONG, SE_WS_CLOSE */
-  const char *data;  /* not zero-terminated; good until the next se_ws_* call on this object */
+  const char *data;  /* not zero-terminated; good until the next se_ws_read or se_ws_free */
   size_t len;
   uint16_t code;     /* SE_WS_CLOSED */
 } se_ws_item;
@@ -65,12 +67,15 @@ void se_ws_init(se_ws *ws, int side, size_t max_message);
 void se_ws_free(se_ws *ws);
 
 /* Reads from data[0..len), which is changed (unmasked) in place; *taken tells how many bytes are
- * done with. Call again with the rest until it says SE_WS_MORE. */
+ * done with. Call again with the rest, even if that is nothing, until it says SE_WS_MORE: only
+ * then is the memory of a gathered message given back. After SE_WS_CLOSED or SE_WS_FAILED whatever
+ * comes is dropped, and the answer is SE_WS_MORE for ever. */
 int se_ws_read(se_ws *ws, char *data, size_t len, size_t *taken, se_ws_item *item, se_buffer *out);
 
 /* Frames one message, or ping or pong, into 'out' (masked when we are the client).
- * SE_OK, SE_ERR_FULL, SE_ERR_MEMORY; SE_ERR_CLOSED after a close frame was sent;
- * SE_ERR_ARGUMENT for a text that is not UTF-8, or over 125 bytes of ping or pong. */
+ * SE_OK, SE_ERR_FULL, SE_ERR_MEMORY (also: no randomness); SE_ERR_CLOSED after a close frame was
+ * sent or received, or the peer broke the protocol; SE_ERR_ARGUMENT for a text that is not UTF-8,
+ * or over 125 bytes of ping or pong. */
 int se_ws_write(se_ws *ws, int opcode, const char *data, size_t len, se_buffer *out);
 
 /* Starts the closing handshake; a second call does nothing. 'code' 0 sends none. SE_ERR_ARGUMENT
