@@ -6,7 +6,6 @@
 
 #include <openssl/evp.h>
 #include <string.h>
-#include <strings.h>
 
 #include "crypto.h"
 #include "status.h"
@@ -73,9 +72,15 @@ static text trimmed(const char *at, size_t len) {
   return result;
 }
 
-/* Compares with 'word' (in lower case) as HTTP compares names. */
+/* Compares with 'word' (in lower case) as HTTP compares names: in ASCII, whatever the locale. */
 static int is_word(text value, const char *word) {
-  return value.len == strlen(word) && strncasecmp(value.at, word, value.len) == 0;
+  size_t i;
+  for (i = 0; i < value.len; i++) {
+    char c = value.at[i];
+    if (word[i] != (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c))
+      return 0;
+  }
+  return word[i] == '\0';
 }
 
 /* Is 'word' one of the elements of a comma-separated list? */
@@ -186,10 +191,9 @@ static int begins_status_line(const char *data, size_t len) {
   return i == len || data[i] == ' ' || data[i] == '\r';
 }
 
+/* 'line' begins as begins_status_line wants it. */
 static int check_status_line(text line, se_upgrade_result *result) {
   size_t i;
-  if (line.len < 12)
-    return refuse(result, "the answer is not HTTP/1.1");
   for (i = 12; i < line.len; i++)
     if (is_control_char(line.at[i]) && line.at[i] != '\t')
       return refuse(result, "the status line holds a control character");

@@ -288,13 +288,24 @@ function Connection:abort() end
 local Ws = {}
 
 ---@param side "client"|"server"
----@param max_message integer? default 1 MiB
+---@param max_message integer? bytes, default 1 MiB
+---@param max_output integer? bytes waiting to be sent, default 1 MiB
 ---@return stream_events.core.Ws
-function core.ws(side, max_message) end
+function core.ws(side, max_message, max_output) end
 
---- Takes received bytes; returns what they completed, in order.
+---@class stream_events.core.WsItem
+---@field kind "text"|"binary"|"ping"|"pong"|"close"|"failed"
+---@field data string? of a message, ping or pong
+---@field code integer? close: as received, 1005 when it came without one; failed: the one we sent
+---@field reason string? close: as received; failed: what the peer did wrong
+
+--- Takes received bytes; returns what they completed, in order. Pongs and the answer to a close
+--- are in output() already. When the output has no room for them, reading stops: take some of it,
+--- then read("") goes on; other bytes are refused until then.
 ---@param bytes string
----@return table[] items { kind = "text"|"binary"|"ping"|"pong"|"close"|"failed", data, code, reason }
+---@return stream_events.core.WsItem[]? items
+---@return boolean|string blocked whether reading has stopped for lack of room; or the kind "full"
+---@return string? message
 function Ws:read(bytes) end
 ---@param data string
 ---@param kind "text"|"binary"|"ping"|"pong"|nil
@@ -308,11 +319,22 @@ function Ws:write(data, kind) end
 ---@return string? kind
 ---@return string? message
 function Ws:close(code, reason) end
---- The bytes to be sent now; they are taken out.
+--- The bytes to be sent now, at most that many; they are taken out.
+---@param count integer? default: all
 ---@return string
-function Ws:output() end
+function Ws:output(count) end
 
---- The handshake's pure parts (RFC 6455 §4).
+--- The handshake's pure parts (RFC 6455 §4). A fresh Sec-WebSocket-Key.
+---@return string key
+function core.upgrade_key() end
+---@param host string with the port, unless it is the scheme's own
+---@param target string path and query
+---@param key string
+---@param headers string? more lines, each ended by CRLF
+---@return string? request
+---@return string? kind "argument"
+---@return string? message
+function core.upgrade_request(host, target, key, headers) end
 ---@param key string
 ---@return string accept
 function core.upgrade_accept(key) end
@@ -322,7 +344,7 @@ function core.upgrade_accept(key) end
 ---@return integer? used bytes of the head; 0 when more is needed
 ---@return string? kind "protocol"
 ---@return string? message
----@return integer? status
+---@return integer? status of the answer that refused, when it got that far
 function core.upgrade_response(bytes, key) end
 
 return core
