@@ -1,3 +1,489 @@
-/* router.c -- stub */
+/* router.c -- decides, on the type of an event alone, whether it goes any further.
+ *
+ * Asked for every event, so a decision is made once per type and remembered beside the type's
+ * counters: what an event then costs is one look into a hash table. What is remembered is bounded;
+ * types beyond that are decided anew each time and counted together. */
 #include "router.h"
-int se_type_class(const char *t, size_t n) { (void)t; (void)n; return SE_TYPE_CUSTOM; }
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto.h"
+#include "status.h"
+
+#define MAX_NAMES 4096  /* wanted and refused names: more is no subscription but a mistake */
+#define MAX_TYPES 1024  /* types remembered: whoever may send chooses them, and may invent many */
+#define MAX_REASONS 64  /* different words for a refusal */
+
+/* Both lists are sorted by bytes: they are searched by halves. */
+static const char *const builtin_types[] = {
+    "ai_indicator.clear", "ai_indicator.stop", "ai_indicator.update", "app.updated",
+    "channel.created", "channel.deleted", "channel.frozen", "channel.hidden", "channel.kicked",
+    "channel.max_streak_changed", "channel.muted", "channel.truncated", "channel.unfrozen",
+    "channel.unmuted", "channel.updated", "channel.visible", "draft.deleted", "draft.updated",
+    "health.check", "member.added", "member.removed", "member.updated", "message.deleted",
+    "message.delivered", "message.new", "message.pending", "message.read", "message.undeleted",
+    "message.updated", "notification.added_to_channel", "notification.channel_deleted",
+    "notification.channel_mutes_updated", "notification.channel_truncated",
+    "notification.invite_accepted", "notification.invite_rejected", "notification.invited",
+    "notification.mark_read", "notification.mark_unread", "notification.message_new",
+    "notification.mutes_updated", "notification.reminder_due",
+    "notification.removed_from_channel", "notification.thread_message_new", "poll.closed",
+    "poll.deleted", "poll.updated", "poll.vote_casted", "poll.vote_changed", "poll.vote_removed",
+    "reaction.deleted", "reaction.new", "reaction.updated", "reminder.created",
+    "reminder.deleted", "reminder.updated", "thread.updated", "typing.start", "typing.stop",
+    "user.banned", "user.deactivated", "user.deleted", "user.messages.deleted", "user.muted",
+    "user.presence.changed", "user.reactivated", "user.unbanned", "user.unmuted",
+    "user.unread_message_reminder", "user.updated", "user.watching.start", "user.watching.stop",
+    "user_group.created", "user_group.deleted", "user_group.member_added",
+    "user_group.member_removed", "user_group.updated"};
+
+static const char *const local_types[] = {
+    "capabilities.changed", "channels.queried", "connection.changed", "connection.error",
+    "connection.recovered", "live_location_sharing.started", "live_location_sharing.stopped",
+    "offline_reactions.queried", "transport.changed"};
+
+/* The one name among the local ones that does come over the wire, from the server. */
+static const char connection_error[] = "connection.error";
+
+static int compare(const char *a, size_t a_len, const char *b, size_t b_len) {
+  int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+  if (order != 0)
+    return order;
+  return a_len < b_len ? -1 : a_len > b_len;
+}
+
+static int is_same(const char *a, size_t a_len, const char *b, size_t b_len) {
+  return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+static int is_listed(const char *const *list, size_t count, const char *type, size_t len) {
+  size_t low = 0, high = count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order = compare(type, len, list[middle], strlen(list[middle]));
+    if (order == 0)
+      return 1;
+    if (order < 0)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return 0;
+}
+
+int se_type_class(const char *type, size_t len) {
+  /* Every name in the lists has a dot, and few custom ones have. */
+  if (len == 0 || memchr(type, '.', len) == NULL)
+    return SE_TYPE_CUSTOM;
+  if (is_listed(builtin_types, sizeof builtin_types / sizeof *builtin_types, type, len))
+    return SE_TYPE_BUILTIN;
+  if (is_listed(local_types, sizeof local_types / sizeof *local_types, type, len))
+    return SE_TYPE_LOCAL;
+  return SE_TYPE_CUSTOM;
+}
+
+/* How often events of one type went nowhere for one reason. */
+typedef struct counter {
+  struct counter *next;
+  const char *reason;
+  uint64_t count;
+} counter;
+
+typedef struct {
+  uint64_t hash;
+  size_t len;
+  /* A wanted or refused name: */
+  const char *refused; /* why, or NULL */
+  int wanted;
+  /* A type that was seen: */
+  uint32_t generation; /* the decision below was made in this generation of wants */
+  int decision;
+  uint64_t *count;     /* what the decision counts in besides the totals, or NULL */
+  counter *counters;
+  char name[];
+} entry;
+
+/* Open addressing, at most half full; 'slots' is a power of two or 0. */
+typedef struct {
+  entry **at;
+  size_t slots, used;
+} table;
+
+/* Prefixes in order of bytes, none of which begins with another one of the list. So the only one
+ * that a name can begin with is the last that does not come after the name. */
+typedef struct {
+  char **at;
+  size_t *len;
+  size_t used, room;
+} prefixes;
+
+struct se_router {
+  uint64_t seed;
+  uint32_t generation;
+  int custom;
+  size_t names_used;   /* counts against MAX_NAMES, prefixes included */
+  table names;         /* wanted and refused: forgotten by se_router_clear */
+  table seen;          /* decisions and counters */
+  prefixes custom_prefixes, builtin_prefixes;
+  char *reasons[MAX_REASONS];
+  size_t reasons_used;
+  counter *others;     /* of types beyond MAX_TYPES */
+  uint64_t uncounted;  /* stands in for a counter there was no memory for */
+  se_router_totals totals;
+};
+
+static const char reason_unwanted[] = "unwanted";
+static const char reason_reserved[] = "reserved-type";
+static const char reason_other[] = "refused"; /* for reasons beyond MAX_REASONS */
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static uint64_t stir(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+  return hash ^ (hash >> 32);
+}
+
+/* Not cryptographic; seeded, so that a sender cannot choose types that collide. */
+static uint64_t hash_name(uint64_t seed, const char *name, size_t len) {
+  uint64_t hash = seed ^ len, word = 0;
+  if (len >= 8) {
+    for (size_t at = 0; at + 8 < len; at += 8) {
+      memcpy(&word, name + at, 8);
+      hash = stir(hash, word);
+    }
+    memcpy(&word, name + len - 8, 8);
+  } else if (len >= 4) {
+    uint32_t first, last;
+    memcpy(&first, name, 4);
+    memcpy(&last, name + len - 4, 4);
+    word = (uint64_t)first << 32 | last;
+  } else {
+    for (size_t at = 0; at < len; at++)
+      word = word << 8 | (uint8_t)name[at];
+  }
+  return stir(hash, word);
+}
+
+static entry *table_find(const table *names, uint64_t hash, const char *name, size_t len) {
+  if (names->slots == 0)
+    return NULL;
+  size_t mask = names->slots - 1;
+  for (size_t at = (size_t)hash & mask;; at = (at + 1) & mask) {
+    entry *found = names->at[at];
+    if (found == NULL)
+      return NULL;
+    if (found->hash == hash && is_same(found->name, found->len, name, len))
+      return found;
+  }
+}
+
+static void place(entry **slots, size_t count, entry *new_entry) {
+  size_t at = (size_t)new_entry->hash & (count - 1);
+  while (slots[at] != NULL)
+    at = (at + 1) & (count - 1);
+  slots[at] = new_entry;
+}
+
+/* A new entry for a name that is not there yet; NULL: no memory, nothing changed. */
+static entry *table_add(table *names, uint64_t hash, const char *name, size_t len) {
+  if (names->used * 2 >= names->slots) {
+    size_t slots = names->slots == 0 ? 64 : names->slots * 2;
+    entry **grown = calloc(slots, sizeof *grown);
+    if (grown == NULL)
+      return NULL;
+    for (size_t i = 0; i < names->slots; i++) {
+      if (names->at[i] != NULL)
+        place(grown, slots, names->at[i]);
+    }
+    free(names->at);
+    names->at = grown;
+    names->slots = slots;
+  }
+  entry *added = calloc(1, sizeof *added + len);
+  if (added == NULL)
+    return NULL;
+  added->hash = hash;
+  added->len = len;
+  memcpy(added->name, name, len);
+  place(names->at, names->slots, added);
+  names->used++;
+  return added;
+}
+
+static void counters_free(counter *list) {
+  while (list != NULL) {
+    counter *next = list->next;
+    free(list);
+    list = next;
+  }
+}
+
+static void table_free(table *names) {
+  for (size_t i = 0; i < names->slots; i++) {
+    if (names->at[i] != NULL) {
+      counters_free(names->at[i]->counters);
+      free(names->at[i]);
+    }
+  }
+  free(names->at);
+  memset(names, 0, sizeof *names);
+}
+
+/* --- prefixes --------------------------------------------------------------------------------- */
+
+/* Where 'name' belongs in the order: the index of the first prefix that comes after it. */
+static size_t prefixes_after(const prefixes *list, const char *name, size_t len) {
+  size_t low = 0, high = list->used;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (compare(list->at[middle], list->len[middle], name, len) <= 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static int prefixes_match(const prefixes *list, const char *name, size_t len) {
+  size_t at = prefixes_after(list, name, len);
+  return at > 0 && list->len[at - 1] <= len &&
+         memcmp(list->at[at - 1], name, list->len[at - 1]) == 0;
+}
+
+static void prefixes_free(prefixes *list) {
+  for (size_t i = 0; i < list->used; i++)
+    free(list->at[i]);
+  free(list->at);
+  free(list->len);
+  memset(list, 0, sizeof *list);
+}
+
+static int prefixes_add(prefixes *list, const char *prefix, size_t len) {
+  if (prefixes_match(list, prefix, len))
+    return SE_OK; /* a shorter one covers it */
+  if (list->used == list->room) {
+    size_t room = list->room == 0 ? 16 : list->room * 2;
+    char **at = realloc(list->at, room * sizeof *at);
+    if (at == NULL)
+      return SE_ERR_MEMORY;
+    list->at = at;
+    size_t *lens = realloc(list->len, room * sizeof *lens);
+    if (lens == NULL)
+      return SE_ERR_MEMORY;
+    list->len = lens;
+    list->room = room;
+  }
+  char *copy = malloc(len + 1);
+  if (copy == NULL)
+    return SE_ERR_MEMORY;
+  memcpy(copy, prefix, len);
+  copy[len] = '\0';
+  size_t at = prefixes_after(list, prefix, len), covered = at;
+  while (covered < list->used && list->len[covered] >= len &&
+         memcmp(list->at[covered], prefix, len) == 0)
+    free(list->at[covered++]);
+  memmove(list->at + at + 1, list->at + covered, (list->used - covered) * sizeof *list->at);
+  memmove(list->len + at + 1, list->len + covered, (list->used - covered) * sizeof *list->len);
+  list->at[at] = copy;
+  list->len[at] = len;
+  list->used += 1 + at - covered;
+  return SE_OK;
+}
+
+/* --- what is wanted --------------------------------------------------------------------------- */
+
+se_router *se_router_new(void) {
+  se_router *router = calloc(1, sizeof *router);
+  if (router == NULL)
+    return NULL;
+  /* Without randomness the table still works: it is bounded, so collisions cost little. */
+  if (se_random(&router->seed, sizeof router->seed) != 0)
+    router->seed = (uint64_t)(uintptr_t)router;
+  router->generation = 1;
+  return router;
+}
+
+void se_router_free(se_router *router) {
+  if (router == NULL)
+    return;
+  se_router_clear(router);
+  table_free(&router->seen);
+  counters_free(router->others);
+  for (size_t i = 0; i < router->reasons_used; i++)
+    free(router->reasons[i]);
+  free(router);
+}
+
+/* Remembered decisions are stale from now on. */
+static void changed(se_router *router) {
+  router->generation++;
+}
+
+static int name_entry(se_router *router, const char *name, size_t len, entry **out) {
+  uint64_t hash = hash_name(router->seed, name, len);
+  *out = table_find(&router->names, hash, name, len);
+  if (*out != NULL)
+    return SE_OK;
+  if (router->names_used >= MAX_NAMES)
+    return SE_ERR_FULL;
+  *out = table_add(&router->names, hash, name, len);
+  if (*out == NULL)
+    return SE_ERR_MEMORY;
+  router->names_used++;
+  return SE_OK;
+}
+
+int se_router_want(se_router *router, const char *type, size_t len) {
+  entry *found;
+  int status = name_entry(router, type, len, &found);
+  if (status != SE_OK)
+    return status;
+  found->wanted = 1;
+  changed(router);
+  return SE_OK;
+}
+
+int se_router_want_prefix(se_router *router, const char *prefix, size_t len) {
+  if (router->names_used >= MAX_NAMES)
+    return SE_ERR_FULL;
+  int status = prefixes_add(&router->custom_prefixes, prefix, len);
+  if (status == SE_OK && len > 0 && memchr(prefix, '.', len) != NULL)
+    status = prefixes_add(&router->builtin_prefixes, prefix, len);
+  router->names_used++;
+  changed(router);
+  return status;
+}
+
+void se_router_want_custom(se_router *router, int yes) {
+  router->custom = yes;
+  changed(router);
+}
+
+/* Reasons outlive the rules that gave them, because counters are kept under them. */
+static const char *keep_reason(se_router *router, const char *reason) {
+  for (size_t i = 0; i < router->reasons_used; i++) {
+    if (strcmp(router->reasons[i], reason) == 0)
+      return router->reasons[i];
+  }
+  if (router->reasons_used == MAX_REASONS)
+    return reason_other;
+  size_t size = strlen(reason) + 1;
+  char *copy = malloc(size);
+  if (copy == NULL)
+    return NULL;
+  memcpy(copy, reason, size);
+  router->reasons[router->reasons_used++] = copy;
+  return copy;
+}
+
+int se_router_refuse(se_router *router, const char *type, size_t len, const char *reason) {
+  const char *kept = keep_reason(router, reason);
+  if (kept == NULL)
+    return SE_ERR_MEMORY;
+  entry *found;
+  int status = name_entry(router, type, len, &found);
+  if (status != SE_OK)
+    return status;
+  found->refused = kept;
+  changed(router);
+  return SE_OK;
+}
+
+void se_router_clear(se_router *router) {
+  table_free(&router->names);
+  prefixes_free(&router->custom_prefixes);
+  prefixes_free(&router->builtin_prefixes);
+  router->names_used = 0;
+  router->custom = 0;
+  changed(router);
+}
+
+/* --- decisions -------------------------------------------------------------------------------- */
+
+/* *reason is what it is counted under: NULL for what is delivered. */
+static int decide(const se_router *router, uint64_t hash, const char *type, size_t len,
+                  const char **reason) {
+  int class = se_type_class(type, len);
+  const entry *named = table_find(&router->names, hash, type, len);
+  int is_error = is_same(type, len, connection_error, sizeof connection_error - 1);
+  if (class == SE_TYPE_LOCAL && !is_error) {
+    *reason = reason_reserved;
+    return SE_ROUTE_REFUSED;
+  }
+  if (named != NULL && named->refused != NULL) {
+    *reason = named->refused;
+    return SE_ROUTE_REFUSED;
+  }
+  int wanted = named != NULL && named->wanted;
+  if (!wanted && class == SE_TYPE_CUSTOM)
+    wanted = router->custom || prefixes_match(&router->custom_prefixes, type, len);
+  else if (!wanted && class == SE_TYPE_BUILTIN)
+    wanted = prefixes_match(&router->builtin_prefixes, type, len);
+  *reason = wanted ? NULL : reason_unwanted;
+  return wanted ? SE_ROUTE_DELIVER : SE_ROUTE_UNWANTED;
+}
+
+static uint64_t *find_count(se_router *router, counter **list, const char *reason) {
+  for (counter *at = *list; at != NULL; at = at->next) {
+    if (at->reason == reason || strcmp(at->reason, reason) == 0)
+      return &at->count;
+  }
+  counter *added = malloc(sizeof *added);
+  if (added == NULL)
+    return &router->uncounted; /* the totals still have it */
+  added->next = *list;
+  added->reason = reason;
+  added->count = 0;
+  *list = added;
+  return &added->count;
+}
+
+static int count(se_router *router, int decision, uint64_t *by_type) {
+  router->totals.received++;
+  if (decision == SE_ROUTE_DELIVER)
+    router->totals.delivered++;
+  else if (decision == SE_ROUTE_UNWANTED)
+    router->totals.unwanted++;
+  else
+    router->totals.refused++;
+  if (by_type != NULL)
+    ++*by_type;
+  return decision;
+}
+
+int se_router_decide(se_router *router, const char *type, size_t len) {
+  uint64_t hash = hash_name(router->seed, type, len);
+  entry *known = table_find(&router->seen, hash, type, len);
+  if (known != NULL && known->generation == router->generation)
+    return count(router, known->decision, known->count);
+
+  const char *reason;
+  int decision = decide(router, hash, type, len, &reason);
+  if (known == NULL && router->seen.used < MAX_TYPES)
+    known = table_add(&router->seen, hash, type, len);
+  if (known == NULL)
+    return count(router, decision,
+                 reason == NULL ? NULL : find_count(router, &router->others, reason));
+  known->generation = router->generation;
+  known->decision = decision;
+  known->count = reason == NULL ? NULL : find_count(router, &known->counters, reason);
+  return count(router, decision, known->count);
+}
+
+void se_router_count_totals(const se_router *router, se_router_totals *out) {
+  *out = router->totals;
+}
+
+void se_router_each(const se_router *router,
+                    void (*each)(void *user, const char *type, size_t len, const char *reason,
+                                 uint64_t count),
+                    void *user) {
+  for (size_t i = 0; i < router->seen.slots; i++) {
+    const entry *type = router->seen.at[i];
+    for (const counter *at = type == NULL ? NULL : type->counters; at != NULL; at = at->next)
+      each(user, type->name, type->len, at->reason, at->count);
+  }
+  for (const counter *at = router->others; at != NULL; at = at->next)
+    each(user, "*", 1, at->reason, at->count);
+}

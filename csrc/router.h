@@ -28,7 +28,8 @@ int se_router_want(se_router *router, const char *type, size_t len);        /* t
 int se_router_want_prefix(se_router *router, const char *prefix, size_t len); /* types that begin so:
                      custom ones, and built-in ones only if the prefix itself holds a '.' */
 void se_router_want_custom(se_router *router, int yes);                     /* every custom type */
-/* A refused type goes nowhere even if wanted; 'reason' is kept by pointer: a constant text. */
+/* A refused type goes nowhere even if wanted. 'reason' is copied and zero-terminated; from the 65th
+ * different reason on they are counted together as "refused". */
 int se_router_refuse(se_router *router, const char *type, size_t len, const char *reason);
 /* Forgets wants and refusals; the counters stay. */
 void se_router_clear(se_router *router);
