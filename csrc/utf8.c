@@ -7,34 +7,53 @@
 
 #include <string.h>
 
+/* load() reads BLOCK bytes; HIGH_BITS of one or of several JOINed blocks is 0 when all of them are
+ * ASCII. */
 #if !defined(SE_NO_SIMD) && defined(__AVX2__)
 #include <immintrin.h>
 #define BLOCK 32
-static int is_ascii(const uint8_t *at) {
-  return _mm256_movemask_epi8(_mm256_loadu_si256((const __m256i *)(const void *)at)) == 0;
+typedef __m256i block;
+static inline block load(const uint8_t *at) {
+  return _mm256_loadu_si256((const __m256i *)(const void *)at);
 }
+#define JOIN(a, b) _mm256_or_si256(a, b)
+#define HIGH_BITS(a) _mm256_movemask_epi8(a)
 #elif !defined(SE_NO_SIMD) && defined(__SSE2__)
 #include <emmintrin.h>
 #define BLOCK 16
-static int is_ascii(const uint8_t *at) {
-  return _mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)at)) == 0;
+typedef __m128i block;
+static inline block load(const uint8_t *at) {
+  return _mm_loadu_si128((const __m128i *)(const void *)at);
 }
+#define JOIN(a, b) _mm_or_si128(a, b)
+#define HIGH_BITS(a) _mm_movemask_epi8(a)
 #else
 #define BLOCK 8
-static int is_ascii(const uint8_t *at) {
-  uint64_t bytes;
+typedef uint64_t block;
+static inline block load(const uint8_t *at) {
+  block bytes;
   memcpy(&bytes, at, sizeof bytes);
-  return (bytes & UINT64_C(0x8080808080808080)) == 0;
+  return bytes;
 }
+#define JOIN(a, b) ((a) | (b))
+#define HIGH_BITS(a) ((a) & UINT64_C(0x8080808080808080))
 #endif
 
 /* The first byte that is not ASCII, or 'end'. */
 static const uint8_t *skip_ascii(const uint8_t *at, const uint8_t *end) {
-  while ((size_t)(end - at) >= BLOCK) {
-    if (!is_ascii(at))
+  const uint8_t *start = at;
+  for (; end - at >= 4 * BLOCK; at += 4 * BLOCK) {
+    block low = JOIN(load(at), load(at + BLOCK));
+    block high = JOIN(load(at + 2 * BLOCK), load(at + 3 * BLOCK));
+    if (HIGH_BITS(JOIN(low, high)) != 0)
       break;
-    at += BLOCK;
   }
+  for (; end - at >= BLOCK; at += BLOCK)
+    if (HIGH_BITS(load(at)) != 0)
+      break;
+  /* The rest is less than a block: look at the last one of all, which overlaps what was seen. */
+  if (end - at < BLOCK && end - start >= BLOCK && HIGH_BITS(load(end - BLOCK)) == 0)
+    return end;
   while (at < end && *at < 0x80)
     at++;
   return at;
@@ -42,7 +61,7 @@ static const uint8_t *skip_ascii(const uint8_t *at, const uint8_t *end) {
 
 /* What may follow a lead byte: 'state' is set for its first continuation byte. 0: no lead byte.
  * The ranges refuse overlong forms (E0, F0), surrogates (ED) and what is over U+10FFFF (F4). */
-static int lead(uint8_t byte, se_utf8 *state) {
+static inline int lead(uint8_t byte, se_utf8 *state) {
   state->low = 0x80;
   state->high = 0xBF;
   if (byte >= 0xC2 && byte <= 0xDF) {
@@ -65,24 +84,26 @@ static int lead(uint8_t byte, se_utf8 *state) {
   return 1;
 }
 
+static int is_continuation(uint8_t byte) {
+  return (byte & 0xC0) == 0x80;
+}
+
 size_t se_utf8_valid(const char *data, size_t len) {
   const uint8_t *start = (const uint8_t *)data, *end = start + len;
   const uint8_t *at = skip_ascii(start, end);
   while (at < end) {
     se_utf8 state;
-    uint8_t i;
     if (*at < 0x80) {
       at = skip_ascii(at, end);
-      continue;
+    } else {
+      if (!lead(*at, &state) || end - at <= state.need || at[1] < state.low || at[1] > state.high)
+        break;
+      if (state.need > 1 && !is_continuation(at[2]))
+        break;
+      if (state.need > 2 && !is_continuation(at[3]))
+        break;
+      at += state.need + 1;
     }
-    if (!lead(*at, &state) || end - at <= state.need)
-      break;
-    if (at[1] < state.low || at[1] > state.high)
-      break;
-    for (i = 2; i <= state.need; i++)
-      if ((at[i] & 0xC0) != 0x80)
-        return (size_t)(at - start);
-    at += state.need + 1;
   }
   return (size_t)(at - start);
 }
