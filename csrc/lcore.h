@@ -33,6 +33,10 @@ int se_json_push(lua_State *L, const char *text, size_t len, const char **reason
 void se_event_push(lua_State *L, const char *text, size_t len, const se_envelope *envelope,
                    const char *self, size_t self_len, double received_at);
 
+/* The JSON text of the event object at 'index', which keeps it; NULL when it is none. Never
+ * raises. (levent.c) */
+const char *se_event_text(lua_State *L, int index, size_t *len);
+
 struct se_router;
 /* The router behind the userdata at 'index'; raises when it is none. (lrouter.c) */
 struct se_router *se_check_router(lua_State *L, int index);

@@ -1,0 +1,243 @@
+/* scan.c -- the envelope of an event, read out of its JSON text without allocating anything.
+ *
+ * Until the type is known nothing is done that an unwanted event would not need: repeated keys
+ * and the inside of "user" are looked at afterwards. */
+#include "scan.h"
+
+#include <string.h>
+
+#include "json.h"
+#include "utf8.h"
+
+#define TYPE_MAX 255
+#define TEXT_MAX (UINT32_MAX / 2) /* offsets have 32 bits */
+
+/* The names of the envelope. */
+enum { TYPE, CID, CHANNEL_TYPE, CHANNEL_ID, CREATED_AT, USER, NAMES, NONE = NAMES, DISGUISED };
+
+static const struct {
+  const char *text;
+  size_t len;
+  const char *reason; /* for a value of another type */
+} names[NAMES] = {
+    [TYPE] = {"type", 4, "type is no string"},
+    [CID] = {"cid", 3, "cid is no string"},
+    [CHANNEL_TYPE] = {"channel_type", 12, "channel_type is no string"},
+    [CHANNEL_ID] = {"channel_id", 10, "channel_id is no string"},
+    [CREATED_AT] = {"created_at", 10, "created_at is no string"},
+    [USER] = {"user", 4, "user is no object"},
+};
+
+static int refuse(const se_json *json, const char *at, const char *reason, se_envelope *out) {
+  out->reason = reason;
+  out->position = (size_t)(at - json->start);
+  return SE_SCAN_BAD;
+}
+
+static int refuse_json(const se_json *json, se_envelope *out) {
+  return refuse(json, json->at, json->reason, out);
+}
+
+/* Which name of the envelope a key is. */
+static int name_of(const se_json_token *key) {
+  if (key->escaped) {
+    for (int i = 0; i < NAMES; i++)
+      if (se_json_is(key, names[i].text, names[i].len))
+        return DISGUISED;
+    return NONE;
+  }
+  switch (key->len) {
+  case 3:
+    return memcmp(key->at, "cid", 3) == 0 ? CID : NONE;
+  case 4:
+    if (memcmp(key->at, "type", 4) == 0)
+      return TYPE;
+    return memcmp(key->at, "user", 4) == 0 ? USER : NONE;
+  case 10:
+    if (memcmp(key->at, "channel_id", 10) == 0)
+      return CHANNEL_ID;
+    return memcmp(key->at, "created_at", 10) == 0 ? CREATED_AT : NONE;
+  case 12:
+    return memcmp(key->at, "channel_type", 12) == 0 ? CHANNEL_TYPE : NONE;
+  default:
+    return NONE;
+  }
+}
+
+/* What a string stands for. 0: it has escapes, and no room is left to undo them. */
+static int take_string(const se_json_token *token, se_envelope *out, se_slice *slice) {
+  slice->at = token->at;
+  slice->len = token->len;
+  if (token->escaped) {
+    if (token->len > sizeof out->scratch - out->scratch_used)
+      return 0;
+    slice->at = out->scratch + out->scratch_used;
+    slice->len = se_json_unescape(token, out->scratch + out->scratch_used);
+    out->scratch_used += slice->len;
+  }
+  return 1;
+}
+
+/* Reads the object "user" and takes its id. */
+static int read_user(se_json *json, se_envelope *out) {
+  se_json_token key, value;
+  int kind, seen = 0;
+  se_json_value(json, &value); /* the brace, which the caller saw */
+  for (int first = 1;; first = 0) {
+    kind = se_json_key(json, first, &key);
+    if (kind == SE_JSON_BAD)
+      return refuse_json(json, out);
+    if (kind == SE_JSON_END)
+      return SE_SCAN_EVENT;
+    int is_id = key.escaped ? se_json_is(&key, "id", 2)
+                            : key.len == 2 && key.at[0] == 'i' && key.at[1] == 'd';
+    kind = se_json_skip(json, &value);
+    if (kind == SE_JSON_BAD)
+      return refuse_json(json, out);
+    if (!is_id)
+      continue;
+    if (key.escaped)
+      return refuse(json, key.at - 1, "user.id in disguise", out);
+    if (seen++)
+      return refuse(json, key.at - 1, "user.id comes twice", out);
+    if (kind != SE_JSON_STRING && kind != SE_JSON_NULL)
+      return refuse(json, value.at, "user.id is no string", out);
+    if (kind == SE_JSON_STRING && !take_string(&value, out, &out->user_id))
+      return refuse(json, value.at, "user.id with escapes is too long", out);
+  }
+}
+
+static int check_type(const se_json *json, const se_json_token *token, int utf8_checked,
+                      se_envelope *out) {
+  const se_slice *type = &out->type;
+  if (type->len == 0)
+    return refuse(json, token->at, "type is empty", out);
+  if (type->len > TYPE_MAX)
+    return refuse(json, token->at, "type is too long", out);
+  for (size_t i = 0; i < type->len; i++)
+    if ((unsigned char)type->at[i] < 0x20 || type->at[i] == 0x7F)
+      return refuse(json, token->at, "control character in type", out);
+  if (!utf8_checked && se_utf8_valid(type->at, type->len) != type->len)
+    return refuse(json, token->at, "invalid UTF-8", out);
+  return SE_SCAN_EVENT;
+}
+
+static se_json_token key_token(const se_json *json, const se_scan_member *member) {
+  se_json_token key = {json->start + member->key, member->key_len, (int)member->key_escaped};
+  return key;
+}
+
+/* Looks for a key that comes twice, with a hash table of positions in 'members'. */
+static int check_repeated(const se_json *json, se_envelope *out) {
+  uint16_t table[4 * SE_SCAN_MEMBERS];
+  size_t size = 64; /* never more than a quarter full */
+  while (size < 4 * out->member_count)
+    size *= 2;
+  memset(table, 0, size * sizeof *table);
+  for (size_t i = 0; i < out->member_count; i++) {
+    se_json_token key = key_token(json, &out->members[i]);
+    size_t slot = se_json_hash(&key) & (size - 1);
+    for (; table[slot] != 0; slot = (slot + 1) & (size - 1)) {
+      se_json_token other = key_token(json, &out->members[table[slot] - 1]);
+      if (se_json_same(&key, &other))
+        return refuse(json, key.at - 1, "duplicate key", out);
+    }
+    table[slot] = (uint16_t)(i + 1);
+  }
+  return SE_SCAN_EVENT;
+}
+
+/* The cid is "channel_type:channel_id", and the two halves must say the same. */
+static int cid_agrees(const se_envelope *e) {
+  const se_slice *cid = &e->cid, *type = &e->channel_type, *id = &e->channel_id;
+  if (cid->at == NULL)
+    return 1;
+  if (type->at != NULL && (cid->len <= type->len || cid->at[type->len] != ':' ||
+                           memcmp(cid->at, type->at, type->len) != 0))
+    return 0;
+  if (id->at != NULL && (cid->len <= id->len || cid->at[cid->len - id->len - 1] != ':' ||
+                         memcmp(cid->at + cid->len - id->len, id->at, id->len) != 0))
+    return 0;
+  return type->at == NULL || id->at == NULL || cid->len == type->len + 1 + id->len;
+}
+
+/* What can only be said of the whole text. */
+static int check_whole(se_json *json, int utf8_checked, se_envelope *out) {
+  if (!se_json_finish(json))
+    return refuse_json(json, out);
+  if (!utf8_checked && !se_json_check_utf8(json))
+    return refuse_json(json, out);
+  if (out->type.at == NULL)
+    return refuse(json, json->end, "type is missing", out);
+  if (!cid_agrees(out))
+    return refuse(json, json->end, "channel_type and channel_id are not those of the cid", out);
+  return check_repeated(json, out);
+}
+
+int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wanted, void *user,
+            se_envelope *out) {
+  se_slice *const slices[NAMES] = {&out->type,       &out->cid,        &out->channel_type,
+                                   &out->channel_id, &out->created_at, &out->user};
+  se_json json;
+  se_json_token key, value;
+  int kind, status, user_unread = 0;
+
+  memset(out, 0, offsetof(se_envelope, scratch));
+  se_json_init(&json, text, len);
+  if (len > TEXT_MAX)
+    return refuse(&json, text, "the text is too long", out);
+  kind = se_json_value(&json, &value);
+  if (kind == SE_JSON_BAD)
+    return refuse_json(&json, out);
+  if (kind != SE_JSON_OBJECT)
+    return refuse(&json, text, "an event is an object", out);
+
+  for (int first = 1;; first = 0) {
+    kind = se_json_key(&json, first, &key);
+    if (kind == SE_JSON_BAD)
+      return refuse_json(&json, out);
+    if (kind == SE_JSON_END)
+      break;
+    if (out->member_count == SE_SCAN_MEMBERS)
+      return refuse(&json, key.at - 1, "too many keys", out);
+    se_scan_member *member = &out->members[out->member_count++];
+    int name = name_of(&key);
+    if (name == DISGUISED)
+      return refuse(&json, key.at - 1, "envelope key in disguise", out);
+    kind = se_json_skip(&json, &value);
+    if (kind == SE_JSON_BAD)
+      return refuse_json(&json, out);
+    size_t quote = kind == SE_JSON_STRING;
+    member->key = (uint32_t)(key.at - text);
+    member->key_len = (uint32_t)key.len;
+    member->key_escaped = (uint32_t)key.escaped;
+    member->value = (uint32_t)(value.at - quote - text);
+    member->value_len = (uint32_t)(value.len + 2 * quote);
+    if (name == NONE || (kind == SE_JSON_NULL && name != TYPE))
+      continue;
+    if (kind != (name == USER ? SE_JSON_OBJECT : SE_JSON_STRING))
+      return refuse(&json, value.at, names[name].reason, out);
+    if (slices[name]->at != NULL)
+      return refuse(&json, key.at - 1, "duplicate key", out);
+    if (!take_string(&value, out, slices[name]))
+      return refuse(&json, value.at, "envelope value with escapes is too long", out);
+    if (name == USER) {
+      user_unread = 1;
+    } else if (name == TYPE) {
+      status = check_type(&json, &value, utf8_checked, out);
+      if (status != SE_SCAN_EVENT)
+        return status;
+      if (wanted != NULL && !wanted(user, out->type.at, out->type.len))
+        return SE_SCAN_UNWANTED;
+    }
+  }
+  if (user_unread) {
+    se_json inner = json;
+    inner.at = out->user.at;
+    inner.depth = 1;
+    status = read_user(&inner, out);
+    if (status != SE_SCAN_EVENT)
+      return status;
+  }
+  return check_whole(&json, utf8_checked, out);
+}
