@@ -1,0 +1,272 @@
+--- Channels and their members: kept in memory, written through to the store before anything else
+-- hears of a change. Who may do what, and who has to be told, is decided elsewhere.
+local names = require "stream_events.names"
+local native = require "stream_events.native"
+local clock = require "stream_events.server.clock"
+
+local M = {}
+
+-- What of a channel is stored; the rest is made again at every start.
+local STORED = {
+  "type", "id", "created_at", "updated_at", "created_by_id", "frozen", "disabled", "team",
+  "config_overrides", "custom",
+}
+
+---@class stream_events.server.Channel
+---@field cid string
+---@field type string
+---@field id string
+---@field created_at string
+---@field updated_at string
+---@field created_by_id string?
+---@field frozen boolean
+---@field disabled boolean
+---@field team string?
+---@field config_overrides table?
+---@field custom table<string, any>
+---@field members table<string, stream_events.server.Member>
+---@field member_count integer
+---@field envelope string the channel's names as they stand in every event, JSON
+---@field audience table? who watches; belongs to the watching module
+
+---@class stream_events.server.Member
+---@field user_id string
+---@field channel_role string
+---@field created_at string
+---@field updated_at string
+
+---@class stream_events.server.Channels
+local Channels = { __name = "stream_events.server.channels" }
+Channels.__index = Channels
+
+local function adopt(self, channel)
+  channel.cid = names.cid(channel.type, channel.id)
+  channel.members = {}
+  channel.member_count = 0
+  channel.envelope = ('"cid":"%s","channel_id":"%s","channel_type":"%s"'):format(
+    channel.cid, channel.id, channel.type)
+  self.by_cid[channel.cid] = channel
+  self.count = self.count + 1
+  return channel
+end
+
+local function adopt_member(self, channel, member)
+  if not channel.members[member.user_id] then channel.member_count = channel.member_count + 1 end
+  channel.members[member.user_id] = member
+  channel.sorted = nil
+  self.by_member[member.user_id] = self.by_member[member.user_id] or {}
+  self.by_member[member.user_id][channel.cid] = channel
+end
+
+--- Takes up what the store holds.
+---@param store table
+---@return stream_events.server.Channels
+function M.new(store)
+  local self = setmetatable({ store = store, by_cid = {}, by_member = {}, count = 0 }, Channels)
+  for _, record in store:each("channel") do adopt(self, record) end
+  for _, record in store:each("member") do
+    local channel = self.by_cid[record.cid]
+    if channel then
+      adopt_member(self, channel, record)
+    end
+  end
+  return self
+end
+
+---@param cid string
+---@return stream_events.server.Channel?
+function Channels:get(cid)
+  return self.by_cid[cid]
+end
+
+--- The channels a user is a member of, by cid.
+---@param user_id string
+---@return table<string, stream_events.server.Channel>
+function Channels:of_member(user_id)
+  return self.by_member[user_id] or {}
+end
+
+--- All channels, by cid.
+---@return table<string, stream_events.server.Channel>
+function Channels:all()
+  return self.by_cid
+end
+
+---@param channel_type string
+---@return boolean
+function Channels:uses_type(channel_type)
+  for _, channel in pairs(self.by_cid) do
+    if channel.type == channel_type then return true end
+  end
+  return false
+end
+
+local function member_key(cid, user_id)
+  return cid .. "/" .. user_id
+end
+
+local function record_of(channel, changes)
+  local record = {}
+  for _, name in ipairs(STORED) do
+    record[name] = channel[name]
+    if changes and changes[name] ~= nil then record[name] = changes[name] or nil end
+  end
+  return record
+end
+
+--- Makes a channel that does not exist yet.
+---@param fields table type, id, created_by_id, custom, and what else a channel is made of
+---@param members { user_id: string, channel_role: string? }[]
+---@return stream_events.server.Channel
+function Channels:create(fields, members)
+  local now = clock.stamp()
+  local cid = names.cid(fields.type, fields.id)
+  local channel = {
+    type = fields.type, id = fields.id, created_at = now, updated_at = now,
+    created_by_id = fields.created_by_id, frozen = fields.frozen or false,
+    disabled = fields.disabled or false, team = fields.team,
+    config_overrides = fields.config_overrides, custom = fields.custom or {},
+  }
+  local records = {}
+  for i, member in ipairs(members) do
+    records[i] = {
+      cid = cid, user_id = member.user_id, channel_role = member.channel_role or "channel_member",
+      created_at = now, updated_at = now,
+    }
+  end
+  self.store:transaction(function()
+    self.store:put("channel", cid, record_of(channel))
+    for _, record in ipairs(records) do
+      self.store:put("member", member_key(cid, record.user_id), record)
+    end
+  end)
+  adopt(self, channel)
+  for _, record in ipairs(records) do adopt_member(self, channel, record) end
+  return channel
+end
+
+---@class stream_events.server.ChannelChanges
+---@field fields table? a channel's own fields; false takes one away
+---@field add { user_id: string, channel_role: string? }[]? who is a member already stays as it is
+---@field remove string[]? user ids; who is no member is passed over
+---@field roles { user_id: string, channel_role: string }[]? for members, new ones included
+
+local function drop_member(self, channel, member)
+  channel.members[member.user_id] = nil
+  channel.member_count = channel.member_count - 1
+  channel.sorted = nil
+  local theirs = self.by_member[member.user_id]
+  theirs[channel.cid] = nil
+  if next(theirs) == nil then self.by_member[member.user_id] = nil end
+end
+
+-- What becomes of the members, without touching them yet.
+local function plan(channel, changes, now)
+  local added, removed, updated, planned = {}, {}, {}, {}
+  for _, wanted in ipairs(changes.add or {}) do
+    if not channel.members[wanted.user_id] and not planned[wanted.user_id] then
+      local member = {
+        cid = channel.cid, user_id = wanted.user_id, created_at = now, updated_at = now,
+        channel_role = wanted.channel_role or "channel_member",
+      }
+      added[#added + 1], planned[wanted.user_id] = member, member
+    end
+  end
+  for _, role in ipairs(changes.roles or {}) do
+    local member = planned[role.user_id]
+    if not member then
+      member = {}
+      for name, value in pairs(channel.members[role.user_id]) do member[name] = value end
+      updated[#updated + 1], planned[role.user_id] = member, member
+    end
+    member.channel_role, member.updated_at = role.channel_role, now
+  end
+  for _, user_id in ipairs(changes.remove or {}) do
+    local member = channel.members[user_id]
+    if member and not planned[user_id] then
+      removed[#removed + 1], planned[user_id] = member, member
+    end
+  end
+  return added, removed, updated
+end
+
+--- Changes a channel and its members, all of it or, when the store fails, nothing. Who is to be
+--- removed must not be among those to be added or given a role.
+---@param channel stream_events.server.Channel
+---@param changes stream_events.server.ChannelChanges
+---@return stream_events.server.Member[] added
+---@return stream_events.server.Member[] removed
+---@return stream_events.server.Member[] updated
+function Channels:change(channel, changes)
+  local now, cid = clock.stamp(), channel.cid
+  local added, removed, updated = plan(channel, changes, now)
+  local fields = { updated_at = now }
+  for name, value in pairs(changes.fields or {}) do fields[name] = value end
+  self.store:transaction(function()
+    self.store:put("channel", cid, record_of(channel, fields))
+    for _, list in ipairs { added, updated } do
+      for _, member in ipairs(list) do
+        self.store:put("member", member_key(cid, member.user_id), member)
+      end
+    end
+    for _, member in ipairs(removed) do
+      self.store:delete("member", member_key(cid, member.user_id))
+    end
+  end)
+  for name, value in pairs(fields) do channel[name] = value or nil end
+  for _, member in ipairs(added) do adopt_member(self, channel, member) end
+  for _, member in ipairs(updated) do adopt_member(self, channel, member) end
+  for _, member in ipairs(removed) do drop_member(self, channel, member) end
+  return added, removed, updated
+end
+
+--- Removes a channel and its members.
+---@param channel stream_events.server.Channel
+function Channels:delete(channel)
+  self.store:transaction(function()
+    self.store:delete("channel", channel.cid)
+    for user_id in pairs(channel.members) do
+      self.store:delete("member", member_key(channel.cid, user_id))
+    end
+  end)
+  for _, member in pairs(channel.members) do drop_member(self, channel, member) end
+  self.by_cid[channel.cid] = nil
+  self.count = self.count - 1
+end
+
+--- The members in the order they came.
+---@param channel stream_events.server.Channel
+---@return stream_events.server.Member[] list not to be changed
+function Channels.members_of(_, channel)
+  if not channel.sorted then
+    local sorted = {}
+    for _, member in pairs(channel.members) do sorted[#sorted + 1] = member end
+    table.sort(sorted, function(a, b)
+      -- Without the "Z", or "5.25Z" would come behind "5.253Z".
+      local first, second = a.created_at:sub(1, -2), b.created_at:sub(1, -2)
+      if first ~= second then return first < second end
+      return a.user_id < b.user_id
+    end)
+    channel.sorted = sorted
+  end
+  return channel.sorted
+end
+
+--- The id of the channel that belongs to a set of members, whatever their order.
+---@param user_ids string[] without duplicates
+---@return string
+function M.distinct_id(user_ids)
+  local sorted = { table.unpack(user_ids) }
+  table.sort(sorted)
+  local digest = native.crypto.sha256(table.concat(sorted, ","))
+  return "!members-" .. native.crypto.base64url_encode(digest)
+end
+
+--- Whether the channel's members are its identity.
+---@param channel stream_events.server.Channel
+---@return boolean
+function M.is_distinct(channel)
+  return channel.id:find("^!members%-") ~= nil
+end
+
+return M

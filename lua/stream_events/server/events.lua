@@ -1,0 +1,80 @@
+--- The events that the server itself makes, and the ways an event takes to those who get it.
+-- An event is built once, as JSON text; the listener shares the bytes between all connections.
+local native = require "stream_events.native"
+local clock = require "stream_events.server.clock"
+
+local M = {}
+
+---@class stream_events.server.Events
+local Events = { __name = "stream_events.server.events" }
+Events.__index = Events
+
+---@param parts { listener: table, connections: table, users: table }
+---@return stream_events.server.Events
+function M.new(parts)
+  return setmetatable({
+    listener = parts.listener, connections = parts.connections, users = parts.users,
+    sent = 0, deliveries = 0,
+  }, Events)
+end
+
+local function encode(value)
+  local text, err = native.json.encode(value)
+  if not text then error("an event cannot be encoded: " .. err.message) end
+  return text
+end
+
+--- The text of an event of the service's own.
+---@param event_type string
+---@param channel stream_events.server.Channel?
+---@param user table? the record of the user it is about
+---@param fields table<string, any>? what else belongs to it
+---@return string text
+function Events:text(event_type, channel, user, fields)
+  local parts = { '{"type":"', event_type, '"' }
+  if channel then parts[#parts + 1] = "," .. channel.envelope end
+  if user then parts[#parts + 1] = ',"user":' .. self.users:json(user) end
+  parts[#parts + 1] = ',"created_at":"' .. clock.stamp() .. '"'
+  for name, value in pairs(fields or {}) do
+    parts[#parts + 1] = ',"' .. name .. '":' .. encode(value)
+  end
+  parts[#parts + 1] = "}"
+  return table.concat(parts)
+end
+
+--- To every connection that watches the channel.
+---@param channel stream_events.server.Channel
+---@param text string
+function Events:to_watchers(channel, text)
+  self.sent = self.sent + 1
+  local audience = channel.audience
+  if audience then
+    self.deliveries = self.deliveries + self.listener:broadcast(audience.group, text)
+  end
+end
+
+--- To every connection of a user.
+---@param user_id string
+---@param text string
+function Events:to_user(user_id, text)
+  self.sent = self.sent + 1
+  local group = self.connections:group_of(user_id)
+  if group then
+    self.deliveries = self.deliveries + self.listener:broadcast(group, text)
+  end
+end
+
+--- To those connections of a user that do not watch the channel.
+---@param user_id string
+---@param channel stream_events.server.Channel
+---@param text string
+function Events:to_user_elsewhere(user_id, channel, text)
+  self.sent = self.sent + 1
+  for connection in pairs(self.connections:of(user_id)) do
+    if not connection.watches[channel.cid] and self.listener:send(connection.number, text) then
+      self.deliveries = self.deliveries + 1
+    end
+  end
+end
+
+return M

@@ -1,0 +1,201 @@
+--- The server: everything put together, running inside a luv loop of the caller's.
+--
+--   local server = assert(require "stream_events.server".start { port = 0, data = ":memory:" })
+--   print(server.url, server.api_key, server.api_secret)
+--   require "luv".run()
+--
+-- It starts no loop, prints nothing and handles no signals: the program around it does.
+local app = require "stream_events.server.app"
+local auth = require "stream_events.server.auth"
+local channel_types = require "stream_events.server.channel_types"
+local channels = require "stream_events.server.channels"
+local connect = require "stream_events.server.routes.connect"
+local connections = require "stream_events.server.connections"
+local events = require "stream_events.server.events"
+local http = require "stream_events.server.http"
+local listener = require "stream_events.server.listener"
+local native = require "stream_events.native"
+local permissions = require "stream_events.server.permissions"
+local store = require "stream_events.server.store"
+local users = require "stream_events.server.users"
+local views = require "stream_events.server.views"
+local watching = require "stream_events.server.watching"
+
+local M = {}
+
+local ROUTES = {
+  require "stream_events.server.routes.hi",
+  connect.routes,
+  require "stream_events.server.routes.channels",
+  require "stream_events.server.routes.channel_update",
+  require "stream_events.server.routes.events",
+  require "stream_events.server.routes.sync",
+  require "stream_events.server.routes.users",
+  require "stream_events.server.routes.channel_types",
+  require "stream_events.server.routes.app",
+}
+
+local MAX_EVENT = 5120 -- bytes of a custom event, as the hosted service documents for its like
+local SERVICE_RESTART = 1012 -- tells clients to come back
+local MAX_NOTED_TYPES = 256
+
+-- Options, and the type of each; the limits of the listener go on to it under the same names.
+local LIMITS = {
+  max_connections = true, max_header = true, max_body = true, max_message = true, max_output = true,
+  header_timeout = true, body_timeout = true, keepalive_timeout = true, idle_timeout = true,
+}
+local OPTIONS = {
+  host = "string", port = "number", data = "string", api_key = "string", api_secret = "string",
+  logger = "function", max_event = "number",
+}
+
+---@class stream_events.server.Options
+---@field host string? default "127.0.0.1"
+---@field port integer? default 0: a free one
+---@field data string? a file for the state, or ":memory:", the default: none
+---@field api_key string? without it one is made up, and kept with the data
+---@field api_secret string? likewise
+---@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
+---@field max_event integer? bytes of a custom event, default 5120
+---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
+
+local function check_options(options)
+  for name, value in pairs(options) do
+    local wanted = OPTIONS[name] or (LIMITS[name] and "number")
+    if not wanted then error(("there is no option %q"):format(tostring(name)), 3) end
+    if type(value) ~= wanted then
+      error(("option %q must be a %s, not a %s"):format(name, wanted, type(value)), 3)
+    end
+  end
+end
+
+local function listen_options(options)
+  local result = { host = options.host, port = options.port }
+  for name in pairs(LIMITS) do result[name] = options[name] end
+  return result
+end
+
+-- Where clients on the same machine find a server that listens everywhere.
+local REACHABLE = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
+
+local function url_of(host, port)
+  host = REACHABLE[host] or host
+  if host:find(":", 1, true) then host = "[" .. host .. "]" end
+  return ("http://%s:%d"):format(host, port)
+end
+
+-- What the handlers share. They find it as context.server.
+local Parts = {}
+Parts.__index = Parts
+
+--- Dots are the mark of built-in types; a custom type with one may collide with a later built-in.
+function Parts:note_dotted_type(event_type)
+  if self.dotted[event_type] or self.dotted_count >= MAX_NOTED_TYPES then return end
+  self.dotted[event_type] = true
+  self.dotted_count = self.dotted_count + 1
+  self.log("warn", "a custom event type holds a '.', the mark of built-in types", { type = event_type })
+end
+
+local function build(options, database, loop)
+  local self = setmetatable({ dotted = {}, dotted_count = 0 }, Parts)
+  self.log = options.logger or function() end
+  self.limits = { max_event = options.max_event or MAX_EVENT }
+  self.listener = loop.core
+  self.store = database
+  self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })
+  self.users = users.new(database)
+  self.channel_types = channel_types.new(database)
+  self.permissions = permissions.new(self.channel_types, self.app)
+  self.auth = auth.new(self.app, self.users)
+  self.channels = channels.new(database)
+  self.connections = connections.new(self.listener)
+  self.views = views.new(self)
+  self.events = events.new(self)
+  self.watching = watching.new(self)
+  self.router = http.new(self)
+  for _, routes in ipairs(ROUTES) do self.router:add(routes) end
+  return self
+end
+
+local function handlers(parts)
+  return {
+    request = function(number, request) return parts.router:answer(number, request) end,
+    upgrade = function(number, request) connect.upgrade(parts, number, request) end,
+    closed = function(number, code) connect.closed(parts, number, code) end,
+    message = function(number)
+      local user_id = parts.connections:heard(number)
+      if user_id then parts.users:touch(user_id) end
+    end,
+    second = function() parts.connections:tick(native.now()) end,
+    failed = function(what, err)
+      parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
+    end,
+  }
+end
+
+---@class stream_events.server.Server
+---@field url string where clients on this machine reach it
+---@field host string the address it listens on
+---@field port integer
+---@field api_key string
+---@field api_secret string
+---@field private parts table
+---@field private loop stream_events.server.Loop
+local Server = { __name = "stream_events.server" }
+Server.__index = Server
+
+--- Starts a server. It runs as long as the program's luv loop does, until stop().
+---@param options stream_events.server.Options?
+---@return stream_events.server.Server? server
+---@return stream_events.Error? err the address is taken, the data cannot be opened
+function M.start(options)
+  options = options or {}
+  check_options(options)
+  local database, err = store.open(options.data or ":memory:")
+  if not database then return nil, err end
+  local loop
+  loop, err = listener.open(listen_options(options))
+  if not loop then
+    database:close()
+    return nil, err
+  end
+  local parts = build(options, database, loop)
+  loop:start(handlers(parts))
+  local host, port = loop.core:address()
+  return setmetatable({
+    host = host, port = port, url = url_of(host, port),
+    api_key = parts.app.api_key, api_secret = parts.app.api_secret,
+    parts = parts, loop = loop, waiting = {},
+  }, Server)
+end
+
+--- Stops: nothing more is accepted, what was accepted is answered, WebSockets are closed with 1012,
+--- the database is closed. Takes a few turns of the loop; a second call waits with the first.
+---@param callback fun()? called when all of it is done
+function Server:stop(callback)
+  if self.stopped then
+    if callback then callback() end
+    return
+  end
+  self.waiting[#self.waiting + 1] = callback
+  self.loop:stop(SERVICE_RESTART, function()
+    self.stopped = true
+    self.parts.store:close()
+    for _, waiting in ipairs(self.waiting) do waiting() end
+  end)
+end
+
+--- Counters: those of the listener, and users' connections, watches, channels, events and deliveries.
+---@return table<string, integer>
+function Server:stats()
+  local parts = self.parts
+  local stats = self.stopped and {} or parts.listener:stats()
+  stats.signed_in = parts.connections.count
+  stats.watches = parts.watching.watches
+  stats.channels = parts.channels.count
+  stats.events = parts.events.sent
+  stats.deliveries = parts.events.deliveries
+  return stats
+end
+
+return M

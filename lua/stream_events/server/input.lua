@@ -1,0 +1,79 @@
+--- Reads what a client wrote: checks each field that is known, leaves out the rest, and takes null
+-- for absent, as clients of other languages mean it.
+local native = require "stream_events.native"
+local failures = require "stream_events.server.failure"
+
+local M = {}
+
+local json = native.json
+
+---@param value any
+---@return boolean
+function M.is_list(value)
+  return type(value) == "table" and getmetatable(value) == json.array_mt
+end
+
+---@param value any
+---@return boolean
+function M.is_object(value)
+  return type(value) == "table" and getmetatable(value) ~= json.array_mt
+end
+
+local function is_strings(value)
+  if not M.is_list(value) then return false end
+  for _, item in ipairs(value) do
+    if type(item) ~= "string" then return false end
+  end
+  return true
+end
+
+local CHECKS = {
+  string = { function(value) return type(value) == "string" end, "a string" },
+  boolean = { function(value) return type(value) == "boolean" end, "true or false" },
+  count = { function(value) return math.type(value) == "integer" and value >= 0 end,
+    "a whole number that is not negative" },
+  object = { M.is_object, "an object" },
+  list = { M.is_list, "a list" },
+  strings = { is_strings, "a list of strings" },
+}
+
+--- The fields of `source` that `shape` names.
+---@param source table a decoded object
+---@param shape table<string, string> name to "string" "boolean" "count" "object" "list" "strings"
+---@param where string? what the object is, for the message, e.g. "data"
+---@return table? fields
+---@return stream_events.server.Failure? failure
+function M.read(source, shape, where)
+  local fields = {}
+  for name, kind in pairs(shape) do
+    local value = source[name]
+    if value ~= nil and value ~= json.null then
+      local check = CHECKS[kind]
+      if not check[1](value) then
+        local path = where and where .. "." .. name or name
+        return failures.fail(4, ("%s must be %s"):format(path, check[2]))
+      end
+      fields[name] = value
+    end
+  end
+  return fields
+end
+
+--- A page of a list: limit and offset, within bounds.
+---@param source table? an object with limit and offset, or nil
+---@param where string for the message
+---@param default integer
+---@param longest integer
+---@return integer? limit
+---@return integer|stream_events.server.Failure offset_or_failure
+function M.page(source, where, default, longest)
+  local page, failure = M.read(source or {}, { limit = "count", offset = "count" }, where)
+  if not page then return nil, failure end
+  local limit, offset = page.limit or default, page.offset or 0
+  if limit > longest then
+    return failures.fail(4, ("%s.limit must be at most %d"):format(where, longest))
+  end
+  return limit, offset
+end
+
+return M

@@ -1,0 +1,134 @@
+--- The listening sockets in a luv loop: does a turn of I/O whenever the loop says so, and hands what
+-- happened to the handlers it was given. The only module here that knows the loop.
+local uv = require "luv"
+local core = require "stream_events.server.core"
+local native = require "stream_events.native"
+
+local M = {}
+
+-- What is left to send at the end may take this long, in seconds.
+local STOP_PATIENCE = 3
+
+---@class stream_events.server.Handlers
+---@field request fun(number: integer, request: stream_events.server.Request): integer, string, string[]?
+---  gives status, body and headers of the answer
+---@field upgrade fun(number: integer, request: stream_events.server.Request)
+---@field message fun(number: integer)
+---@field closed fun(number: integer, code: integer)
+---@field second fun() called about once a second
+---@field failed fun(what: string, err: any) a handler raised
+
+---@class stream_events.server.Loop
+---@field core stream_events.server.core.Listener
+local Loop = { __name = "stream_events.server.loop" }
+Loop.__index = Loop
+
+--- Opens the listening socket; nothing is accepted before start().
+---@param options stream_events.server.ListenOptions
+---@return stream_events.server.Loop? loop
+---@return stream_events.Error? err
+function M.open(options)
+  local listener, kind, message = core.listen(options)
+  if not listener then return nil, native.error(kind, message) end
+  return setmetatable({ core = listener }, Loop)
+end
+
+local function guarded(self, what, handler, ...)
+  local ok, err = xpcall(handler, debug.traceback, ...)
+  if not ok then self.handlers.failed(what, err) end
+  return ok
+end
+
+local function dispatch(self, what, number, detail)
+  local handlers = self.handlers
+  if what == "request" then
+    self.core:respond(number, handlers.request(number, detail))
+  elseif what == "message" then
+    handlers.message(number)
+  elseif what == "upgrade" then
+    handlers.upgrade(number, detail)
+  elseif what == "closed" then
+    handlers.closed(number, detail)
+  end
+end
+
+-- The timer is left alone when it will ring early enough: a turn too many costs less than setting
+-- it anew in every turn.
+local function arm(self)
+  local seconds = self.core:timeout()
+  if not seconds then return end
+  local now = native.now()
+  local at = now + seconds
+  if self.rings and self.rings > now and self.rings <= at then return end
+  self.rings = at
+  self.timer:start(math.ceil(seconds * 1000), 0, self.turn)
+end
+
+local function close_handles(self)
+  for _, handle in ipairs { self.poll, self.timer, self.clock } do
+    if not handle:is_closing() then handle:close() end
+  end
+end
+
+local function finish(self)
+  if self.finished then return end
+  self.finished = true
+  close_handles(self)
+  self.core:close_all()
+  self.done()
+end
+
+-- What has arrived by the time of the stop was accepted: it is answered before the goodbye.
+local function wind_up(self)
+  if not self.shut then
+    self.shut = true
+    self.core:shutdown(self.stop_code)
+    self.core:flush()
+  end
+  if self.core:stats().connections == 0 or native.now() >= self.stop_by then finish(self) end
+end
+
+local function turn(self)
+  if self.finished then return end
+  local listener = self.core
+  listener:step()
+  local what, number, detail = listener:next()
+  while what do
+    guarded(self, what, dispatch, self, what, number, detail)
+    what, number, detail = listener:next()
+  end
+  listener:flush()
+  if self.stop_by then wind_up(self) end
+  if not self.finished then arm(self) end
+end
+
+--- Begins to serve.
+---@param handlers stream_events.server.Handlers
+function Loop:start(handlers)
+  self.handlers = handlers
+  self.turn = function()
+    guarded(self, "turn", turn, self)
+  end
+  self.poll = uv.new_poll(self.core:pollfd())
+  self.timer = uv.new_timer()
+  self.clock = uv.new_timer()
+  self.poll:start("r", self.turn)
+  self.clock:start(1000, 1000, function()
+    guarded(self, "second", handlers.second)
+    self.turn()
+  end)
+  arm(self)
+end
+
+--- Stops accepting, sends what is queued, closes WebSockets with that code; then calls `done`, once.
+-- All of it happens in later turns, so handlers may call this.
+---@param code integer
+---@param done fun()
+function Loop:stop(code, done)
+  if self.stop_by then return end
+  self.stop_code, self.done = code, done
+  self.stop_by = native.now() + STOP_PATIENCE
+  self.timer:start(0, 0, self.turn)
+end
+
+return M

@@ -1,0 +1,87 @@
+--- GET /connect: a WebSocket handshake becomes a signed-in connection. Refusals are said in the first
+-- frame of an accepted WebSocket, because clients take a refused handshake for a broken network.
+local native = require "stream_events.native"
+local clock = require "stream_events.server.clock"
+local failures = require "stream_events.server.failure"
+
+local json = native.json
+
+local M = {}
+
+local function encode(value)
+  local text, err = json.encode(value)
+  if not text then error("a frame cannot be encoded: " .. err.message) end
+  return text
+end
+
+local function refuse(server, number, failure)
+  local envelope = failures.envelope(failure, "Connect", "")
+  envelope.more_info = ""
+  server.listener:send(number, encode {
+    type = "connection.error", connection_id = "", created_at = clock.stamp(), error = envelope,
+  })
+  server.listener:close(number, 1000, "")
+end
+
+local function welcome(server, connection)
+  server.listener:send(connection.number, encode {
+    type = "health.check", connection_id = connection.id, cid = "*", created_at = clock.stamp(),
+    me = server.views:me(connection.caller.user),
+  })
+end
+
+-- Whoever connects; its user is made or updated.
+local function sign_in(server, request)
+  local query, failure = server.router:query(request.query)
+  if not query then return nil, failure end
+  return server.auth:connect(query, request.headers)
+end
+
+--- Completes the handshake and sends the first frame.
+---@param server table
+---@param number integer the listener's
+---@param request stream_events.server.Request
+local function accept(server, number, request)
+  if not server.listener:accept(number) then return end
+  local ok, caller, failure = xpcall(sign_in, debug.traceback, server, request)
+  if not ok then
+    server.log("error", "a connect failed", { error = tostring(caller) })
+    failure, caller = failures.internal(), nil
+  end
+  if not caller then return refuse(server, number, failure) end
+  local connection = server.connections:open(number, caller)
+  welcome(server, connection)
+  server.log("info", "connected", { user = caller.id, connection_id = connection.id })
+end
+
+--- A handshake on any path: other paths have nothing for WebSockets.
+---@param server table
+---@param number integer
+---@param request stream_events.server.Request
+function M.upgrade(server, number, request)
+  if request.path == "/connect" then return accept(server, number, request) end
+  server.listener:respond(number, server.router:answer(number, request))
+end
+
+--- A connection is gone: its watches end, and perhaps its user's being online.
+---@param server table
+---@param number integer
+---@param code integer
+function M.closed(server, number, code)
+  local connection, last = server.connections:close(number)
+  if not connection then return end
+  server.watching:stop_all(connection)
+  if last then server.users:set_online(connection.caller.id, false) end
+  server.log("info", "disconnected",
+    { user = connection.caller.id, connection_id = connection.id, code = code })
+end
+
+local function no_upgrade()
+  return failures.fail(4, "this is for WebSockets: the request needs the header Upgrade: websocket")
+end
+
+M.routes = {
+  { "GET", "/connect", endpoint = "Connect", access = "open", handler = no_upgrade },
+}
+
+return M

@@ -1,0 +1,91 @@
+--- Custom events sent to a channel, and those that a backend sends to a user.
+-- The way of every event: nothing here touches the database, and nothing is decoded that need not be.
+local access = require "stream_events.server.access"
+local channel_input = require "stream_events.server.channel_input"
+local custom_event = require "stream_events.server.custom_event"
+local failures = require "stream_events.server.failure"
+local http = require "stream_events.server.http"
+local names = require "stream_events.names"
+
+local function check_size(server, event)
+  local limit = server.limits.max_event
+  if event.size <= limit then return true end
+  return failures.fail(22, ("the event has %d bytes, %d are allowed"):format(event.size, limit))
+end
+
+-- A built-in type depends on its own switch, a custom one on custom_events and on the grant.
+local function check_type(context, channel, event)
+  local server, caller = context.server, context.caller
+  local kind, switch = custom_event.kind(event.type)
+  local config = server.views:config(channel)
+  if kind == "forged" or (switch and not config[switch]) then
+    return failures.fail(18, ("Channel %s does not support events of type %s"):format(
+      channel.cid, event.type))
+  elseif kind == "custom" and not config.custom_events then
+    return failures.fail(18, ("Channel type %s does not support custom events"):format(channel.type))
+  elseif caller.kind == "anonymous" then
+    return failures.fail(17, "anonymous users can only read")
+  end
+  local action = kind == "custom" and "SendCustomEvent" or "ReadChannel"
+  local ok, failure = access.check(server, caller, action, channel.type, channel)
+  if not ok then return nil, failure end
+  return kind
+end
+
+-- The user an event is from: the token's, or whom a server names.
+local function sender(context, event)
+  if context.caller.kind ~= "server" then return context.caller.user end
+  local id, failure = custom_event.sender(event)
+  if not id then return nil, failure end
+  local user = context.server.users:get(id)
+  if user then return user end
+  return failures.fail(16, ("Can't find user with id %s"):format(id))
+end
+
+local function send_event(context)
+  local server = context.server
+  local event, failure = custom_event.read(context.request.body)
+  if not event then return nil, failure end
+  local user
+  user, failure = sender(context, event)
+  if not user then return nil, failure end
+  local channel
+  channel, failure = channel_input.channel(context)
+  if not channel then return nil, failure end
+  local kind
+  kind, failure = check_type(context, channel, event)
+  if not kind then return nil, failure end
+  local ok
+  ok, failure = check_size(server, event)
+  if not ok then return nil, failure end
+  if kind == "custom" and event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
+  local text = custom_event.text(event, server.users:json(user), channel)
+  -- In a crowd nobody is told who is typing (protocol §4.3).
+  if kind == "custom" or not server.watching:crowded(channel) then
+    server.events:to_watchers(channel, text)
+  end
+  return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
+end
+
+local function send_user_event(context)
+  local server, user_id = context.server, context.params.id
+  local event, failure = custom_event.read(context.request.body)
+  if not event then return nil, failure end
+  if event.type:find(".", 1, true) then
+    return failures.fail(4, "the type of a user event must not hold a '.'")
+  end
+  local ok, message = names.user_id(user_id)
+  if not ok then return failures.fail(4, message) end
+  local user = server.users:get(user_id)
+  if not user then return failures.fail(16, ("Can't find user with id %s"):format(user_id)) end
+  ok, failure = check_size(server, event)
+  if not ok then return nil, failure end
+  server.events:to_user(user_id, custom_event.text(event, server.users:json(user)))
+  return 201, {}
+end
+
+return {
+  { "POST", "/channels/{type}/{id}/event", endpoint = "SendEvent", raw = true, handler = send_event },
+  { "POST", "/users/{id}/event", endpoint = "SendUserCustomEvent", raw = true, access = "server",
+    handler = send_user_event },
+}
