@@ -85,16 +85,28 @@ end
 local Error = { __name = "stream_events.error" }
 Error.__index = Error
 
---- One line: what a server wrote may hold line breaks or terminal control characters.
-function Error:__tostring()
-  local notes = {}
-  if self.code then notes[#notes + 1] = "code " .. self.code end
-  if self.status then notes[#notes + 1] = "HTTP " .. self.status end
-  local text = self.kind .. ": " .. self.message
-  if notes[1] then text = text .. " (" .. table.concat(notes, ", ") .. ")" end
-  if self.hint then text = text .. " -- " .. self.hint end
-  text = text:gsub("[%c]+", " "):gsub("\194[\128-\159]", " ")
+-- What a server wrote may hold line breaks or terminal control characters.
+local function one_line(text)
+  text = text:gsub("%c+", " "):gsub("\194[\128-\159]", " ")
   return text
+end
+
+--- What went wrong, in one line, without the hint.
+---@param err stream_events.Error
+---@return string
+function M.headline(err)
+  local notes = {}
+  if err.code then notes[#notes + 1] = "code " .. err.code end
+  if err.status then notes[#notes + 1] = "HTTP " .. err.status end
+  local text = err.kind .. ": " .. err.message
+  if notes[1] then text = text .. " (" .. table.concat(notes, ", ") .. ")" end
+  return one_line(text)
+end
+
+--- The headline and the hint, in one line.
+function Error:__tostring()
+  local text = M.headline(self)
+  return self.hint and text .. " -- " .. one_line(self.hint) or text
 end
 
 --- Makes an error.

@@ -1,0 +1,32 @@
+--- Event data from the command line: `key=value` is a text, `key:=json` any JSON value.
+local json = require("stream_events.native").json
+
+local M = {}
+
+--- Reads the words into one table.
+---@param words string[]
+---@return table<string, any>? data
+---@return string? message
+function M.parse(words)
+  local data = {}
+  for _, word in ipairs(words) do
+    local key, mark, text = word:match("^(.-)(:?=)(.*)$")
+    if not key or key == "" then
+      return nil, ("'%s' is neither key=value nor key:=json"):format(word)
+    elseif key == "type" then
+      return nil, "the type of an event is the word before its data, not a key"
+    elseif data[key] ~= nil then
+      return nil, ("the key '%s' is there twice"):format(key)
+    end
+    local value = text
+    if mark == ":=" then
+      local err
+      value, err = json.decode(text)
+      if err then return nil, ("%s: %s"):format(key, err.message) end
+    end
+    data[key] = value
+  end
+  return data
+end
+
+return M

@@ -1,0 +1,149 @@
+--- The command `stream-events`: reads the command line and runs one of its subcommands.
+-- Exit codes: 0 it worked, 1 it did not, 2 it was called in a way that cannot work.
+local argparse = require "argparse"
+local native = require "stream_events.native"
+local output = require "stream_events.command.output"
+
+local M = {}
+
+local ENVIRONMENT = [[
+Environment:
+  STREAM_BASE_URL    the service (default: http://127.0.0.1:3030, the bundled server;
+                     the hosted one is https://chat.stream-io-api.com)
+  STREAM_API_KEY     its API key (default on this machine: devkey)
+  STREAM_API_SECRET  its secret (default on this machine: lan-dev-secret)
+  STREAM_USER_TOKEN  a token for --as, instead of one signed with the secret]]
+
+local function whole(low, high, what)
+  return function(text)
+    local number = text:match("^%d+$") and math.tointeger(tonumber(text))
+    if number and number >= low and number <= high then return number end
+    return nil, ("'%s' is no %s"):format(text, what)
+  end
+end
+
+local function examples(...)
+  return "Examples:\n  " .. table.concat({ ... }, "\n  ") .. "\n\n" .. ENVIRONMENT
+end
+
+local function add_json(command, what)
+  command:flag("--json", "For programs: " .. what .. "; errors as JSON on standard error.")
+end
+
+local function add_join(command)
+  command:flag("--join", "First create what is missing, with the secret: the user, the channel, the "
+    .. "membership. Needed only for a service that is not on this machine."):target("join"):action("store_true")
+  command:flag("--no-join", "Leave users and members as they are."):target("join"):action("store_false")
+end
+
+local function add_serve(parser)
+  local command = parser:command("serve", "Run the bundled server.")
+  command:option("--host", "Address to listen on.", "127.0.0.1")
+  command:option("--port", "Port to listen on; 0 picks a free one.", "3030"):convert(whole(0, 65535, "port"))
+  command:option("--data", "File to keep the state in, or :memory:. Default: in your state folder.")
+  command:option("--api-key", "API key that clients use (default: STREAM_API_KEY, else devkey).")
+  command:option("--api-secret", "Secret of backends (default: STREAM_API_SECRET, else, on a loopback "
+    .. "address, lan-dev-secret). Others can see it in the list of processes: prefer the environment.")
+  add_json(command, "the address as a JSON object")
+  command:epilog(examples(
+    "stream-events serve",
+    "stream-events serve --port 0 --data :memory:",
+    "STREAM_API_SECRET=$(openssl rand -hex 32) stream-events serve --host 0.0.0.0"))
+end
+
+local function add_token(parser)
+  local command = parser:command("token", "Sign a token for a user.")
+  command:argument("user", "Id of the user.")
+  command:option("--exp", "Seconds until it expires (default: never).")
+    :convert(whole(1, 10000000000, "number of seconds"))
+  add_json(command, "the token, the user id and the expiry as a JSON object")
+  command:epilog(examples("stream-events token john", "stream-events token john --exp 3600"))
+end
+
+local function add_send(parser)
+  local command = parser:command("send", "Send a custom event to a channel.")
+  command:argument("cid", "The channel, type:id.")
+  command:argument("type", "Type of the event.")
+  command:argument("data", "key=value for texts, key:=json for other values."):args("*")
+  command:option("--as", "Id of the user who sends."):target("user"):count(1)
+  add_join(command)
+  add_json(command, "the event as it was delivered")
+  command:epilog(examples(
+    'stream-events send messaging:general friendship_request text="Hey there" --as tommaso',
+    "stream-events send gaming:arena move x:=12 y:=40 tags:='[\"red\"]' --as thierry"))
+end
+
+local function add_send_user(parser)
+  local command = parser:command("send-user", "Send a custom event to a user, as a backend.")
+  command:argument("user", "Id of the user.")
+  command:argument("type", "Type of the event.")
+  command:argument("data", "key=value for texts, key:=json for other values."):args("*")
+  add_json(command, "what was sent")
+  command:epilog(examples('stream-events send-user tommaso friendship_request text="Hey there"'))
+end
+
+local function add_listen(parser)
+  local command = parser:command("listen", "Print events as they arrive, one a line, until Ctrl-C.")
+  command:argument("cids", "Channels to watch. Events sent to the user arrive in any case."):args("*")
+  command:option("--type", "Only this event type; prefix* for several. May be repeated.")
+    :target("types"):count("*")
+  command:option("--as", "Id of the user who listens."):target("user"):count(1)
+  add_join(command)
+  add_json(command, "a JSON object a line, with the sender's data in `data`")
+  command:epilog(examples(
+    "stream-events listen messaging:general --as thierry",
+    "stream-events listen messaging:general gaming:arena --type 'trade_*' --type ready --as thierry",
+    "stream-events listen --as thierry --json | jq .data"))
+end
+
+-- The module and the function behind each subcommand.
+local RUNS = {
+  serve = { "serve", "run" },
+  token = { "token", "run" },
+  send = { "send", "to_channel" },
+  ["send-user"] = { "send", "to_user" },
+  listen = { "listen", "run" },
+}
+
+local function build()
+  local parser = argparse("stream-events", "Custom events of Stream Chat: a server to try them on, and "
+    .. "commands to send and to see them.")
+  parser:command_target("command"):require_command(true)
+  parser:flag("--version", "Show the version."):action(function()
+    print("stream-events " .. native.version)
+    os.exit(output.OK)
+  end)
+  add_serve(parser)
+  add_token(parser)
+  add_send(parser)
+  add_send_user(parser)
+  add_listen(parser)
+  parser:epilog("Examples:\n  stream-events serve\n  stream-events listen messaging:general --as thierry\n"
+    .. '  stream-events send messaging:general friendship_request text="Hey there" --as tommaso\n\n'
+    .. "`stream-events COMMAND --help` says more.\n\n" .. ENVIRONMENT)
+  return parser
+end
+
+--- Runs the command.
+---@param args string[] the command line, args[0] the command itself
+---@return integer exit code
+function M.run(args)
+  local parser = build()
+  local misused = {}
+  function parser.error(current, message)
+    output.note(current:get_usage())
+    output.note("")
+    output.misuse(message)
+    error(misused, 0)
+  end
+  local ok, result = pcall(parser.parse, parser, args)
+  if not ok then
+    if result == misused then return output.USAGE end
+    error(result, 0)
+  end
+  local run = RUNS[result.command]
+  result.program = args[0]
+  return require("stream_events.command." .. run[1])[run[2]](result)
+end
+
+return M

@@ -1,0 +1,54 @@
+--- What the command writes, and the numbers it ends with.
+local errors = require "stream_events.error"
+local format = require "stream_events.command.format"
+local luv = require "luv"
+
+local M = {}
+
+M.OK, M.FAILURE, M.USAGE = 0, 1, 2
+
+--- Whether to use colours on standard output.
+---@return boolean
+function M.colour()
+  local no_color = os.getenv "NO_COLOR"
+  return luv.guess_handle(1) == "tty" and (no_color == nil or no_color == "") and os.getenv "TERM" ~= "dumb"
+end
+
+--- Writes a line at once, so that a reader behind a pipe sees it. False when nobody reads any more.
+---@param line string
+---@return boolean
+function M.line(line)
+  return (io.stdout:write(line, "\n") and io.stdout:flush()) ~= nil
+end
+
+--- Something to know that is no result.
+---@param text string
+function M.note(text)
+  io.stderr:write(text, "\n")
+end
+
+--- Reports an error; returns the number to end with.
+---@param err stream_events.Error|string
+---@param as_json boolean?
+---@return integer
+function M.fail(err, as_json)
+  if type(err) == "string" then
+    M.note("stream-events: " .. format.plain(err))
+  elseif as_json then
+    M.note(format.error_json(err))
+  else
+    M.note("stream-events: " .. format.plain(errors.headline(err)))
+    if err.hint then M.note("  " .. format.plain(err.hint)) end
+  end
+  return M.FAILURE
+end
+
+--- Reports that the command was called in a way that cannot work.
+---@param message string
+---@return integer
+function M.misuse(message)
+  M.note("stream-events: " .. format.plain(message))
+  return M.USAGE
+end
+
+return M
