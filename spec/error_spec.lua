@@ -2,10 +2,13 @@
 local errors = require "stream_events.error"
 local native = require "stream_events.native"
 
-local JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoiYWxpY2UifQ.CVuL048LyYE92Cf4m70VX0KDuzavcF3eNgZ2pNJ7VXI"
+local JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+  .. ".eyJ1c2VyX2lkIjoiYWxpY2UifQ.CVuL048LyYE92Cf4m70VX0KDuzavcF3eNgZ2pNJ7VXI"
 
 local function envelope(code, status, message)
-  return native.json.encode { code = code, message = message or "X failed", StatusCode = status, duration = "0.00ms" }
+  return native.json.encode {
+    code = code, message = message or "X failed", StatusCode = status, duration = "0.00ms",
+  }
 end
 
 describe("error.from_response", function()
@@ -69,7 +72,8 @@ describe("error.from_response", function()
   it("says how long to wait", function()
     assert.equal(7, errors.from_response(429, envelope(9, 429), { ["retry-after"] = "7" }).retry_after)
     assert.equal(0, errors.from_response(429, envelope(9, 429), { ["x-ratelimit-reset"] = "1" }).retry_after)
-    local soon = errors.from_response(429, "", { ["x-ratelimit-reset"] = tostring(os.time() + 60) }).retry_after
+    local headers = { ["x-ratelimit-reset"] = tostring(os.time() + 60) }
+    local soon = errors.from_response(429, "", headers).retry_after
     assert.truthy(soon >= 58 and soon <= 60)
     assert.is_nil(errors.from_response(429, envelope(9, 429), {}).retry_after)
     assert.is_nil(errors.from_response(429, envelope(9, 429), { ["retry-after"] = "tomorrow" }).retry_after)
@@ -90,7 +94,8 @@ describe("error.new", function()
   it("keeps every field", function()
     local cause = {}
     local err = errors.new {
-      kind = "rule", message = "m", code = 3, status = 200, retryable = true, retry_after = 1.5, hint = "h", cause = cause,
+      kind = "rule", message = "m", code = 3, status = 200, retryable = true, retry_after = 1.5,
+      hint = "h", cause = cause,
     }
     assert.same({ "rule", "m", 3, 200, true, 1.5, "h" },
       { err.kind, err.message, err.code, err.status, err.retryable, err.retry_after, err.hint })
@@ -113,13 +118,16 @@ describe("error.new", function()
   end)
 
   it("prints one line, whatever a server wrote", function()
-    local err = errors.new { kind = "api", message = "two\nlines\27[31m\194\155red", code = 18, status = 400, hint = "try\nthis" }
+    local err = errors.new {
+      kind = "api", message = "two\nlines\27[31m\194\155red", code = 18, status = 400, hint = "try\nthis",
+    }
     assert.equal("api: two lines [31m red (code 18, HTTP 400) -- try this", tostring(err))
     assert.equal("closed: gone", tostring(errors.new { kind = "closed", message = "gone" }))
   end)
 
   it("never holds a token", function()
-    local _, err = errors.fail("network", "cannot open ws://h/connect?authorization=" .. JWT .. "&x=1", { cause = JWT })
+    local _, err = errors.fail("network", "cannot open ws://h/connect?authorization=" .. JWT .. "&x=1",
+      { cause = JWT })
     assert.is_nil(tostring(err):find("eyJ", 1, true))
     assert.is_nil(err.cause:find("eyJ", 1, true))
   end)

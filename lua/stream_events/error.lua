@@ -59,13 +59,16 @@ local HINTS = {
   [99] = "The app is suspended; its owner has to contact the service.",
 }
 
+-- Parameters and fields whose values are nobody's business.
+local HIDDEN = { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" }
+
 --- Takes out what must not be shown: tokens, secrets and keys in URLs and headers.
 ---@param text string
 ---@return string
 function M.redact(text)
   text = text:gsub("eyJ[%w_%-]+%.[%w_%-+/=%%]*%.?[%w_%-]*", "[token]")
   text = text:gsub("(://)[^/%s@]+@", "%1[credentials]@")
-  for _, name in ipairs { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" } do
+  for _, name in ipairs(HIDDEN) do
     local any_case = name:gsub("%a", function(c) return "[" .. c .. c:upper() .. "]" end)
     text = text:gsub("(%f[%w_]" .. any_case .. "=)[^&%s\"']+", "%1[hidden]")
   end

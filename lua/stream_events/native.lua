@@ -29,7 +29,8 @@ local function part(name, failing)
   local source = core[name]
   local result = {}
   for _, key in ipairs(failing) do
-    result[key] = function(...) return check(source[key](...)) end
+    local call = source[key]
+    result[key] = function(first, second) return check(call(first, second)) end
   end
   return setmetatable(result, { __index = source })
 end

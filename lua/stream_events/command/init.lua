@@ -31,9 +31,10 @@ local function add_json(command, what)
 end
 
 local function add_join(command)
-  command:flag("--join", "First create what is missing, with the secret: the user, the channel, the "
-    .. "membership. Needed only for a service that is not on this machine."):target("join"):action("store_true")
-  command:flag("--no-join", "Leave users and members as they are."):target("join"):action("store_false")
+  command:flag("--join", "When the channel is missing, or the user is no member, put that right with the "
+    .. "secret. Done without asking on this machine.")
+    :target("join"):action("store_true")
+  command:flag("--no-join", "Leave channels and members as they are."):target("join"):action("store_false")
 end
 
 local function add_serve(parser)
@@ -108,6 +109,7 @@ local RUNS = {
 local function build()
   local parser = argparse("stream-events", "Custom events of Stream Chat: a server to try them on, and "
     .. "commands to send and to see them.")
+  parser:help_max_width(100)
   parser:command_target("command"):require_command(true)
   parser:flag("--version", "Show the version."):action(function()
     print("stream-events " .. native.version)

@@ -1,0 +1,195 @@
+--- The demo: a server of its own, two users, and every kind of custom event between them.
+-- Ends by itself: with 0 when every step happened as told, else with 1. Run it with `make demo`.
+local luv = require "luv"
+local stream_events = require "stream_events"
+local token = require "stream_events.token"
+
+local STEP_SECONDS = 10 -- for one step; the whole takes a fraction of one second
+local API_KEY, SECRET = "demo-key", "demo-secret"
+
+local folder = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
+local COMMAND = folder .. "/../bin/stream-events"
+
+local no_color = os.getenv "NO_COLOR"
+local colour = luv.guess_handle(1) == "tty" and (no_color == nil or no_color == "")
+local function paint(code, text)
+  return colour and ("\27[%sm%s\27[0m"):format(code, text) or text
+end
+
+local steps = 0
+local function step(title)
+  steps = steps + 1
+  print(paint("1", ("%d. %s"):format(steps, title)))
+end
+
+local function tell(format, ...)
+  print(paint("32", "   ok ") .. format:format(...))
+end
+
+local clients, interrupted = {}, nil
+
+-- Runs everything there is, until condition() holds. Raises when it never does.
+local function drive(what, condition)
+  local deadline = luv.now() + STEP_SECONDS * 1000
+  while not condition() do
+    luv.run "nowait"
+    for _, client in ipairs(clients) do client:poll(0.002) end
+    luv.update_time()
+    if interrupted then error("interrupted", 0) end
+    if luv.now() > deadline then error(("no sign of it: %s"):format(what), 0) end
+  end
+end
+
+-- Makes a call in its callback form and waits for the answer. Blocking calls would do as well, if
+-- the other client had not to be kept running meanwhile.
+local function await(what, object, method, ...)
+  local done, result, err = false, nil, nil
+  local args = table.pack(...)
+  args.n = args.n + 1
+  args[args.n] = function(...)
+    done, result, err = true, ...
+  end
+  object[method](object, table.unpack(args, 1, args.n))
+  drive(what, function() return done end)
+  return result, err
+end
+
+local function must(what, object, method, ...)
+  local result, err = await(what, object, method, ...)
+  if not result then error(("%s: %s"):format(what, err), 0) end
+  return result
+end
+
+local function refused(what, code, object, method, ...)
+  local result, err = await(what, object, method, ...)
+  if result then error(what .. ": it was not refused", 0) end
+  if err.code ~= code then error(("%s: refused with another error: %s"):format(what, err), 0) end
+  return err
+end
+
+-- Starts the command as a child; returns its handle and the address it listens on.
+local function start_server()
+  local out = assert(luv.new_pipe(false))
+  local text, ended = "", false
+  local handle
+  handle = assert(luv.spawn(COMMAND, {
+    args = {
+      "serve", "--port", "0", "--data", ":memory:", "--api-key", API_KEY, "--api-secret", SECRET, "--json",
+    },
+    stdio = { nil, out, 2 },
+  }, function()
+    ended = true
+    handle:close()
+  end))
+  out:read_start(function(_, data) text = text .. (data or "") end)
+  local server = {}
+  function server.stop()
+    out:close()
+    if ended then return end
+    handle:kill "sigterm"
+    local patience = assert(luv.new_timer())
+    patience:start(5000, 0, function() handle:kill "sigkill" end)
+    while not ended do luv.run "once" end
+    patience:close()
+  end
+  function server.wait()
+    drive("the server listens", function() return ended or text:find("\n", 1, true) end)
+    if ended then error("the server ended at once", 0) end
+    return text:match('"url":"([^"]*)"')
+  end
+  return server
+end
+
+local function new_client(base_url, secret)
+  local client = stream_events.new { api_key = API_KEY, base_url = base_url, secret = secret }
+  clients[#clients + 1] = client
+  return client
+end
+
+local function connect(base_url, id, name)
+  local client = new_client(base_url)
+  must(id .. " connects", client, "connect_user", { id = id, name = name }, token.user(SECRET, id))
+  return client
+end
+
+local function run(server)
+  step "Start the bundled server on a free port"
+  local base_url = server.wait()
+  tell("listening on %s", base_url)
+
+  step "Connect two users and let them watch messaging:general"
+  local thierry = connect(base_url, "thierry", "Thierry")
+  local tommaso = connect(base_url, "tommaso", "Tommaso")
+  local his = tommaso:channel("messaging", "general", { members = { "tommaso", "thierry" } })
+  must("tommaso watches", his, "watch")
+  local hers = thierry:channel("messaging", "general")
+  must("thierry watches", hers, "watch")
+  tell("tommaso and thierry are connected")
+
+  step "tommaso sends a friendship_request, thierry's handler answers it"
+  local request, answer
+  hers:subscribe_for("friendship_request", function(event)
+    request = event
+    hers:send_event("friendship_answer", { text = "With pleasure!" })
+  end)
+  his:subscribe_for("friendship_answer", function(event) answer = event end)
+  local began = luv.hrtime()
+  must("tommaso sends", his, "send_event", "friendship_request", { text = "Hey there, long time no see!" })
+  drive("the answer arrives", function() return answer end)
+  local milliseconds = (luv.hrtime() - began) / 1e6
+  tell("thierry received %q from %s", request.text, request.user.id)
+  tell("tommaso received %q; round trip %.1f ms", answer.text, milliseconds)
+
+  step "A backend sends an event to tommaso alone"
+  local bonus
+  tommaso:subscribe_for("bonus", function(event) bonus = event end)
+  must("the backend sends", new_client(base_url, SECRET), "send_user_custom_event", "tommaso",
+    { type = "bonus", coins = 50 })
+  drive("tommaso receives it", function() return bonus end)
+  tell("tommaso received %d coins; trust: %s, which no user can forge", bonus.coins, bonus.trust)
+
+  step "What is not allowed is refused"
+  local stranger = connect(base_url, "stranger")
+  local err = refused("a stranger sends", 17, stranger:channel("messaging", "general"), "send_event",
+    "friendship_request", { text = "Let me in" })
+  tell("a stranger who is no member gets %d: code %d", err.status, err.code)
+  err = refused("tommaso forges message.new", 18, his, "send_event", "message.new", { text = "forged" })
+  tell("a forged message.new gets: %s", err.message)
+
+  step "What nobody asked for reaches no handler"
+  must("tommaso sends password_reset", his, "send_event", "password_reset", { url = "http://evil.example" })
+  local function unwanted()
+    local reasons = thierry:stats().types.password_reset
+    return reasons and reasons.unwanted
+  end
+  drive("thierry's client counts it", unwanted)
+  tell("password_reset at thierry: unwanted, %d time, dropped before it became a Lua value", unwanted())
+end
+
+local function suggest()
+  local command = folder:gsub("/?examples$", "") .. "/bin/stream-events"
+  if command:sub(1, 1) == "/" and not arg[0]:find("^/") then command = command:sub(2) end
+  print()
+  print "Try it yourself, in three terminals:"
+  print(("  %s serve"):format(command))
+  print(("  %s listen messaging:general --as thierry"):format(command))
+  print(("  %s send messaging:general friendship_request text='Hey there' --as tommaso"):format(command))
+end
+
+for _, name in ipairs { "sigint", "sigterm", "sighup" } do
+  local signal = assert(luv.new_signal())
+  signal:start(name, function() interrupted = true end)
+  signal:unref()
+end
+
+local server = start_server()
+local ok, failure = xpcall(run, function(err)
+  return type(err) == "string" and not err:find("^interrupted") and err or tostring(err)
+end, server)
+for _, client in ipairs(clients) do client:disconnect() end
+server.stop()
+if not ok then
+  io.stderr:write(paint("31", "The demo failed: "), failure, "\n")
+  os.exit(1)
+end
+suggest()
