@@ -56,7 +56,7 @@ local function add_token(parser)
   local command = parser:command("token", "Sign a token for a user.")
   command:argument("user", "Id of the user.")
   command:option("--exp", "Seconds until it expires (default: never).")
-    :convert(whole(1, 10000000000, "number of seconds"))
+    :convert(whole(1, 10000000000, "number of seconds")):argname "<seconds>"
   add_json(command, "the token, the user id and the expiry as a JSON object")
   command:epilog(examples("stream-events token john", "stream-events token john --exp 3600"))
 end
@@ -66,7 +66,7 @@ local function add_send(parser)
   command:argument("cid", "The channel, type:id.")
   command:argument("type", "Type of the event.")
   command:argument("data", "key=value for texts, key:=json for other values."):args("*")
-  command:option("--as", "Id of the user who sends."):target("user"):count(1)
+  command:option("--as", "Id of the user who sends."):target("user"):count(1):argname "<user>"
   add_join(command)
   add_json(command, "the event as it was delivered")
   command:epilog(examples(
@@ -87,8 +87,8 @@ local function add_listen(parser)
   local command = parser:command("listen", "Print events as they arrive, one a line, until Ctrl-C.")
   command:argument("cids", "Channels to watch. Events sent to the user arrive in any case."):args("*")
   command:option("--type", "Only this event type; prefix* for several. May be repeated.")
-    :target("types"):count("*")
-  command:option("--as", "Id of the user who listens."):target("user"):count(1)
+    :target("types"):count("*"):argname "<type>"
+  command:option("--as", "Id of the user who listens."):target("user"):count(1):argname "<user>"
   add_join(command)
   add_json(command, "a JSON object a line, with the sender's data in `data`")
   command:epilog(examples(
