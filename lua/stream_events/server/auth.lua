@@ -1,0 +1,249 @@
+--- Who is calling: API key, tokens, guests and anonymous callers (protocol §2, §3.1).
+-- A token is believed, and nothing else a request says about its sender. No token appears in a
+-- failure.
+local native = require "stream_events.native"
+local timestamp = require "stream_events.timestamp"
+local token = require "stream_events.token"
+local failures = require "stream_events.server.failure"
+
+local M = {}
+
+local json = native.json
+
+-- Only tokens with a good signature are remembered, so nobody without the secret can fill this; when
+-- one half is full the older half is forgotten.
+local REMEMBERED = 2048
+
+---@class stream_events.server.Identity
+---@field server boolean?
+---@field id string?
+---@field exp integer?
+---@field iat integer?
+---@field caller stream_events.server.Caller? made once, until the user is another
+
+---@class stream_events.server.Auth
+---@field private app stream_events.server.App
+---@field private users stream_events.server.Users
+---@field private now fun(): number
+---@field private young table<string, stream_events.server.Identity>
+---@field private young_count integer
+---@field private old table<string, stream_events.server.Identity>
+local Auth = { __name = "stream_events.server.auth" }
+Auth.__index = Auth
+
+---@param app stream_events.server.App
+---@param users stream_events.server.Users
+---@param options { now: (fun(): number)? }?
+---@return stream_events.server.Auth
+function M.new(app, users, options)
+  return setmetatable({
+    app = app,
+    users = users,
+    now = options and options.now or native.time,
+    young = {}, young_count = 0, old = {},
+  }, Auth)
+end
+
+local function refuse(err)
+  return failures.fail(err.code or 5, err.message, 401)
+end
+
+local function remember(self, text, identity)
+  if self.young_count >= REMEMBERED then
+    self.old, self.young, self.young_count = self.young, {}, 0
+  end
+  self.young[text] = identity
+  self.young_count = self.young_count + 1
+  return identity
+end
+
+local function identity_of(claims)
+  if claims.server == true then return { server = true, exp = claims.exp, iat = claims.iat } end
+  if type(claims.user_id) ~= "string" or claims.user_id == "" then
+    return failures.fail(5, "JWTAuth error: the token names no user_id")
+  end
+  return { id = claims.user_id, exp = claims.exp, iat = claims.iat }
+end
+
+-- With the app's checks off, for development, any token is good that names a user; server tokens,
+-- which may do everything, have to be signed even then.
+local function unchecked(text)
+  local claims, err = token.decode(text)
+  if not claims then return refuse(err) end
+  if claims.server == true then return nil end
+  return identity_of { user_id = claims.user_id }
+end
+
+local function verify(self, text)
+  local identity = self.young[text]
+  if not identity then
+    identity = self.old[text]
+    if identity then remember(self, text, identity) end
+  end
+  if identity and not (identity.exp and self.now() >= identity.exp) then return identity end
+  local claims, err = token.verify(text, self.app.api_secret, {
+    now = self.now(), api_key = self.app.api_key,
+  })
+  if claims then
+    local failure
+    identity, failure = identity_of(claims)
+    if not identity then return nil, failure end
+    return remember(self, text, identity)
+  elseif self.app:get "disable_auth_checks" then
+    local failure
+    identity, failure = unchecked(text)
+    if identity or failure then return identity, failure end
+  end
+  return refuse(err)
+end
+
+local function check_key(self, query)
+  local key = query.api_key
+  if key == nil or key == "" then
+    return failures.fail(2, "api_key is missing")
+  elseif key ~= self.app.api_key then
+    return failures.fail(2, ("api_key not valid: %q is not the key of this app"):format(key:sub(1, 64)))
+  end
+  return true
+end
+
+-- Tokens issued before a date; for a user, also those that do not say when they were.
+local function is_revoked(identity, date, strict)
+  if not date then return false end
+  if not identity.iat then return strict end
+  return identity.iat < timestamp.parse(date)
+end
+
+local function check_revoked(self, identity, user)
+  if is_revoked(identity, self.app:get "revoke_tokens_issued_before", false)
+    or is_revoked(identity, user and user.revoke_tokens_issued_before, true) then
+    return failures.fail(5, "JWTAuth error: token was revoked")
+  end
+  return true
+end
+
+-- The kind of authentication a request claims: "jwt" or "anonymous".
+local function claimed_kind(kind, text)
+  if kind == "anonymous" then return kind end
+  if kind ~= nil and kind ~= "" and kind ~= "jwt" then
+    return failures.fail(5, "stream-auth-type must be jwt or anonymous")
+  elseif text == nil or text == "" then
+    return failures.fail(5, "JWTAuth error: the token is missing")
+  end
+  return "jwt"
+end
+
+local function bare_token(text)
+  -- The protocol has no "Bearer", but many HTTP tools put it there.
+  return text and text:gsub("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+", "")
+end
+
+local function anonymous_caller(self)
+  local user = self.users:anonymous()
+  return { kind = "anonymous", id = user.id, user = user }
+end
+
+local SERVER_CALLER = { kind = "server" }
+
+local function caller_of(identity, user)
+  local kind = user.role == "guest" and "guest" or "user"
+  local caller = identity.caller
+  if not caller or caller.user ~= user or caller.kind ~= kind then
+    caller = { kind = kind, id = user.id, user = user }
+    identity.caller = caller
+  end
+  return caller
+end
+
+--- Who sent an HTTP request. Callers are shared between requests: read only.
+--- A user comes to be by connecting, as a guest, or by a backend's doing; a good token alone does
+--- not make one.
+---@param request { headers: table<string, string> } names in lower case
+---@param query table<string, string>
+---@return stream_events.server.Caller? caller
+---@return stream_events.server.Failure? failure
+function Auth:http(request, query)
+  local ok, failure = check_key(self, query)
+  if not ok then return nil, failure end
+  local text = bare_token(request.headers.authorization)
+  local kind, no_kind = claimed_kind(request.headers["stream-auth-type"], text)
+  if not kind then return nil, no_kind end
+  if kind == "anonymous" then return anonymous_caller(self) end
+  local identity, bad_token = verify(self, text)
+  if not identity then return nil, bad_token end
+  local user = identity.id and self.users:get(identity.id)
+  ok, failure = check_revoked(self, identity, user)
+  if not ok then return nil, failure end
+  if identity.server then return SERVER_CALLER end
+  if not user then
+    return failures.fail(5, ("user %q does not exist: a user comes to be by connecting, or when a "
+      .. "backend creates it"):format(identity.id))
+  end
+  ok, failure = self.users:check_alive(user)
+  if not ok then return nil, failure end
+  return caller_of(identity, user)
+end
+
+-- The query parameter `json` of a connect.
+local function connect_request(query)
+  if query.json == nil or query.json == "" then return {} end
+  local value, err = json.decode(query.json)
+  if value == nil then
+    return failures.fail(4, "the query parameter json is not valid JSON: " .. err.message)
+  elseif type(value) ~= "table" or getmetatable(value) == json.array_mt then
+    return failures.fail(4, "the query parameter json must be a JSON object")
+  end
+  return value
+end
+
+local function user_details(request)
+  local details = request.user_details
+  if details == nil or details == json.null then return {} end
+  if type(details) ~= "table" or getmetatable(details) == json.array_mt then
+    return failures.fail(4, "user_details must be an object")
+  end
+  return details
+end
+
+-- Whether a connect names another user than its token does.
+local function check_named(identity, request, details)
+  for _, named in ipairs { request.user_id or false, details.id or false } do
+    if named and named ~= json.null and named ~= identity.id then
+      return failures.fail(5, "the token belongs to another user than the one who connects")
+    end
+  end
+  return true
+end
+
+--- Who opens a WebSocket; makes the user or updates it with what it says about itself. Query
+--- parameters go before headers.
+---@param query table<string, string>
+---@param headers table<string, string> names in lower case
+---@return stream_events.server.Caller? caller
+---@return stream_events.server.Failure? failure
+function Auth:connect(query, headers)
+  local ok, failure = check_key(self, query)
+  if not ok then return nil, failure end
+  local text = bare_token(query.authorization or headers.authorization)
+  local kind, no_kind = claimed_kind(query["stream-auth-type"] or headers["stream-auth-type"], text)
+  if not kind then return nil, no_kind end
+  local request, no_request = connect_request(query)
+  if not request then return nil, no_request end
+  if kind == "anonymous" then return anonymous_caller(self) end
+  local identity, bad_token = verify(self, text)
+  if not identity then return nil, bad_token end
+  if identity.server then
+    return failures.fail(5, "a server token cannot open a WebSocket: sign a user token")
+  end
+  local details, no_details = user_details(request)
+  if not details then return nil, no_details end
+  ok, failure = check_named(identity, request, details)
+  if not ok then return nil, failure end
+  ok, failure = check_revoked(self, identity, self.users:get(identity.id))
+  if not ok then return nil, failure end
+  local user, refused = self.users:connect(identity.id, details)
+  if not user then return nil, refused end
+  return caller_of(identity, user)
+end
+
+return M

@@ -1,0 +1,105 @@
+--- POST, GET and PATCH /users, POST /guest.
+local native = require "stream_events.native"
+local token = require "stream_events.token"
+local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
+local permissions = require "stream_events.server.permissions"
+local users_model = require "stream_events.server.users"
+
+local json = native.json
+
+local function check_count(count)
+  if count == 0 then return failures.fail(4, "users is empty") end
+  if count > users_model.MAX_PER_CALL then
+    return failures.fail(4, ("users holds %d users, %d are allowed in one call"):format(
+      count, users_model.MAX_PER_CALL))
+  end
+  return true
+end
+
+-- Backends may change everybody, users themselves, all others nobody.
+local function check_own(context, list)
+  local caller = context.caller
+  if caller.kind == "server" then return true end
+  for _, item in ipairs(list) do
+    if caller.kind == "anonymous" or item.id ~= caller.id then
+      return failures.fail(17, "only the user itself and backends may change a user")
+    end
+  end
+  return context.server.permissions:check(caller, "UpdateUser", permissions.APP)
+end
+
+local function answer(context, users)
+  local by_id = {}
+  for _, user in ipairs(users) do by_id[user.id] = context.server.users:public(user) end
+  return { users = by_id, membership_deletion_task_id = "" }
+end
+
+local function upsert(context)
+  local given = context.body.users
+  if not input.is_object(given) then
+    return failures.fail(4, "users must be an object: each user's id with the user")
+  end
+  local list = {}
+  for id, fields in pairs(given) do list[#list + 1] = { id = id, fields = fields } end
+  local ok, failure = check_count(#list)
+  if ok then ok, failure = check_own(context, list) end
+  if not ok then return nil, failure end
+  local trusted = context.caller.kind == "server"
+  local users, refused = context.server.users:upsert_all(list, { trusted = trusted })
+  if not users then return nil, refused end
+  return 201, answer(context, users)
+end
+
+local function patch(context)
+  local given = context.body.users
+  if not input.is_list(given) then
+    return failures.fail(4, "users must be a list of objects with id, set and unset")
+  end
+  for _, item in ipairs(given) do
+    if not input.is_object(item) or type(item.id) ~= "string" then
+      return failures.fail(4, "users must be a list of objects with id, set and unset")
+    end
+  end
+  local ok, failure = check_count(#given)
+  if ok then ok, failure = check_own(context, given) end
+  if not ok then return nil, failure end
+  local trusted = context.caller.kind == "server"
+  local users, refused = context.server.users:patch_all(given, { trusted = trusted })
+  if not users then return nil, refused end
+  return 200, answer(context, users)
+end
+
+local function query(context)
+  local ok, failure =
+    context.server.permissions:check(context.caller, "SearchUser", permissions.APP)
+  if not ok then return nil, failure end
+  local users, refused = context.server.users:query(context.payload or {})
+  if not users then return nil, refused end
+  local list = json.array {}
+  for i, user in ipairs(users) do list[i] = context.server.users:public(user) end
+  return 200, { users = list }
+end
+
+-- Anybody with the API key may become a guest, unless the app says otherwise.
+local function guest(context)
+  local server = context.server
+  if server.app:get "guest_user_creation_disabled" then
+    return failures.fail(17, "guests are not allowed for this application")
+  elseif not input.is_object(context.body.user) then
+    return failures.fail(4, "user must be an object with an id")
+  end
+  local user, failure = server.users:create_guest(context.body.user)
+  if not user then return nil, failure end
+  return 201, {
+    user = server.users:public(user),
+    access_token = token.user(server.app.api_secret, user.id),
+  }
+end
+
+return {
+  { "POST", "/users", endpoint = "UpdateUsers", handler = upsert },
+  { "PATCH", "/users", endpoint = "UpdateUsersPartial", handler = patch },
+  { "GET", "/users", endpoint = "QueryUsers", handler = query },
+  { "POST", "/guest", endpoint = "CreateGuest", handler = guest },
+}

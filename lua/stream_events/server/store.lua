@@ -1,0 +1,329 @@
+--- The server's memory across restarts: JSON documents by kind and key, in SQLite.
+-- The models keep everything in memory and write here before they answer; nothing is ever looked
+-- up here. What put, delete or transaction have returned from survives a kill -9 or a power cut.
+--
+-- A write that fails (a full disk, say) raises an error object: whoever forgot to look at a result
+-- would acknowledge what is lost.
+local DBI = require "DBI"
+local uv = require "luv"
+local errors = require "stream_events.error"
+local native = require "stream_events.native"
+
+local M = {}
+
+local json = native.json
+
+-- Each entry leads from one schema version to the next; entries are never changed, only added.
+-- Version 1: a table for each kind of document.
+local MIGRATIONS = {
+  {
+    "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE channels (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE members (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE channel_types (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE app (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+  },
+}
+
+local TABLES = {
+  user = "users", channel = "channels", member = "members", channel_type = "channel_types",
+  app = "app",
+}
+
+-- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
+-- who writes from outside is waited for, in milliseconds.
+local PRAGMAS = {
+  "PRAGMA busy_timeout = 1000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+}
+
+local OWNER_ONLY, OWNER_ONLY_FOLDER = 384, 448 -- 0600, 0700
+
+---@class stream_events.server.Store
+---@field path string
+---@field private connection table
+---@field private statements table<string, table> by their text
+---@field private lock table? the connection that holds FILE-lock
+---@field private depth integer of open transactions
+local Store = { __name = "stream_events.server.store" }
+Store.__index = Store
+
+local function fail(path, message)
+  return errors.fail("protocol", ("cannot use the database %s: %s"):format(path, message))
+end
+
+-- LuaDBI puts its own words before those of SQLite.
+local function reason(message)
+  message = tostring(message):gsub("^Error preparing statement handle: ", "")
+    :gsub("^Execute failed:? ", "")
+  return message
+end
+
+-- Runs a statement once. Gives the first column of its rows.
+local function run(connection, sql)
+  local statement, message = connection:prepare(sql)
+  if not statement then return nil, reason(message) end
+  local ok
+  ok, message = statement:execute()
+  local values = {}
+  if ok then
+    for row in statement:rows() do values[#values + 1] = row[1] end
+  end
+  statement:close()
+  if not ok then return nil, reason(message) end
+  return values
+end
+
+local function connect(path)
+  local connection, message = DBI.Connect("SQLite3", path)
+  if not connection then return nil, reason(message) end
+  connection:autocommit(true)
+  return connection
+end
+
+-- Makes the file first, so that it is never readable for others, and learns in plain words why it
+-- cannot be made.
+local function prepare_file(path)
+  local found = uv.fs_stat(path)
+  if found and found.type == "directory" then return nil, "it is a folder" end
+  if found and found.type ~= "file" then return nil, "it is no file" end
+  local file, message = uv.fs_open(path, "a", OWNER_ONLY)
+  if not file then return nil, message end
+  uv.fs_close(file)
+  return true
+end
+
+-- Two servers with one database would each overwrite what the other remembers. The lock is a
+-- transaction on a file beside it; the system ends it with this process, however that ends.
+local function lock(path)
+  local ok, message = prepare_file(path .. "-lock")
+  if not ok then return nil, message end
+  local connection
+  connection, message = connect(path .. "-lock")
+  if not connection then return nil, message end
+  ok, message = run(connection, "BEGIN EXCLUSIVE")
+  if ok then return connection end
+  connection:close()
+  if message:find("locked", 1, true) then message = "another server is using it" end
+  return nil, message
+end
+
+local function migrate(connection, version)
+  local ok, message = run(connection, "BEGIN IMMEDIATE")
+  for step = version + 1, #MIGRATIONS do
+    for _, sql in ipairs(MIGRATIONS[step]) do
+      if ok then ok, message = run(connection, sql) end
+    end
+  end
+  if ok then ok, message = run(connection, ("PRAGMA user_version = %d"):format(#MIGRATIONS)) end
+  if ok then ok, message = run(connection, "COMMIT") end
+  if not ok then
+    run(connection, "ROLLBACK")
+    return nil, message
+  end
+  return true
+end
+
+-- Brings the schema to this version, and shows that the database can be written.
+local function set_up(connection)
+  local version, message = run(connection, "PRAGMA user_version")
+  if not version then return nil, message end
+  version = version[1]
+  if version > #MIGRATIONS then
+    return nil, ("it was written by a newer version of this program (its schema is %d, known here "
+      .. "is %d)"):format(version, #MIGRATIONS)
+  end
+  local tables
+  tables, message = run(connection, "SELECT name FROM sqlite_master")
+  if not tables then return nil, message end
+  if version == 0 and tables[1] then return nil, "it holds the data of another program" end
+  for _, pragma in ipairs(PRAGMAS) do
+    local ok
+    ok, message = run(connection, pragma)
+    if not ok then return nil, message end
+  end
+  return migrate(connection, version)
+end
+
+--- Where the server keeps its state when nobody says so.
+---@return string
+function M.default_path()
+  local state = os.getenv("XDG_STATE_HOME")
+  -- The standard has relative paths ignored.
+  if not state or state:sub(1, 1) ~= "/" then
+    state = (uv.os_homedir() or ".") .. "/.local/state"
+  end
+  return state .. "/stream-events/server.db"
+end
+
+-- Makes the folders that lead to a file; those it makes are the user's alone.
+local function make_folders(path)
+  local ends = 1
+  while true do
+    ends = path:find("/", ends + 1, true)
+    if not ends then return true end
+    local folder = path:sub(1, ends - 1)
+    local ok, message, name = uv.fs_mkdir(folder, OWNER_ONLY_FOLDER)
+    if not ok and name ~= "EEXIST" and not uv.fs_stat(folder) then return nil, message end
+  end
+end
+
+--- Opens a database, makes it when it is missing.
+---@param path string? a file in a folder that exists; ":memory:"; nil: default_path(), folders included
+---@return stream_events.server.Store? store
+---@return stream_events.Error? err
+function M.open(path)
+  local ok, message, held, connection
+  if path == nil then
+    path = M.default_path()
+    ok, message = make_folders(path)
+    if not ok then return fail(path, message) end
+  end
+  if type(path) ~= "string" or path == "" or path:find("%z") then
+    error("the path of a database must be a string that is not empty", 2)
+  end
+  if path ~= ":memory:" then
+    ok, message = prepare_file(path)
+    if not ok then return fail(path, message) end
+    held, message = lock(path)
+    if not held then return fail(path, message) end
+  end
+  connection, message = connect(path)
+  if connection then
+    ok, message = set_up(connection)
+    if ok then
+      return setmetatable({
+        path = path, connection = connection, statements = {}, lock = held, depth = 0,
+      }, Store)
+    end
+    connection:close()
+  end
+  if held then held:close() end
+  return fail(path, message)
+end
+
+local function broken(self, what, message)
+  error(errors.new {
+    kind = "full",
+    message = ("the database %s cannot %s: %s"):format(self.path, what, reason(message)),
+  }, 0)
+end
+
+-- Runs a prepared statement; prepares it at first use. LuaDBI binds large integers wrongly, so
+-- everything is bound as text.
+local function execute(self, sql, ...)
+  if not self.connection then error("the store is closed", 3) end
+  local statement = self.statements[sql]
+  if not statement then
+    local problem
+    statement, problem = self.connection:prepare(sql)
+    if not statement then broken(self, "be used", problem) end
+    self.statements[sql] = statement
+  end
+  local ok, message = statement:execute(...)
+  if not ok then
+    -- Its error would be reported once more at its next use.
+    statement:close()
+    self.statements[sql] = nil
+    broken(self, "be written", message)
+  end
+end
+
+local function table_of(kind)
+  return TABLES[kind] or error(("no kind of document: %s"):format(tostring(kind)), 3)
+end
+
+local function check_key(key)
+  if type(key) ~= "string" or key == "" or key:find("%z") then
+    error("a document's key must be a string that is not empty", 3)
+  end
+end
+
+--- Writes a document, in place of what was there.
+---@param kind "user"|"channel"|"member"|"channel_type"|"app"
+---@param key string
+---@param document table anything that can be encoded as JSON
+function Store:put(kind, key, document)
+  local into = table_of(kind)
+  check_key(key)
+  local text, err = json.encode(document)
+  if not text then error(("%s %q cannot be stored: %s"):format(kind, key, err.message), 2) end
+  execute(self, ("INSERT INTO %s (key, document) VALUES (?, ?) "
+    .. "ON CONFLICT (key) DO UPDATE SET document = excluded.document"):format(into), key, text)
+end
+
+--- Removes a document; one that is not there may be removed as well.
+---@param kind string
+---@param key string
+function Store:delete(kind, key)
+  local from = table_of(kind)
+  check_key(key)
+  execute(self, ("DELETE FROM %s WHERE key = ?"):format(from), key)
+end
+
+--- Runs a function whose writes all happen, or none: when it raises, they are undone and the error
+--- goes on. Inside another transaction it is part of that one.
+---@param work fun(): ...
+---@return any ... what the function returned
+function Store:transaction(work)
+  if self.depth > 0 then return work() end
+  execute(self, "BEGIN IMMEDIATE")
+  self.depth = 1
+  local results = table.pack(xpcall(function()
+    local returned = table.pack(work())
+    execute(self, "COMMIT")
+    return table.unpack(returned, 1, returned.n)
+  end, function(problem)
+    return errors.is(problem) and problem or debug.traceback(problem, 2)
+  end))
+  self.depth = 0
+  if not results[1] then
+    -- A failed COMMIT may have ended the transaction already.
+    run(self.connection, "ROLLBACK")
+    error(results[2], 0)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+--- All documents of a kind, in the order of their keys: `for key, document in store:each "user"`.
+--- Raises an error object when one cannot be read. Not to be mixed with writes of the same kind.
+---@param kind string
+---@return fun(): string?, table?
+function Store:each(kind)
+  local from = table_of(kind)
+  if not self.connection then error("the store is closed", 2) end
+  local statement, message =
+    self.connection:prepare(("SELECT key, document FROM %s ORDER BY key"):format(from))
+  local ok
+  if statement then ok, message = statement:execute() end
+  if not ok then broken(self, "be read", message) end
+  local next_row = statement:rows()
+  local function step()
+    local row = next_row()
+    if not row then return nil end
+    local document, err = json.decode(row[2])
+    if type(document) ~= "table" then
+      broken(self, "be read", ("the %s %q is damaged: %s"):format(kind, row[1],
+        err and err.message or "it is no object"))
+    end
+    return row[1], document
+  end
+  -- The statement is finished even when the loop is left early: it would hold back the write-ahead
+  -- log for ever.
+  return step, nil, nil, setmetatable({}, { __close = function() statement:close() end })
+end
+
+--- Closes the database. Any number of times; also __gc and __close.
+function Store:close()
+  if not self.connection then return end
+  for _, statement in pairs(self.statements) do statement:close() end
+  self.statements = {}
+  self.connection:close()
+  self.connection = nil
+  if self.lock then self.lock:close() end
+  self.lock = nil
+end
+
+Store.__close = Store.close
+Store.__gc = Store.close
+
+return M

@@ -1,0 +1,425 @@
+--- Users: who there is, what each says about itself, and who is online (protocol §9.1, §3.1).
+-- In memory, written through to the store before a record changes. A record is the same table for
+-- as long as the user exists, so connections may keep it; only this module writes to it.
+local names = require "stream_events.names"
+local native = require "stream_events.native"
+local timestamp = require "stream_events.timestamp"
+local failures = require "stream_events.server.failure"
+local filter = require "stream_events.server.filter"
+local user_fields = require "stream_events.server.user_fields"
+
+local M = {}
+
+local json = native.json
+
+M.MAX_PER_CALL = 100
+local MAX_PAGE, DEFAULT_PAGE, MAX_OFFSET = 100, 30, 1000
+-- Seconds by which a stored last_active may lag behind: connecting again need not write.
+local ACTIVE_EVERY = 15 * 60
+
+---@class stream_events.server.User
+---@field id string
+---@field name string?
+---@field image string?
+---@field language string
+---@field role string
+---@field teams string[]
+---@field invisible boolean? looks offline to others
+---@field privacy_settings table? shown to nobody else
+---@field created_at string
+---@field updated_at string
+---@field last_active string?
+---@field deactivated_at string? may not connect or call until it is reactivated
+---@field deleted_at string? for good
+---@field revoke_tokens_issued_before string?
+---@field custom table<string, any>
+
+---@class stream_events.server.Users
+---@field private store stream_events.server.Store
+---@field private clock fun(): number
+---@field private by_id table<string, stream_events.server.User>
+---@field private open table<stream_events.server.User, integer> number of connections
+---@field private texts table<stream_events.server.User, string> encoded public form
+---@field private stored_active table<stream_events.server.User, number> when last written
+---@field private anonymous_user stream_events.server.User
+local Users = { __name = "stream_events.server.users" }
+Users.__index = Users
+
+--- Takes up what the store holds.
+---@param store stream_events.server.Store
+---@param options { now: (fun(): number)? }?
+---@return stream_events.server.Users
+function M.new(store, options)
+  local self = setmetatable({
+    store = store,
+    clock = options and options.now or native.time,
+    by_id = {},
+    open = {},
+    texts = setmetatable({}, { __mode = "k" }),
+    stored_active = {},
+  }, Users)
+  for id, record in store:each("user") do
+    self.by_id[id] = record
+    self.stored_active[record] = timestamp.parse(record.last_active)
+  end
+  local now = timestamp.format(self.clock())
+  self.anonymous_user = {
+    id = "!anon", language = "", role = "anonymous", teams = json.array {}, created_at = now,
+    updated_at = now, custom = {},
+  }
+  self.open[self.anonymous_user] = 1
+  return self
+end
+
+--- A user who exists, deactivated and deleted ones included.
+---@param id string
+---@return stream_events.server.User?
+function Users:get(id)
+  return self.by_id[id]
+end
+
+--- Whom a connection without a token belongs to; not stored.
+---@return stream_events.server.User
+function Users:anonymous()
+  return self.anonymous_user
+end
+
+-- The public form as a list of { name, value }, in the order in which it is written.
+local function public_fields(self, user)
+  local fields = { { "id", user.id } }
+  local function add(name, value)
+    if value ~= nil then fields[#fields + 1] = { name, value } end
+  end
+  add("name", user.name)
+  add("image", user.image)
+  add("language", user.language)
+  add("role", user.role)
+  add("teams", user.teams)
+  add("created_at", user.created_at)
+  add("updated_at", user.updated_at)
+  add("banned", false)
+  add("online", self:is_online(user))
+  add("last_active", user.last_active)
+  add("deactivated_at", user.deactivated_at)
+  add("deleted_at", user.deleted_at)
+  add("blocked_user_ids", json.array {})
+  local custom = {}
+  for name in pairs(user.custom) do custom[#custom + 1] = name end
+  table.sort(custom)
+  for _, name in ipairs(custom) do add(name, user.custom[name]) end
+  return fields
+end
+
+--- What others may see of a user, as a table for answers. The caller's to change at its top level.
+---@param user stream_events.server.User
+---@return table
+function Users:public(user)
+  local view = {}
+  for _, field in ipairs(public_fields(self, user)) do view[field[1]] = field[2] end
+  return view
+end
+
+--- The same as JSON text; made once, until the user changes.
+---@param user stream_events.server.User
+---@return string
+function Users:json(user)
+  local text = self.texts[user]
+  if text then return text end
+  local parts = {}
+  for _, field in ipairs(public_fields(self, user)) do
+    parts[#parts + 1] = json.encode(field[1]) .. ":" .. json.encode(field[2])
+  end
+  text = "{" .. table.concat(parts, ",") .. "}"
+  self.texts[user] = text
+  return text
+end
+
+--- Whether a user looks online to others.
+---@param user stream_events.server.User
+---@return boolean
+function Users:is_online(user)
+  return self.open[user] ~= nil and not user.invisible
+end
+
+--- Notes that a connection of a user was opened.
+---@param user stream_events.server.User
+function Users:opened(user)
+  if user == self.anonymous_user then return end
+  self.open[user] = (self.open[user] or 0) + 1
+  self:active(user)
+end
+
+--- Notes that a connection of a user is gone.
+---@param user stream_events.server.User
+function Users:closed(user)
+  local count = self.open[user]
+  if not count or user == self.anonymous_user then return end
+  self.open[user] = count > 1 and count - 1 or nil
+  self:active(user)
+end
+
+--- Notes that a user is there. Written now and then only: it may be lost without harm.
+---@param user stream_events.server.User
+function Users:active(user)
+  if user == self.anonymous_user then return end
+  local now = self.clock()
+  user.last_active = timestamp.format(now)
+  self.texts[user] = nil
+  local stored = self.stored_active[user]
+  if not stored or now - stored >= ACTIVE_EVERY then
+    self.store:put("user", user.id, user)
+    self.stored_active[user] = now
+  end
+end
+
+-- Writes records, all or none, and only then puts them in the place of what is in memory.
+local function save(self, records)
+  self.store:transaction(function()
+    for _, record in ipairs(records) do self.store:put("user", record.id, record) end
+  end)
+  local users = {}
+  for i, record in ipairs(records) do
+    local user = self.by_id[record.id]
+    if user then
+      for name in pairs(user) do
+        if record[name] == nil then user[name] = nil end
+      end
+      for name, value in pairs(record) do user[name] = value end
+    else
+      user = record
+      self.by_id[record.id] = user
+    end
+    self.texts[user] = nil
+    self.stored_active[user] = timestamp.parse(user.last_active)
+    users[i] = user
+  end
+  return users
+end
+
+local function copy_of(source)
+  local copy = {}
+  for name, value in pairs(source) do copy[name] = value end
+  return copy
+end
+
+-- The parts of a user that a full replacement keeps.
+local KEPT = { "id", "created_at", "last_active", "deactivated_at", "revoke_tokens_issued_before" }
+-- And those that only a backend replaces.
+local KEPT_FROM_CLIENTS = { "role", "teams" }
+
+-- What a user is after a full replacement by these fields.
+local function replacement(self, id, fields, options)
+  local ok, message = names.user_id(id)
+  if not ok then return failures.fail(4, message) end
+  local old = self.by_id[id]
+  if old and old.deleted_at then return failures.fail(4, ("user %q was deleted"):format(id)) end
+  local changes, failure = user_fields.check(fields, id, options.trusted and "server" or "self", old)
+  if not changes then return nil, failure end
+  local now = timestamp.format(self.clock())
+  local record = user_fields.empty(id, now)
+  for _, name in ipairs(old and KEPT or {}) do record[name] = old[name] end
+  for _, name in ipairs(old and not options.trusted and KEPT_FROM_CLIENTS or {}) do
+    record[name] = old[name]
+  end
+  return user_fields.merge(record, changes)
+end
+
+--- Makes users, or replaces all that is known about them; all of them or none. A client
+--- (not trusted) keeps its role and teams whatever it says.
+---@param list { id: string, fields: table }[] decoded
+---@param options { trusted: boolean? }
+---@return stream_events.server.User[]? users
+---@return stream_events.server.Failure? failure
+function Users:upsert_all(list, options)
+  local records = {}
+  for i, item in ipairs(list) do
+    local record, failure = replacement(self, item.id, item.fields, options)
+    if not record then return nil, failure end
+    records[i] = record
+  end
+  return save(self, records)
+end
+
+--- As upsert_all, for one.
+---@param id string
+---@param fields table decoded
+---@param options { trusted: boolean? }
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:upsert(id, fields, options)
+  local users, failure = self:upsert_all({ { id = id, fields = fields } }, options)
+  return users and users[1], failure
+end
+
+--- Changes single fields of users; all of them or none. Names may lead into objects: "address.city".
+---@param list { id: string, set: table?, unset: string[]? }[] decoded
+---@param options { trusted: boolean? }
+---@return stream_events.server.User[]? users
+---@return stream_events.server.Failure? failure
+function Users:patch_all(list, options)
+  local records, seen = {}, {}
+  for i, item in ipairs(list) do
+    local old = self.by_id[item.id]
+    if not old or old.deleted_at then
+      return failures.fail(16, ("user %q does not exist"):format(tostring(item.id)))
+    elseif seen[item.id] then
+      return failures.fail(4, ("user %q is named twice"):format(item.id))
+    end
+    seen[item.id] = true
+    local record, failure = user_fields.patch(copy_of(old), item.set, item.unset,
+      options.trusted and "server" or "self")
+    if not record then return nil, failure end
+    record.updated_at = timestamp.format(self.clock())
+    records[i] = record
+  end
+  return save(self, records)
+end
+
+--- As patch_all, for one.
+---@param id string
+---@param set table? decoded
+---@param unset string[]? decoded
+---@param options { trusted: boolean? }
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:patch(id, set, unset, options)
+  local users, failure = self:patch_all({ { id = id, set = set, unset = unset } }, options)
+  return users and users[1], failure
+end
+
+--- Whether a user may connect and call.
+---@param user stream_events.server.User
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function Users.check_alive(_, user)
+  if user.deleted_at then return failures.fail(5, ("User %q was deleted"):format(user.id)) end
+  if user.deactivated_at then return failures.fail(5, ("User %q was deactivated"):format(user.id)) end
+  return true
+end
+
+--- What connecting does to a user: made if new, else what it says about itself is added or changed,
+--- never removed. Role and teams are not the client's to say.
+---@param id string of the token
+---@param details table? decoded user_details
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:connect(id, details)
+  local ok, message = names.user_id(id)
+  if not ok then return failures.fail(5, message) end
+  local old = self.by_id[id]
+  if old then
+    local alive, dead = self:check_alive(old)
+    if not alive then return nil, dead end
+  end
+  local changes, failure = user_fields.check(details or {}, id, "connect", old)
+  if not changes then return nil, failure end
+  local now = timestamp.format(self.clock())
+  local base = old and copy_of(old) or user_fields.empty(id, now)
+  local record, too_large = user_fields.merge(base, changes)
+  if not record then return nil, too_large end
+  -- Most connect with what is known already; that costs no write.
+  if old and user_fields.same(old, record) then return old end
+  record.updated_at, record.last_active = now, now
+  return save(self, { record })[1]
+end
+
+--- Makes a guest.
+---@param fields table decoded: id, name, ...
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:create_guest(fields)
+  local ok, message = names.user_id(fields.id)
+  if not ok then return failures.fail(4, message) end
+  local id = ("guest-%s-%s"):format(native.crypto.uuid(), fields.id)
+  ok, message = names.user_id(id)
+  if not ok then return failures.fail(4, "with what guests are called by, " .. message) end
+  local changes, failure = user_fields.check(fields, fields.id, "connect", nil)
+  if not changes then return nil, failure end
+  local record, too_large =
+    user_fields.merge(user_fields.empty(id, timestamp.format(self.clock())), changes)
+  if not record then return nil, too_large end
+  record.role = "guest"
+  return save(self, { record })[1]
+end
+
+-- Sets one of the fields that are no request's to name.
+local function mark(self, id, field, value)
+  local user = self.by_id[id]
+  if not user or user.deleted_at then return failures.fail(16, ("user %q does not exist"):format(id)) end
+  local record = copy_of(user)
+  record[field] = value
+  record.updated_at = timestamp.format(self.clock())
+  return save(self, { record })[1]
+end
+
+--- Locks a user out until it is reactivated.
+---@param id string
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:deactivate(id)
+  return mark(self, id, "deactivated_at", timestamp.format(self.clock()))
+end
+
+---@param id string
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:reactivate(id)
+  return mark(self, id, "deactivated_at", nil)
+end
+
+--- Locks a user out for good. The record stays: channels name it as their maker.
+---@param id string
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:delete(id)
+  return mark(self, id, "deleted_at", timestamp.format(self.clock()))
+end
+
+-- The fields that queries may ask about: public ones, and custom data.
+local READABLE = {
+  id = true, name = true, image = true, language = true, role = true, teams = true,
+  created_at = true, updated_at = true, last_active = true,
+}
+
+local function read(user, field)
+  if READABLE[field] then return user[field] end
+  if field == "banned" then return false end
+  return user.custom[field]
+end
+
+local function newest_first(a, b)
+  if a.created_at ~= b.created_at then return a.created_at > b.created_at end
+  return a.id < b.id
+end
+
+local function bounded(value, name, default, least, most)
+  if value == nil or value == json.null then return default end
+  local whole = type(value) == "number" and math.tointeger(value)
+  if whole and whole >= least and whole <= most then return whole end
+  return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
+end
+
+--- Finds users; without a sort order the newest come first.
+---@param request table decoded: filter_conditions, sort, limit, offset, include_deactivated_users
+---@return stream_events.server.User[]? users
+---@return stream_events.server.Failure? failure
+function Users:query(request)
+  local limit, wrong_limit = bounded(request.limit, "limit", DEFAULT_PAGE, 0, MAX_PAGE)
+  if not limit then return nil, wrong_limit end
+  local offset, wrong_offset = bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
+  if not offset then return nil, wrong_offset end
+  local matches, wrong_filter = filter.compile(request.filter_conditions, read)
+  if not matches then return nil, wrong_filter end
+  local before, wrong_sort = filter.order(request.sort, read, newest_first)
+  if not before then return nil, wrong_sort end
+  local found = {}
+  for _, user in pairs(self.by_id) do
+    local there = not user.deleted_at
+      and (not user.deactivated_at or request.include_deactivated_users == true)
+    if there and matches(user) then found[#found + 1] = user end
+  end
+  table.sort(found, before)
+  return { table.unpack(found, offset + 1, offset + limit) }
+end
+
+return M
