@@ -1,0 +1,166 @@
+/* ws_conn.c -- a connection after its handshake: frames in, control frames and the closing out. */
+#include "conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "status.h"
+#include "upgrade.h"
+
+/* Sends what ws.c has written into the scratch buffer. */
+static int send_control(se_listener *listener, se_conn *conn) {
+  se_buffer *control = &listener->scratch;
+  int status = SE_OK;
+  if (se_buffer_length(control) > 0)
+    status = se_conn_write(conn, 1, se_buffer_bytes(control), se_buffer_length(control));
+  se_buffer_consume(control, se_buffer_length(control), SE_INPUT_SIZE);
+  return status;
+}
+
+/* Our close frame is out or queued; the peer has some time for its own. */
+static void await_close(se_listener *listener, se_conn *conn) {
+  conn->state = SE_CONN_CLOSING;
+  se_conn_timer(listener, conn, SE_TIMER_LINGER);
+  se_conn_watch(listener, conn);
+}
+
+/* It does not read. What is queued is given up, so that the close frame has a chance. */
+static void too_slow(se_listener *listener, se_conn *conn) {
+  static const char reason[] = "too slow";
+  int status;
+  if (conn->state != SE_CONN_WS) {
+    se_conn_drop(listener, conn);
+    return;
+  }
+  listener->counts.too_slow++;
+  se_output_trim(&conn->out.output);
+  se_conn_gone(listener, conn, 1013);
+  se_ws_close(conn->ws, 1013, reason, sizeof reason - 1, &listener->scratch);
+  status = send_control(listener, conn);
+  if (status == SE_OK || status == SE_AGAIN)
+    await_close(listener, conn);
+  else
+    se_conn_drop(listener, conn);
+}
+
+void se_ws_conn_sent(se_listener *listener, se_conn *conn, int status) {
+  if (status != SE_OK && status != SE_AGAIN)
+    se_conn_drop(listener, conn);
+  else if (se_output_cost(&conn->out.output) > listener->options.max_output)
+    too_slow(listener, conn);
+  else
+    se_conn_watch(listener, conn);
+}
+
+void se_ws_conn_close(se_listener *listener, se_conn *conn, uint16_t code, const char *reason,
+                      size_t len) {
+  /* What was sent and broadcast before goes out before. */
+  int status = se_fanout_flush_one(listener->fanout, &conn->out);
+  if (status == SE_OK || status == SE_AGAIN) {
+    se_ws_close(conn->ws, code, reason, len, &listener->scratch);
+    status = send_control(listener, conn);
+  }
+  se_conn_gone(listener, conn, code);
+  if (status == SE_OK || status == SE_AGAIN)
+    await_close(listener, conn);
+  else
+    se_conn_drop(listener, conn);
+}
+
+/* Keeps a copy of a message for se_listener_next. 0: no memory. */
+static int keep_message(se_conn *conn, const se_ws_item *item) {
+  se_inbound *inbound = malloc(sizeof *inbound + item->len);
+  if (inbound == NULL)
+    return 0;
+  inbound->next = NULL;
+  inbound->opcode = item->opcode;
+  inbound->len = item->len;
+  if (item->len > 0)
+    memcpy(inbound->data, item->data, item->len);
+  *conn->inbound_end = inbound;
+  conn->inbound_end = &inbound->next;
+  return 1;
+}
+
+static void on_message(se_listener *listener, se_conn *conn, const se_ws_item *item) {
+  if (conn->state != SE_CONN_WS || item->opcode == SE_WS_PONG)
+    return;
+  if (listener->options.messages && !keep_message(conn, item))
+    se_ws_conn_close(listener, conn, 1011, "", 0);
+  else
+    se_conn_emit(listener, conn, SE_PENDING_MESSAGE);
+}
+
+/* The peer's close frame came, or it broke the protocol: an answer is the last it gets. */
+static void end(se_listener *listener, se_conn *conn, int code) {
+  int status;
+  se_conn_gone(listener, conn, code);
+  status = send_control(listener, conn);
+  if (status == SE_OK || status == SE_AGAIN) {
+    se_conn_timer(listener, conn, SE_TIMER_LINGER);
+    se_conn_finish(listener, conn);
+  } else {
+    se_conn_drop(listener, conn);
+  }
+}
+
+void se_ws_conn_input(se_listener *listener, se_conn *conn, char *data, size_t len) {
+  se_ws_item item;
+  size_t taken;
+  if (conn->state == SE_CONN_WS)
+    se_conn_timer(listener, conn, SE_TIMER_IDLE);
+  while (conn->state == SE_CONN_WS || conn->state == SE_CONN_CLOSING) {
+    int result = se_ws_read(conn->ws, data, len, &taken, &item, &listener->scratch);
+    data += taken;
+    len -= taken;
+    if (result == SE_WS_MESSAGE || result == SE_WS_CONTROL) {
+      on_message(listener, conn, &item);
+    } else if (result == SE_WS_CLOSED) {
+      end(listener, conn, item.code);
+      return;
+    } else if (result == SE_WS_FAILED) {
+      end(listener, conn, conn->ws->close_code);
+      return;
+    } else {
+      /* All is taken, or the answers must make room. */
+      se_ws_conn_sent(listener, conn, send_control(listener, conn));
+      if (result == SE_WS_MORE)
+        return;
+    }
+  }
+}
+
+void se_ws_conn_begin(se_listener *listener, se_conn *conn) {
+  char head[160] =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Accept: ";
+  char accept[SE_UPGRADE_ACCEPT + 1];
+  size_t key_len, len = strlen(head), rest_len;
+  const char *key = se_http_value(se_http_reader_request(conn->reader), "sec-websocket-key",
+                                  &key_len);
+  se_buffer rest = conn->rest;
+  int status;
+  se_upgrade_accept(key, key_len, accept);
+  memcpy(head + len, accept, SE_UPGRADE_ACCEPT);
+  memcpy(head + len + SE_UPGRADE_ACCEPT, "\r\n\r\n", 4);
+  len += SE_UPGRADE_ACCEPT + 4;
+  se_http_reader_free(conn->reader);
+  conn->reader = NULL;
+  conn->pending &= (uint8_t)~SE_PENDING_UPGRADE;
+  conn->stalled = 0;
+  conn->ws = malloc(sizeof *conn->ws);
+  status = conn->ws == NULL ? SE_ERR_MEMORY : se_conn_write(conn, 0, head, len);
+  if (conn->ws != NULL)
+    se_ws_init(conn->ws, SE_WS_SERVER, listener->options.max_message);
+  conn->state = SE_CONN_WS;
+  conn->counted = 1;
+  listener->counts.websockets++;
+  se_conn_timer(listener, conn, SE_TIMER_IDLE);
+  /* What followed the handshake are frames. */
+  se_buffer_init(&conn->rest, SE_INPUT_SIZE);
+  se_ws_conn_sent(listener, conn, status);
+  rest_len = se_buffer_length(&rest);
+  if (rest_len > 0 && conn->state == SE_CONN_WS)
+    se_ws_conn_input(listener, conn, rest.data + rest.start, rest_len);
+  se_buffer_free(&rest);
+}
