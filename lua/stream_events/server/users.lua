@@ -38,7 +38,7 @@ local ACTIVE_EVERY = 15 * 60
 ---@field private store stream_events.server.Store
 ---@field private clock fun(): number
 ---@field private by_id table<string, stream_events.server.User>
----@field private open table<stream_events.server.User, integer> number of connections
+---@field private online table<stream_events.server.User, true>
 ---@field private texts table<stream_events.server.User, string> encoded public form
 ---@field private stored_active table<stream_events.server.User, number> when last written
 ---@field private anonymous_user stream_events.server.User
@@ -54,7 +54,7 @@ function M.new(store, options)
     store = store,
     clock = options and options.now or native.time,
     by_id = {},
-    open = {},
+    online = {},
     texts = setmetatable({}, { __mode = "k" }),
     stored_active = {},
   }, Users)
@@ -67,7 +67,7 @@ function M.new(store, options)
     id = "!anon", language = "", role = "anonymous", teams = json.array {}, created_at = now,
     updated_at = now, custom = {},
   }
-  self.open[self.anonymous_user] = 1
+  self.online[self.anonymous_user] = true
   return self
 end
 
@@ -138,30 +138,11 @@ end
 ---@param user stream_events.server.User
 ---@return boolean
 function Users:is_online(user)
-  return self.open[user] ~= nil and not user.invisible
+  return self.online[user] == true and not user.invisible
 end
 
---- Notes that a connection of a user was opened.
----@param user stream_events.server.User
-function Users:opened(user)
-  if user == self.anonymous_user then return end
-  self.open[user] = (self.open[user] or 0) + 1
-  self:active(user)
-end
-
---- Notes that a connection of a user is gone.
----@param user stream_events.server.User
-function Users:closed(user)
-  local count = self.open[user]
-  if not count or user == self.anonymous_user then return end
-  self.open[user] = count > 1 and count - 1 or nil
-  self:active(user)
-end
-
---- Notes that a user is there. Written now and then only: it may be lost without harm.
----@param user stream_events.server.User
-function Users:active(user)
-  if user == self.anonymous_user then return end
+-- Notes that a user is there. Written now and then only: it may be lost without harm.
+local function note_active(self, user)
   local now = self.clock()
   user.last_active = timestamp.format(now)
   self.texts[user] = nil
@@ -170,6 +151,23 @@ function Users:active(user)
     self.store:put("user", user.id, user)
     self.stored_active[user] = now
   end
+end
+
+--- Notes that a user's first connection was opened, or its last one is gone.
+---@param id string
+---@param online boolean
+function Users:set_online(id, online)
+  local user = self.by_id[id]
+  if not user then return end
+  self.online[user] = online or nil
+  note_active(self, user)
+end
+
+--- Notes that a user is still there.
+---@param id string
+function Users:touch(id)
+  local user = self.by_id[id]
+  if user then note_active(self, user) end
 end
 
 -- Writes records, all or none, and only then puts them in the place of what is in memory.
@@ -297,8 +295,8 @@ function Users.check_alive(_, user)
   return true
 end
 
---- What connecting does to a user: made if new, else what it says about itself is added or changed,
---- never removed. Role and teams are not the client's to say.
+--- What connecting does to a user: it is made if new, else what it says about itself is added or
+--- changed, never removed; and it is online. Role and teams are not the client's to say.
 ---@param id string of the token
 ---@param details table? decoded user_details
 ---@return stream_events.server.User? user
@@ -318,9 +316,12 @@ function Users:connect(id, details)
   local record, too_large = user_fields.merge(base, changes)
   if not record then return nil, too_large end
   -- Most connect with what is known already; that costs no write.
-  if old and user_fields.same(old, record) then return old end
-  record.updated_at, record.last_active = now, now
-  return save(self, { record })[1]
+  if not (old and user_fields.same(old, record)) then
+    record.updated_at, record.last_active = now, now
+    save(self, { record })
+  end
+  self:set_online(id, true)
+  return self.by_id[id]
 end
 
 --- Makes a guest.

@@ -1,0 +1,300 @@
+--- The database of the server: what was acknowledged stays, what it cannot use is left alone.
+local DBI = require "DBI"
+local luv = require "luv"
+local native = require "stream_events.native"
+local process = require "support.process"
+local store = require "stream_events.server.store"
+
+describe("stream_events.server.store", function()
+  local folder, open
+
+  local function opened(path)
+    local database = assert(store.open(path))
+    open[#open + 1] = database
+    return database
+  end
+
+  local function path(name) return folder .. "/" .. name end
+
+  local function write_file(name, text)
+    local file = assert(io.open(path(name), "wb"))
+    file:write(text)
+    file:close()
+    return path(name)
+  end
+
+  -- Another program at work on a database.
+  local function sql(name, ...)
+    local connection = assert(DBI.Connect("SQLite3", path(name)))
+    connection:autocommit(true)
+    local values = {}
+    for _, text in ipairs { ... } do
+      local statement = assert(connection:prepare(text))
+      assert(statement:execute())
+      for row in statement:rows() do values[#values + 1] = row[1] end
+      statement:close()
+    end
+    connection:close()
+    return values
+  end
+
+  local function all(database, kind)
+    local found = {}
+    for key, document in database:each(kind) do found[key] = document end
+    return found
+  end
+
+  local function remove(place)
+    for name, kind in luv.fs_scandir_next, assert(luv.fs_scandir(place)) do
+      if kind == "directory" then remove(place .. "/" .. name) else luv.fs_unlink(place .. "/" .. name) end
+    end
+    luv.fs_rmdir(place)
+  end
+
+  before_each(function()
+    open = {}
+    folder = assert(luv.fs_mkdtemp(luv.os_tmpdir() .. "/stream-events-store-XXXXXX"))
+  end)
+
+  after_each(function()
+    for _, database in ipairs(open) do database:close() end
+    process.end_all()
+    remove(folder)
+  end)
+
+  describe("put, delete and each", function()
+    it("keep documents by kind and key, in the order of the keys", function()
+      local database = opened(":memory:")
+      database:put("user", "bob", { a = 1 })
+      database:put("user", "alice", { b = { 2 } })
+      database:put("channel", "bob", { c = 3 })
+      local keys = {}
+      for key in database:each "user" do keys[#keys + 1] = key end
+      assert.same({ "alice", "bob" }, keys)
+      assert.same({ bob = { c = 3 } }, all(database, "channel"))
+    end)
+
+    it("replace and remove", function()
+      local database = opened(":memory:")
+      database:put("app", "settings", { a = 1, b = 2 })
+      database:put("app", "settings", { a = 3 })
+      assert.same({ settings = { a = 3 } }, all(database, "app"))
+      database:delete("app", "settings")
+      database:delete("app", "settings")
+      assert.same({}, all(database, "app"))
+    end)
+
+    it("give back exactly what went in", function()
+      local text = '{"big":9007199254740993,"empty":[],"none":{},"null":null,"float":0.1,'
+        .. '"quote":"\'); DROP TABLE users; --","nul":"a\\u0000b"}'
+      local database = opened(path "exact.db")
+      local document = assert(native.json.decode(text))
+      database:put("user", "0123'; --", document)
+      database:close()
+      local _, found = opened(path "exact.db"):each "user"()
+      assert.same(document, found)
+      assert.equal("integer", math.type(found.big))
+      assert.equal(native.json.array_mt, getmetatable(found.empty))
+      assert.is_nil(getmetatable(found.none))
+    end)
+
+    for name, call in pairs {
+      ["an unknown kind"] = function(database) database:put("users; DROP TABLE users", "a", {}) end,
+      ["an empty key"] = function(database) database:put("user", "", {}) end,
+      ["a key that SQLite would cut off"] = function(database) database:put("user", "a\0b", {}) end,
+      ["a document that is no JSON"] = function(database) database:put("user", "a", { f = print }) end,
+      ["a closed store"] = function(database)
+        database:close()
+        database:put("user", "a", {})
+      end,
+    } do
+      it("refuse " .. name, function()
+        local database = opened(":memory:")
+        assert.has_error(function() call(database) end)
+      end)
+    end
+
+    it("leave nothing behind when a loop ends early", function()
+      local database = opened(path "early.db")
+      for i = 1, 10 do database:put("user", "u" .. i, {}) end
+      for _ in database:each "user" do break end
+      -- A read that is still going on would keep the write-ahead log from being emptied.
+      assert.same({ 0 }, sql("early.db", "PRAGMA wal_checkpoint(TRUNCATE)"))
+    end)
+  end)
+
+  describe("transaction", function()
+    it("returns what its function returns", function()
+      local database = opened(":memory:")
+      assert.same({ 1, nil, 3, n = 3 }, table.pack(database:transaction(function() return 1, nil, 3 end)))
+    end)
+
+    it("undoes everything when its function raises, and hands on the error", function()
+      local database = opened(":memory:")
+      database:put("user", "alice", { age = 1 })
+      local ok, problem = pcall(database.transaction, database, function()
+        database:put("user", "alice", { age = 2 })
+        database:put("user", "bob", {})
+        error "no"
+      end)
+      assert.is_false(ok)
+      assert.matches("no", problem)
+      assert.same({ alice = { age = 1 } }, all(database, "user"))
+      database:transaction(function() database:put("user", "carol", {}) end)
+      assert.same({}, all(database, "user").carol)
+    end)
+
+    it("is part of the one around it", function()
+      local database = opened(":memory:")
+      pcall(database.transaction, database, function()
+        database:transaction(function() database:put("user", "alice", {}) end)
+        error "no"
+      end)
+      assert.same({}, all(database, "user"))
+    end)
+  end)
+
+  it("shows a write that fails, and the next one is tried anew", function()
+    local database = opened(path "full.db")
+    sql("full.db", "CREATE TRIGGER full BEFORE INSERT ON users WHEN new.key = 'bad' "
+      .. "BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    local ok, problem = pcall(database.put, database, "user", "bad", {})
+    assert.is_false(ok)
+    assert.equal("full", problem.kind)
+    assert.matches("disk full", problem.message)
+    database:put("user", "good", {})
+    assert.same({ good = {} }, all(database, "user"))
+  end)
+
+  describe("reopening", function()
+    it("finds what was written", function()
+      local database = opened(path "state.db")
+      database:put("user", "alice", { n = 1 })
+      database:close()
+      database:close()
+      assert.same({ alice = { n = 1 } }, all(opened(path "state.db"), "user"))
+    end)
+
+    it("finds everything that was acknowledged before a kill -9", function()
+      for round = 1, 3 do
+        local name = path("killed-" .. round .. ".db")
+        local writer = process.start(luv.exepath(), { "spec/support/store_writer.lua", name })
+        writer:wait_for("stdout", "%f[%d]" .. round * 7 .. "\n")
+        writer:kill "sigkill"
+        assert.same({ nil, 9 }, { writer:finish() })
+        local acknowledged = 0
+        for number in writer.stdout:gmatch "(%d+)\n" do acknowledged = tonumber(number) end
+        local database = opened(name)
+        local users, channels = all(database, "user"), all(database, "channel")
+        for number = 1, acknowledged do
+          assert.same({ number = number }, users["user-" .. number])
+          assert.equal(number, channels["channel-" .. number].number)
+        end
+        -- The transaction it was in happened as a whole or not at all.
+        local unseen = acknowledged + 1
+        assert.equal(users["user-" .. unseen] ~= nil, channels["channel-" .. unseen] ~= nil)
+      end
+    end)
+  end)
+
+  describe("open", function()
+    local function refused(place, pattern)
+      local database, err = store.open(place)
+      assert.is_nil(database)
+      assert.equal("protocol", err.kind)
+      assert.matches(pattern, err.message)
+      assert.matches(place, err.message, 1, true)
+    end
+
+    it("makes a file that is the user's alone", function()
+      opened(path "private.db"):put("user", "alice", {})
+      for _, name in ipairs { "private.db", "private.db-wal" } do
+        assert.equal("600", ("%o"):format(luv.fs_stat(path(name)).mode & 511))
+      end
+    end)
+
+    it("refuses a folder that does not exist", function() refused(path "no/such.db", "ENOENT") end)
+    it("refuses a place where nothing can be written", function() refused("/proc/state.db", "E%u+") end)
+    it("refuses a folder", function() refused(folder, "folder") end)
+    it("refuses a device", function() refused("/dev/null", "no file") end)
+
+    it("refuses a file that is no database, and leaves it as it is", function()
+      local text = ("this is a letter, not a database\n"):rep(100)
+      refused(write_file("letter.db", text), "not a database")
+      assert.equal(text, assert(io.open(path "letter.db", "rb")):read "a")
+    end)
+
+    it("refuses the database of another program", function()
+      sql("other.db", "CREATE TABLE recipes (name TEXT)")
+      refused(path "other.db", "another program")
+      assert.same({ "recipes" }, sql("other.db", "SELECT name FROM sqlite_master"))
+    end)
+
+    it("refuses a newer schema, and leaves it as it is", function()
+      opened(path "newer.db"):close()
+      sql("newer.db", "PRAGMA user_version = 999")
+      refused(path "newer.db", "newer version")
+      assert.same({ 999 }, sql("newer.db", "PRAGMA user_version"))
+    end)
+
+    it("refuses a database that another server uses, until that one closes it", function()
+      local database = opened(path "shared.db")
+      refused(path "shared.db", "another server")
+      database:close()
+      opened(path "shared.db")
+    end)
+
+    it("lets others read meanwhile", function()
+      opened(path "read.db"):put("user", "alice", { a = 1 })
+      assert.same({ '{"a":1}' }, sql("read.db", "SELECT document FROM users"))
+    end)
+
+    it("says which document is damaged", function()
+      opened(path "damaged.db"):close()
+      sql("damaged.db", "INSERT INTO users VALUES ('alice', '{\"id\":')")
+      local ok, problem = pcall(all, opened(path "damaged.db"), "user")
+      assert.is_false(ok)
+      assert.matches('"alice" is damaged', problem.message)
+    end)
+
+    it("syncs every commit", function()
+      -- Otherwise a power cut takes back what was acknowledged.
+      opened(path "sync.db")
+      assert.same({ "wal" }, sql("sync.db", "PRAGMA journal_mode"))
+    end)
+
+    it("takes nothing but a path", function()
+      for _, wrong in ipairs { "", "a\0b", 7, {} } do
+        assert.has_error(function() store.open(wrong) end)
+      end
+    end)
+
+    it("without a path makes the user's state folder, for the user alone", function()
+      -- Read from the environment, so a process of its own has to show it.
+      local script = [[
+        local store = require "stream_events.server.store"
+        assert(store.open()):put("user", "alice", {})
+        print(store.default_path())
+      ]]
+      local state = path "a/state"
+      local child = process.run(luv.exepath(), { "-e", script }, { XDG_STATE_HOME = state })
+      assert.equal("", child.stderr)
+      assert.equal(state .. "/stream-events/server.db\n", child.stdout)
+      assert.equal("700", ("%o"):format(luv.fs_stat(state .. "/stream-events").mode & 511))
+      assert.same({ "alice" }, sql("a/state/stream-events/server.db", "SELECT key FROM users"))
+    end)
+  end)
+
+  describe("default_path", function()
+    local function default_in(env)
+      return process.run(luv.exepath(),
+        { "-e", 'print(require "stream_events.server.store".default_path())' }, env).stdout
+    end
+
+    it("is below the home folder when the environment names no other", function()
+      local expected = "/home/x/.local/state/stream-events/server.db\n"
+      assert.equal(expected, default_in { HOME = "/home/x", XDG_STATE_HOME = false })
+      assert.equal(expected, default_in { HOME = "/home/x", XDG_STATE_HOME = "relative" })
+    end)
+  end)
+end)
