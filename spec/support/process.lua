@@ -24,6 +24,7 @@ function M.wait(condition, what)
   timer:start(SECONDS * 1000, 0, function() late = true end)
   while not condition() and not late do luv.run "once" end
   timer:close()
+  luv.run "nowait" -- a handle still closing when the state ends crashes luv 1.44
   if late then error("waited too long until " .. what, 2) end
 end
 
