@@ -104,11 +104,11 @@ static const char *escape_end(se_json *json, const char *p) {
     return p;
   if (unit > 0xDBFF)
     return fail(json, start, "lone surrogate");
-  if (json->end - p < 2)
-    return fail(json, json->end, "");
-  if (p[0] != '\\' || p[1] != 'u')
-    return fail(json, start, "lone surrogate");
-  if ((p = hex_end(json, p + 1, &unit)) == NULL)
+  for (int i = 0; i < 2; i++, p++)
+    if (p == json->end || *p != "\\u"[i])
+      return fail(json, p == json->end ? p : start, "lone surrogate");
+  p--;
+  if ((p = hex_end(json, p, &unit)) == NULL)
     return NULL;
   if (unit < 0xDC00 || unit > 0xDFFF)
     return fail(json, start, "lone surrogate");
