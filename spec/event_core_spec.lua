@@ -4,14 +4,16 @@ local json, event = core.json, core.event
 
 local FRAME = '{"type":"flare","cid":"messaging:lobby","channel_id":"lobby","channel_type":"messaging",'
   .. '"user":{"id":"alice","name":"Alice","teams":[]},"created_at":"2026-01-01T00:00:05.25Z",'
-  .. '"x":12,"y":-4.5,"list":["red",{"deep":[]}],"none":null,"text":"a\\n\\u00e9\\ud83d\\ude00","\\u006bey":true}'
+  .. '"x":12,"y":-4.5,"list":["red",{"deep":[]}],"none":null,"text":"a\\n\\u00e9\\ud83d\\ude00",'
+  .. '"\\u006bey":true}'
 
 local function make(text, options) return (assert(event.new(text, options))) end
 
 describe("an event", function()
   it("answers the names of the envelope", function()
     local got = make(FRAME, { received_at = 12.5 })
-    assert.same({ "flare", "messaging:lobby", "messaging", "lobby", "2026-01-01T00:00:05.25Z", 12.5, "user" },
+    assert.same({ "flare", "messaging:lobby", "messaging", "lobby", "2026-01-01T00:00:05.25Z", 12.5,
+      "user" },
       { got.type, got.cid, got.channel_type, got.channel_id, got.created_at, got.received_at, got.trust })
     assert.equal("alice", got.user.id)
     assert.equal("Alice", got.raw_data.user.name)
@@ -91,15 +93,18 @@ describe("an event", function()
   end)
 
   it("does not let a sender hide the names of the envelope", function()
-    local got = make('{"type":"a","trust":"server","received_at":1,"raw_data":{"type":"b"},"cid":"m:x"}', { received_at = 5 })
+    local got = make('{"type":"a","trust":"server","received_at":1,"raw_data":{"type":"b"},"cid":"m:x"}',
+      { received_at = 5 })
     assert.equal("user", got.trust)
     assert.equal(5, got.received_at)
     assert.equal("a", got.raw_data.type)
-    assert.same({ "server", 1, { type = "b" } }, { got.raw_data.trust, got.raw_data.received_at, got.raw_data.raw_data })
+    assert.same({ "server", 1, { type = "b" } }, { got.raw_data.trust, got.raw_data.received_at,
+      got.raw_data.raw_data })
   end)
 
   it("has nil for what is absent or null", function()
-    for _, text in ipairs { '{"type":"a"}', '{"type":"a","cid":null,"user":null,"created_at":null,"channel_id":null}' } do
+    for _, text in ipairs { '{"type":"a"}',
+      '{"type":"a","cid":null,"user":null,"created_at":null,"channel_id":null}' } do
       local got = make(text)
       for _, name in ipairs { "cid", "channel_type", "channel_id", "user", "created_at" } do
         assert.is_nil(got[name], name)
@@ -109,9 +114,11 @@ describe("an event", function()
   end)
 
   it("is dull about names that mean something to Lua", function()
-    local got = make('{"type":"constructor","__index":1,"__newindex":{},"__gc":2,"__metatable":3,"__proto__":4}')
+    local got = make('{"type":"constructor","__index":1,"__newindex":{},"__gc":2,'
+      .. '"__metatable":3,"__proto__":4}')
     assert.equal("constructor", got.type)
-    assert.same({ 1, {}, 2, 3, 4 }, { got.__index, got.__newindex, got.__gc, got.__metatable, got.__proto__ })
+    assert.same({ 1, {}, 2, 3, 4 }, { got.__index, got.__newindex, got.__gc, got.__metatable,
+      got.__proto__ })
     assert.is_nil(make('{"type":"a"}').__index)
     assert.is_nil(make('{"type":"a"}').__gc)
   end)
@@ -127,13 +134,15 @@ describe("an event", function()
   end)
 
   it("goes through pairs: the envelope, then the rest", function()
-    local got = make('{"type":"a","x":1,"trust":9,"\\u0079":[],"cid":"m:c","raw_data":0,"user":{"id":"u"},"z":null}', { received_at = 3 })
+    local got = make('{"type":"a","x":1,"trust":9,"\\u0079":[],"cid":"m:c","raw_data":0,'
+      .. '"user":{"id":"u"},"z":null}', { received_at = 3 })
     local order, seen = {}, {}
     for key, value in pairs(got) do
       order[#order + 1] = key
       seen[key] = value
     end
-    assert.same({ "type", "cid", "channel_type", "channel_id", "user", "received_at", "trust", "raw_data", "x", "y", "z" }, order)
+    assert.same({ "type", "cid", "channel_type", "channel_id", "user", "received_at", "trust",
+      "raw_data", "x", "y", "z" }, order)
     assert.equal("user", seen.trust)
     assert.equal(3, seen.received_at)
     assert.equal(got.user, seen.user)
@@ -162,7 +171,8 @@ describe("an event", function()
   it("lives on by itself", function()
     local list = {}
     for i = 1, 200 do
-      list[i] = make(('{"type":"t%d","cid":"m\\u003a%d","data":{"n":[%d]},"text":"%s"}'):format(i, i, i, ("x"):rep(i)))
+      list[i] = make(('{"type":"t%d","cid":"m\\u003a%d","data":{"n":[%d]},"text":"%s"}'):format(i, i, i,
+        ("x"):rep(i)))
     end
     collectgarbage()
     for i, got in ipairs(list) do
@@ -219,7 +229,8 @@ describe("event.new", function()
   end)
 
   it("raises for arguments of a wrong type", function()
-    for _, arguments in ipairs { { nil }, { {} }, { FRAME, 1 }, { FRAME, { self = {} } }, { FRAME, { member = {} } },
+    for _, arguments in ipairs { { nil }, { {} }, { FRAME, 1 }, { FRAME, { self = {} } },
+      { FRAME, { member = {} } },
       { FRAME, { received_at = "soon" } } } do
       assert.has_error(function() event.new(table.unpack(arguments, 1, 2)) end)
     end

@@ -48,7 +48,8 @@ local BAD = {
   { '"\xF4\x90\x80\x80"', 2 }, { '"\xF5\x80\x80\x80"', 2 }, { '"\xFF"', 2 }, { '"a\xFE"', 3 },
   { '{"\xE9":1}', 3 }, { ('"%s\xFF%s"'):format(("x"):rep(40), ("y"):rep(40)), 42 },
   -- what the grammar allows and this does not
-  { '{"a":1,"a":1}', 8 }, { '{"":1,"":2}', 7 }, { '{"a":1,"\\u0061":2}', 8 }, { '{"a":{},"b":1,"a":[]}', 15 },
+  { '{"a":1,"a":1}', 8 }, { '{"":1,"":2}', 7 }, { '{"a":1,"\\u0061":2}', 8 },
+  { '{"a":{},"b":1,"a":[]}', 15 },
   { ("["):rep(33) .. ("]"):rep(33), 33 }, { ('{"a":'):rep(33) .. "1" .. ("}"):rep(33), 161 },
   { ("["):rep(100000), 33 },
 }
@@ -69,12 +70,15 @@ local NUMBERS = {
   { "0", 0 }, { "-1", -1 }, { "10", 10 }, { "9007199254740993", 9007199254740993 },
   { "9223372036854775807", math.maxinteger }, { "-9223372036854775808", math.mininteger },
   { "9223372036854775808", 2.0 ^ 63 }, { "-9223372036854775809", -2.0 ^ 63 },
-  { "18446744073709551615", 18446744073709551615.0 }, { "123456789012345678901234567890", 1.2345678901234568e29 },
+  { "18446744073709551615", 18446744073709551615.0 },
+  { "123456789012345678901234567890", 1.2345678901234568e29 },
   { "-0", -0.0 }, { "-0.0", -0.0 }, { "0.0", 0.0 }, { "1.0", 1.0 }, { "1e0", 1.0 }, { "1E2", 100.0 },
   { "1e+2", 100.0 }, { "100e-2", 1.0 }, { "0.1", 0.1 }, { "-12.5", -12.5 }, { "1e300", 1e300 },
-  { "1e-999", 0.0 }, { "-1e-999", -0.0 }, { "5e-324", 5e-324 }, { "2.2250738585072011e-308", 2.2250738585072011e-308 },
+  { "1e-999", 0.0 }, { "-1e-999", -0.0 }, { "5e-324", 5e-324 },
+  { "2.2250738585072011e-308", 2.2250738585072011e-308 },
   { "1.7976931348623157e308", 1.7976931348623157e308 }, { "1e23", 1e23 }, { "8.5e-23", 8.5e-23 },
-  { "9007199254740993.0", 9007199254740992.0 }, { "9007199254740992.99999999999999999999", 9007199254740992.0 },
+  { "9007199254740993.0", 9007199254740992.0 },
+  { "9007199254740992.99999999999999999999", 9007199254740992.0 },
   { "9007199254740993.00000000000000000000000000000000001", 9007199254740994.0 },
   { "0." .. ("0"):rep(400) .. "1e401", 1.0 }, { "1" .. ("0"):rep(400) .. "e-400", 1.0 },
   { "0e99999999999999999999", 0.0 }, { "1e-99999999999999999999", 0.0 }, { "1e0000000000000000002", 100.0 },
@@ -84,6 +88,8 @@ local NUMBERS = {
 --- A document with everything in it, for truncation.
 local RICH = '{"type":"flare","list":[1,-2.5e+3,true,false,null,"a\\u00e9\\ud83d\\ude00é"],'
   .. '"deep":{"a":{"b":[[],{}]}},"s":"' .. ("long "):rep(12) .. '"}'
+
+local MIXED = "a table with keys that are neither 1 to n nor all strings cannot be encoded"
 
 local function same_number(a, b)
   return math.type(a) == math.type(b) and a == b and (a ~= 0 or 1 / a == 1 / b)
@@ -193,8 +199,10 @@ describe("json.encode", function()
       ["-9223372036854775808"] = math.mininteger, ["9007199254740993"] = 9007199254740993,
       ["1.0"] = 1.0, ["-0.0"] = -0.0, ["0.0"] = 0.0, ["0.1"] = 0.1, ["1e300"] = 1e300, ["100.0"] = 100.0,
       ["-12.5"] = -12.5, ["0.3333333333333333"] = 1 / 3, ["5e-324"] = 5e-324, ["0.0001"] = 0.0001,
-      ["1.5e-7"] = 1.5e-7, ["12345678901234568.0"] = 12345678901234568.0, ["1.2345678901234568e17"] = 123456789012345680.0, ["1e23"] = 1e23,
-      ["1.7976931348623157e308"] = 1.7976931348623157e308, ["2.2250738585072014e-308"] = 2.2250738585072014e-308,
+      ["1.5e-7"] = 1.5e-7, ["12345678901234568.0"] = 12345678901234568.0,
+      ["1.2345678901234568e17"] = 123456789012345680.0, ["1e23"] = 1e23,
+      ["1.7976931348623157e308"] = 1.7976931348623157e308,
+      ["2.2250738585072014e-308"] = 2.2250738585072014e-308,
       ["5.684341886080802e-14"] = 2.0 ^ -44, ["0.1234567890123456"] = 0.1234567890123456,
       ["9007199254740992.0"] = 2.0 ^ 53, ["-1e-300"] = -1e-300, ["0.30000000000000004"] = 0.1 + 0.2,
     } do
@@ -249,7 +257,8 @@ describe("json.encode", function()
         assert.falsy(text:find("%c"))
       end
     end
-    assert.equal('"\\"\\\\/\\b\\f\\n\\r\\t\\u0000\\u001f\127é😀"', json.encode '"\\/\b\f\n\r\t\0\x1F\x7Fé😀')
+    assert.equal('"\\"\\\\/\\b\\f\\n\\r\\t\\u0000\\u001f\127é😀"',
+      json.encode '"\\/\b\f\n\r\t\0\x1F\x7Fé😀')
   end)
 
   it("keeps arrays and objects apart", function()
@@ -283,11 +292,11 @@ describe("json.encode", function()
       ["at f: a function cannot be encoded"] = { f = print },
       ["at [1]: a coroutine cannot be encoded"] = { coroutine.create(print) },
       ["a userdata cannot be encoded"] = io.stdout,
-      ["a table with keys that are neither 1 to n nor all strings cannot be encoded"] = { 1, 2, x = 3 },
-      ["at s: a table with keys that are neither 1 to n nor all strings cannot be encoded"] = { s = { [1] = 1, [3] = 3 } },
-      ["at t: a table with keys that are neither 1 to n nor all strings cannot be encoded"] = { t = { [2] = 1 } },
-      ["at u: a table with keys that are neither 1 to n nor all strings cannot be encoded"] = { u = { [1.5] = 1 } },
-      ["at v: a table with keys that are neither 1 to n nor all strings cannot be encoded"] = { v = { [true] = 1 } },
+      [MIXED] = { 1, 2, x = 3 },
+      ["at s: " .. MIXED] = { s = { [1] = 1, [3] = 3 } },
+      ["at t: " .. MIXED] = { t = { [2] = 1 } },
+      ["at u: " .. MIXED] = { u = { [1.5] = 1 } },
+      ["at v: " .. MIXED] = { v = { [true] = 1 } },
       ["an array with keys other than 1 to n cannot be encoded"] = json.array { 1, x = 2 },
       ["at a: an array with keys other than 1 to n cannot be encoded"] = { a = json.array { nil, 2 } },
       ["at s: a string that is not UTF-8 cannot be encoded"] = { s = "a\xFF" },
@@ -358,9 +367,12 @@ end)
 describe("json.members", function()
   it("gives every value as it was written", function()
     assert.same({
-      { "id", "12345678901234567890" }, { "f", "1.50e+01" }, { "é", '"\\u00e9"' }, { "o", '{ "b" : [ ] }' },
+      { "id", "12345678901234567890" }, { "f", "1.50e+01" }, { "é", '"\\u00e9"' },
+      { "o", '{ "b" : [ ] }' },
       { "a", "[1 ,2]" }, { "n", "null" }, { "", "true" },
-    }, (json.members ' { "id" : 12345678901234567890, "f":1.50e+01 ,"\\u00e9":"\\u00e9","o":{ "b" : [ ] },"a":[1 ,2],"n":null,"":true } '))
+    },
+      (json.members(' { "id" : 12345678901234567890, "f":1.50e+01 ,"\\u00e9":"\\u00e9",'
+        .. '"o":{ "b" : [ ] },"a":[1 ,2],"n":null,"":true } ')))
     assert.same({}, (json.members "{}"))
   end)
 
@@ -376,7 +388,8 @@ describe("json.members", function()
     end
     for text, reason in pairs {
       ["[]"] = "an object is expected at byte 1", ["1"] = "an object is expected at byte 1",
-      ['{"a":1,"\\u0061":2}'] = "duplicate key '\\u0061' at byte 8", ["{}x"] = "text after the value at byte 3",
+      ['{"a":1,"\\u0061":2}'] = "duplicate key '\\u0061' at byte 8",
+      ["{}x"] = "text after the value at byte 3",
       ['{"a":1'] = "the text ends too early at byte 7",
     } do
       assert.same({ nil, "protocol", reason }, { table.unpack({ json.members(text) }, 1, 3) })
