@@ -1,0 +1,242 @@
+--- Calls over HTTP: requests on their way, their answers and their errors (protocol §1, §11).
+-- A request that fails with an expired token is repeated once with a new one.
+local errors = require "stream_events.error"
+local native = require "stream_events.native"
+local url = require "stream_events.url"
+
+local M = {}
+
+---@class stream_events.Api
+---@field package pending table<integer, stream_events.Call> by the transport's id
+---@field package parked table<stream_events.Call, true> those that wait for a new token
+---@field counts { sent: integer, failed: integer, in_flight: integer }
+local Api = { __name = "stream_events.api" }
+Api.__index = Api
+
+---@param context table of the client: options, transport, identity, clock
+---@return stream_events.Api
+function M.new(context)
+  return setmetatable({
+    transport = context.transport,
+    identity = context.identity,
+    now = context.clock.now,
+    base = context.options.base_url,
+    timeout = context.options.timeouts.request,
+    pending = {}, parked = {},
+    counts = { sent = 0, failed = 0, in_flight = 0 },
+  }, Api)
+end
+
+-- A request ends once; whatever comes later finds it settled.
+local function settle(request, err, status, body)
+  if request.settled then return end
+  request.settled = true
+  request:settle(err, status, body)
+end
+
+local function watch_time(self, request)
+  if not self.next_sweep or request.expires < self.next_sweep then
+    self.next_sweep = request.expires
+  end
+end
+
+--- Sends a request: a table with method, url, headers, body, `acting` when it is made as the user,
+--- and settle(request, err, status, body), called exactly once.
+---@param request stream_events.Call|table
+function Api:send(request)
+  if self.closed then return settle(request, self.closed) end
+  local now = self.now()
+  request.timeout = request.timeout or self.timeout
+  request.expires = request.expires or now + request.timeout
+  request.token = request.acting and self.identity.token
+  local id, kind, message = self.transport:request(request)
+  if not id then
+    self.counts.failed = self.counts.failed + 1
+    return settle(request, native.error(kind, message))
+  end
+  self.pending[id] = request
+  self.counts.sent = self.counts.sent + 1
+  self.counts.in_flight = self.counts.in_flight + 1
+  watch_time(self, request)
+end
+
+-- Repeats a request with a new token; true when it will be.
+local function renew(self, request, err)
+  if err.code ~= 40 or request.renewed or not request.acting then return false end
+  if not self.identity:renewable() then
+    err.hint = "The token has expired, and it is a fixed one: give connect_user a function instead, "
+      .. "which is then asked for a new token."
+    return false
+  end
+  request.renewed = true
+  self.parked[request] = true
+  watch_time(self, request)
+  self.identity:need_token(request.token, function(token, failure)
+    self.parked[request] = nil
+    if request.settled then return end
+    if not token then return settle(request, failure) end
+    request.headers = self.identity.acting
+    self:send(request)
+  end)
+  return true
+end
+
+local function answered(self, request, status, body, headers)
+  if not status then
+    settle(request, native.error(body, headers or "no answer"))
+  elseif status >= 200 and status < 300 then
+    return settle(request, nil, status, body)
+  else
+    local err = errors.from_response(status, body, headers)
+    if renew(self, request, err) then return end
+    settle(request, err)
+  end
+  self.counts.failed = self.counts.failed + 1
+end
+
+--- Takes in the answers that have come.
+function Api:collect()
+  local transport, pending = self.transport, self.pending
+  local id, status, body, headers = transport:next_response()
+  while id do
+    local request = pending[id]
+    if request then
+      pending[id] = nil
+      self.counts.in_flight = self.counts.in_flight - 1
+      answered(self, request, status, body, headers)
+    end
+    if self.closed then return end
+    id, status, body, headers = transport:next_response()
+  end
+end
+
+local function too_late()
+  return errors.new { kind = "timeout", message = "no answer in time" }
+end
+
+--- Ends the requests whose time is over. The transport has a timeout too, but only for those that
+--- have gone out: this one covers what waits for its turn, or for a token.
+function Api:sweep()
+  local now = self.now()
+  if not self.next_sweep or now < self.next_sweep then return end
+  self.next_sweep = nil
+  local late = {}
+  for id, request in pairs(self.pending) do
+    if request.expires <= now then late[request] = id else watch_time(self, request) end
+  end
+  for request in pairs(self.parked) do
+    if request.expires <= now then late[request] = false else watch_time(self, request) end
+  end
+  for request, id in pairs(late) do
+    if id then
+      self.transport:cancel(id)
+      self.pending[id] = nil
+      self.counts.in_flight = self.counts.in_flight - 1
+    end
+    self.parked[request] = nil
+    self.counts.failed = self.counts.failed + 1
+    settle(request, too_late())
+  end
+end
+
+--- Monotonic time at which sweep() has something to do.
+---@return number?
+function Api:deadline()
+  return self.next_sweep
+end
+
+--- Ends everything that is under way.
+---@param err stream_events.Error
+function Api:close(err)
+  self.closed = err
+  local open = {}
+  for _, request in pairs(self.pending) do open[#open + 1] = request end
+  for request in pairs(self.parked) do open[#open + 1] = request end
+  self.pending, self.parked, self.next_sweep = {}, {}, nil
+  self.counts.in_flight = 0
+  for _, request in ipairs(open) do settle(request, err) end
+end
+
+local function not_connected()
+  return errors.new { kind = "closed", message = "no user is connected: call connect_user first" }
+end
+
+local function no_secret()
+  return errors.new {
+    kind = "auth", message = "only a backend may do this: the client was made without a secret",
+    hint = "Give stream_events.new the secret, on a machine that is yours; never ship it.",
+  }
+end
+
+--- Fills in what a request carries because of who makes it.
+---@param request table
+---@param as "acting"|"server"|"backend"|"guest" acting: the connected user, else the backend;
+---  server: the backend; backend: the backend, else the connected user; guest: nobody yet
+---@return boolean? server whether it is made by the backend; nil: it cannot be made
+---@return stream_events.Error? err
+function Api:sign(request, as)
+  local identity = self.identity
+  if self.closed then return nil, self.closed end
+  if as == "guest" then
+    request.headers = identity.anonymous_headers
+    return true
+  end
+  local user_first = as == "acting" and identity.kind ~= nil
+  if as == "server" or (not user_first and identity.server_headers) then
+    if not identity.server_headers then return nil, no_secret() end
+    request.headers = identity.server_headers
+    return true
+  end
+  if not identity.acting then return nil, not_connected() end
+  request.headers = identity.acting
+  request.acting = true
+  return false
+end
+
+local function settle_json(request, err, status, body)
+  if err then return request.receive(nil, err) end
+  local answer, failure = native.json.decode(body)
+  if type(answer) ~= "table" then
+    return request.receive(nil, errors.new {
+      kind = "protocol", status = status, cause = failure,
+      message = "the answer is not the service's JSON",
+    })
+  end
+  request.receive(answer)
+end
+
+---@class stream_events.Request
+---@field method string
+---@field path string
+---@field query string? more of the query
+---@field body table|string|nil
+---@field as "acting"|"server"|"backend"|"guest"
+---@field connection boolean? name the connection in the query
+
+--- Makes a call whose answer is JSON.
+---@param options stream_events.Request
+---@param receive fun(answer: table?, err: stream_events.Error?)
+function Api:call(options, receive)
+  local request = { method = options.method, settle = settle_json, receive = receive }
+  local server, err = self:sign(request, options.as)
+  if err then return receive(nil, err) end
+  local body = options.body
+  if type(body) == "table" then
+    local text, failure = native.json.encode(body)
+    if not text then return receive(nil, failure) end
+    body = text
+  end
+  request.body = body
+  request.url = self.base .. options.path .. "?" .. self.identity:query(server, options.connection)
+    .. (options.query and "&" .. options.query or "")
+  self:send(request)
+end
+
+--- The query parameter of calls that are asked with GET and a structure (protocol §1.2).
+---@param structure table
+---@return string
+function M.payload(structure)
+  return url.query { { "payload", assert(native.json.encode(structure)) } }
+end
+
+return M

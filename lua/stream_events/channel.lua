@@ -1,0 +1,379 @@
+--- One channel as a client sees it: watching it, sending to it, subscribing to its events.
+local dispatch = require "stream_events.dispatch"
+local errors = require "stream_events.error"
+local names = require "stream_events.names"
+local native = require "stream_events.native"
+local state = require "stream_events.channel_state"
+local subscription = require "stream_events.subscription"
+local url = require "stream_events.url"
+
+local M = {}
+
+--- A channel. Every call comes in three forms: with a last argument `callback(result, err)` it
+--- returns at once, inside a handler it suspends the handler, anywhere else it runs the client's
+--- loop until the answer is there. What fails as expected gives `nil, err`; misuse raises.
+---@class stream_events.Channel
+---@field type string channel type
+---@field id string? nil for a distinct channel that has not been queried
+---@field cid string? type:id
+---@field data table its fields as the service last sent them; before that what it is created with
+---@field config table? of its channel type, from the last query
+---@field members table<string, table> member objects by user id, those that the service sent
+---@field membership table? this user's own member object
+---@field own_capabilities string[]? what this user may do here, from the last query
+---@field watcher_count integer? from the last query
+---@field watching boolean whether its events come in (again after every reconnect)
+---@field client stream_events.Client
+local Channel = { __name = "stream_events.channel" }
+Channel.__index = Channel
+
+function Channel:__tostring()
+  return "channel " .. (self.cid or self.type .. " (no id yet)")
+end
+
+local function set_id(self, id)
+  self.id, self.cid = id, names.cid(self.type, id)
+  self.path = url.path("channels", self.type, id)
+  self.scope = self.context.registry:bind(self.scope, self.cid)
+end
+
+---@param context table of the client
+---@param channel_type string
+---@param id string?
+---@param data table?
+---@return stream_events.Channel
+function M.new(context, channel_type, id, data)
+  local self = setmetatable({
+    context = context, client = context.client,
+    type = channel_type, creation = data or {}, data = data or {},
+    members = {}, watching = false,
+  }, Channel)
+  self.scope = dispatch.scope(self)
+  if id then set_id(self, id) end
+  return self
+end
+
+--- Replaces what the channel is created with, as long as it has not been queried.
+---@package
+---@param data table
+function Channel:create_with(data)
+  self.creation = data
+  if not self.config then self.data = data end
+end
+
+--- Whether this user may do something here, by the last query. Takes the names of capabilities
+--- (`send-custom-events`) and those of permissions (`send-custom-event`) alike. Nil when the
+--- channel has not been queried as a user (protocol §8.6).
+---@param capability string
+---@return boolean?
+function Channel:can(capability)
+  if type(capability) ~= "string" then
+    error("a capability must be a string, not a " .. type(capability), 2)
+  end
+  local set = self.capability_set
+  if not set then return nil end
+  return set[capability] == true or set[capability .. "s"] == true
+    or set[(capability:gsub("s$", ""))] == true
+end
+
+-- Queries -----------------------------------------------------------------------------------------
+
+-- The data of a request: lists in it stay lists when they are empty.
+local function creation_data(self)
+  local data = {}
+  for name, value in pairs(self.creation) do data[name] = value end
+  for _, name in ipairs { "members", "invites" } do
+    if type(data[name]) == "table" then data[name] = state.list(data[name]) end
+  end
+  return next(data) ~= nil and data or nil
+end
+
+local function take_answer(self, answer)
+  if not self.id then
+    local fields = type(answer.channel) == "table" and answer.channel
+    if not fields or not names.channel_id(fields.id) then
+      return errors.fail("protocol", "the answer of the query names no channel")
+    end
+    set_id(self, fields.id)
+    local channels = self.context.channels
+    channels[self.cid] = channels[self.cid] or self
+  end
+  if state.apply_answer(self, answer) then
+    self.context.emit {
+      type = "capabilities.changed", cid = self.cid, channel_type = self.type, channel_id = self.id,
+      own_capabilities = self.own_capabilities,
+    }
+  end
+  return true
+end
+
+-- Queries the channel; receive(ok, err) after its state has been taken over.
+local function query(self, options, receive)
+  local body = {
+    data = creation_data(self), state = options.state, watch = options.watch, presence = false,
+  }
+  self.context.api:call({
+    method = "POST", as = "acting", body = body, connection = options.watch,
+    path = (self.path or url.path("channels", self.type)) .. "/query",
+  }, function(answer, err)
+    if not answer then return receive(nil, err) end
+    receive(take_answer(self, answer))
+  end)
+end
+
+local function offline(self)
+  if self.context.session:at_rest() then
+    return errors.new {
+      kind = "closed", message = "watching needs a connection: call connect_user first",
+    }
+  end
+  return errors.new {
+    kind = "network", message = "not connected at the moment",
+    hint = "Wait for connection.recovered, or for connection.changed with online = true.",
+  }
+end
+
+-- Queries with a watch that is bound to the present connection.
+local function watch(self, receive)
+  local connection_id = self.context.identity.connection_id
+  if not connection_id then return receive(nil, offline(self)) end
+  self.being_watched = true
+  query(self, { state = true, watch = true }, function(ok, err)
+    self.being_watched = nil
+    if ok then self.context.recovery:watched(self, connection_id) end
+    receive(ok, err)
+  end)
+end
+
+--- Watches again after a reconnect.
+---@package
+---@param receive fun(err: stream_events.Error?)
+function Channel:watch_again(receive)
+  local connection_id = self.context.identity.connection_id
+  if not connection_id then return receive(offline(self)) end
+  query(self, { state = true, watch = true }, function(_, err) receive(err) end)
+end
+
+local function finish_with_self(self, call)
+  return function(ok, err) call:finish(ok and self or nil, err) end
+end
+
+--- Starts to receive the channel's events, and goes on after reconnects. Creates the channel if it
+--- is missing and this user may (protocol §4.2). Errors: code 17 no permission, 16 no such channel
+--- type, kind "network" while offline.
+---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
+---@return stream_events.Channel? self
+---@return stream_events.Error? err
+function Channel:watch(callback)
+  local tasks = self.context.tasks
+  local call = tasks:begin(callback)
+  watch(self, finish_with_self(self, call))
+  return tasks:wait(call)
+end
+
+--- Reads the channel's state without watching it, and creates it as watch() does. A backend has to
+--- name `created_by_id` in the data of a channel that does not exist yet.
+---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
+---@return stream_events.Channel? self
+---@return stream_events.Error? err
+function Channel:query(callback)
+  local tasks = self.context.tasks
+  local call = tasks:begin(callback)
+  query(self, { state = true, watch = false }, finish_with_self(self, call))
+  return tasks:wait(call)
+end
+
+--- Creates the channel if it is missing, without reading its state.
+---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
+---@return stream_events.Channel? self
+---@return stream_events.Error? err
+function Channel:create(callback)
+  local tasks = self.context.tasks
+  local call = tasks:begin(callback)
+  query(self, { state = false, watch = false }, finish_with_self(self, call))
+  return tasks:wait(call)
+end
+
+--- Ends the watch (protocol §4.3). Subscriptions stay, and get events again after the next watch().
+---@param callback (fun(ok: true?, err: stream_events.Error?))?
+---@return true? ok
+---@return stream_events.Error? err
+function Channel:stop_watching(callback)
+  local context = self.context
+  local call = context.tasks:begin(callback)
+  local connected = context.identity.connection_id ~= nil
+  context.recovery:forget(self)
+  if not self.path or not connected then -- the watch has ended with its connection
+    call:finish(true)
+    return context.tasks:wait(call)
+  end
+  context.api:call({
+    method = "POST", as = "acting", body = "{}", connection = true,
+    path = self.path .. "/stop-watching",
+  }, function(answer, err) call:finish(answer and true or nil, err) end)
+  return context.tasks:wait(call)
+end
+
+-- Members -----------------------------------------------------------------------------------------
+
+local function member_list(members, level)
+  if type(members) == "string" then members = { members } end
+  if type(members) ~= "table" or #members == 0 then
+    error("a user id or a list of user ids expected", level + 1)
+  end
+  return state.list(members)
+end
+
+local function change_members(self, change, callback)
+  local tasks = self.context.tasks
+  local call = tasks:begin(callback)
+  if not self.path then
+    return tasks:fail(call, errors.new {
+      kind = "protocol", message = "the channel has no id yet: query or watch it first",
+    })
+  end
+  self.context.api:call({ method = "POST", as = "acting", body = change, path = self.path },
+    function(answer, err)
+      if answer then state.apply_update(self, answer) end
+      for _, id in ipairs(answer and change.remove_members or {}) do self.members[id] = nil end
+      call:finish(answer and self or nil, err)
+    end)
+  return tasks:wait(call)
+end
+
+--- Adds members, at most 100 at a time: user ids, or tables with user_id and channel_role
+--- (protocol §4.4). Errors: code 17 when this user may not.
+---@param members string|(string|table)[]
+---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
+---@return stream_events.Channel? self
+---@return stream_events.Error? err
+function Channel:add_members(members, callback)
+  return change_members(self, { add_members = member_list(members, 2) }, callback)
+end
+
+--- Removes members.
+---@param members string|string[] user ids
+---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
+---@return stream_events.Channel? self
+---@return stream_events.Error? err
+function Channel:remove_members(members, callback)
+  return change_members(self, { remove_members = member_list(members, 2) }, callback)
+end
+
+-- Sending -----------------------------------------------------------------------------------------
+
+-- The answer holds the event as it was distributed.
+local function settle_sent(call, err, _, body)
+  if err then return call:finish(nil, err) end
+  call:finish(native.event.new(body, call.event_options))
+end
+
+-- The URL holds as long as this client is the same user.
+local function event_url(self, server)
+  local identity = self.context.identity
+  if server then return self.context.api.base .. self.path .. "/event?" .. identity:query(true) end
+  if self.url_generation ~= identity.generation then
+    self.url = self.context.api.base .. self.path .. "/event?" .. identity:query(false)
+    self.url_generation = identity.generation
+    self.event_options = { member = "event", self = identity.user_id }
+  end
+  return self.url
+end
+
+local function check_options(options, level)
+  if type(options) ~= "table" then
+    error("options must be a table, not a " .. type(options), level + 1)
+  end
+  for name in pairs(options) do
+    if name ~= "user_id" then error("unknown option '" .. tostring(name) .. "'", level + 1) end
+  end
+  local ok, message = names.user_id(options.user_id)
+  if not ok then error(message, level + 1) end
+end
+
+--- Sends a custom event to everyone who watches the channel, this client included (protocol §5).
+--- The result is the event as it was distributed. It needs no watch.
+---
+--- Errors: code 18 custom events are off for the channel type, or the type belongs to the service;
+--- 17 this user may not; 16 no such channel; kind "protocol" for a type that is none and for data
+--- under a name that the service uses itself; kind "full" for more than 5 KiB. Data that is no JSON
+--- (functions, NaN, mixed tables) raises.
+---@param event_type string
+---@param data table? the event's own fields
+---@param options { user_id: string }|fun(event: stream_events.Event?, err: stream_events.Error?)|nil
+---  user_id: backends say here for whom they send; a callback may stand in the place of options
+---@param callback (fun(event: stream_events.Event?, err: stream_events.Error?))?
+---@return stream_events.Event? event
+---@return stream_events.Error? err
+function Channel:send_event(event_type, data, options, callback)
+  if type(options) == "function" then options, callback = nil, options end
+  if options ~= nil then check_options(options, 2) end
+  local context = self.context
+  local tasks = context.tasks
+  local call = tasks:begin(callback)
+  local sender = options and options.user_id
+  local body, err = context.encoder:encode(event_type, data, sender, 2)
+  local server
+  if body then server, err = context.api:sign(call, sender and "server" or "acting") end
+  if err == nil and not self.path then
+    err = errors.new { kind = "protocol", message = "the channel has no id yet: query or watch it first" }
+  end
+  if err then return tasks:fail(call, err) end
+  call.method, call.body, call.settle = "POST", body, settle_sent
+  call.url = event_url(self, server)
+  call.event_options = not server and self.event_options or { member = "event" }
+  context.api:send(call)
+  return tasks:wait(call)
+end
+
+-- Subscribing -------------------------------------------------------------------------------------
+
+-- Of the events that a client makes itself only this one belongs to a channel.
+local function refuse_client_events(made, level)
+  for _, name in ipairs(made.types) do
+    if dispatch.class(name) == "local" and name ~= "capabilities.changed" then
+      error(("'%s' belongs to the client: client:subscribe_for(%q, handler)"):format(name, name),
+        level + 1)
+    end
+  end
+end
+
+local function subscribe(self, made)
+  refuse_client_events(made, 3)
+  self.context.registry:add(self.scope, made)
+  self.context.look_for_unwatched()
+  return made
+end
+
+--- Calls a handler for every event of these types in this channel: exact types, and patterns like
+--- "trade_*" for all types that begin so (built-in types only where the pattern itself holds a '.').
+--- An event that several of them name is handled once. Handlers may wait, send, subscribe, dispose
+--- and close the client; one that raises is logged and harms no other.
+---@param types string|string[]
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Channel:subscribe_for(types, handler)
+  if types == nil then error("event types expected", 2) end
+  local made = subscribe(self, subscription.new(types, handler, 2))
+  return made
+end
+
+--- Like subscribe_for, but ends by itself with the first event.
+---@param types string|string[]
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Channel:subscribe_for_single(types, handler)
+  if types == nil then error("event types expected", 2) end
+  local made = subscribe(self, subscription.single(subscription.new(types, handler, 2)))
+  return made
+end
+
+--- Calls a handler for every custom event in this channel.
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Channel:subscribe(handler)
+  local made = subscribe(self, subscription.new(nil, handler, 2))
+  return made
+end
+
+return M

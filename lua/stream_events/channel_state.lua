@@ -1,0 +1,128 @@
+--- What is known of a channel: taken over from answers and events of the service (protocol §4.2).
+local native = require "stream_events.native"
+
+local M = {}
+
+local function as_table(value)
+  return type(value) == "table" and value or nil
+end
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list) do
+    if type(name) == "string" then set[name] = true end
+  end
+  return set
+end
+
+local function same_set(a, b)
+  for name in pairs(a) do if not b[name] then return false end end
+  for name in pairs(b) do if not a[name] then return false end end
+  return true
+end
+
+-- Takes over the capabilities; true when they are others than before.
+local function apply_capabilities(channel, list)
+  local before, now = channel.capability_set, set_of(list)
+  channel.own_capabilities, channel.capability_set = list, now
+  return before ~= nil and not same_set(before, now)
+end
+
+local function add_member(channel, member)
+  member = as_table(member)
+  local user = member and as_table(member.user)
+  local id = member and (member.user_id or (user and user.id))
+  if type(id) == "string" then channel.members[id] = member end
+  return id
+end
+
+-- The fields of the channel itself, without those that have a place of their own.
+local function apply_fields(channel, fields)
+  local data = {}
+  for name, value in pairs(fields) do data[name] = value end
+  channel.config = as_table(fields.config) or channel.config
+  data.config, data.own_capabilities = nil, nil
+  channel.data = data
+end
+
+--- Takes over the answer of a query.
+---@param channel stream_events.Channel
+---@param answer table
+---@return boolean changed whether the capabilities are others than those known before
+function M.apply_answer(channel, answer)
+  local changed = false
+  local fields = as_table(answer.channel)
+  if fields then
+    apply_fields(channel, fields)
+    local capabilities = as_table(fields.own_capabilities)
+    if capabilities then changed = apply_capabilities(channel, capabilities) end
+  end
+  if as_table(answer.members) then
+    channel.members = {}
+    for _, member in ipairs(answer.members) do add_member(channel, member) end
+  end
+  channel.membership = as_table(answer.membership)
+  channel.watcher_count = type(answer.watcher_count) == "number" and answer.watcher_count or 0
+  return changed
+end
+
+--- Takes over the answer of a change of members, which holds no state beside them.
+---@param channel stream_events.Channel
+---@param answer table
+function M.apply_update(channel, answer)
+  local fields = as_table(answer.channel)
+  if fields then apply_fields(channel, fields) end
+  for _, member in ipairs(as_table(answer.members) or {}) do add_member(channel, member) end
+end
+
+-- What an event says about the channel; hostile events may hold anything.
+local APPLY = {
+  ["channel.updated"] = function(channel, event)
+    local fields = as_table(event.channel)
+    if fields then apply_fields(channel, fields) end
+  end,
+  ["member.added"] = function(channel, event) add_member(channel, event.member) end,
+  ["member.updated"] = function(channel, event) add_member(channel, event.member) end,
+  ["member.removed"] = function(channel, event)
+    local member = as_table(event.member)
+    local user = as_table(event.user)
+    local id = member and member.user_id or (user and user.id)
+    if type(id) == "string" then channel.members[id] = nil end
+  end,
+}
+
+-- Events after which a channel can no longer be watched.
+local GONE = {
+  "channel.deleted", "notification.channel_deleted", "notification.removed_from_channel",
+}
+
+--- Keeps the known channels up to date.
+---@param context table of the client: registry, channels, recovery
+function M.register(context)
+  for name, apply in pairs(APPLY) do
+    context.registry:on(name, function(event)
+      local channel = event.cid and context.channels[event.cid]
+      if channel then apply(channel, event.raw_data) end
+    end)
+  end
+  for _, name in ipairs(GONE) do
+    context.registry:on(name, function(event)
+      local channel = event.cid and context.channels[event.cid]
+      if channel and channel.watching then
+        context.recovery:forget(channel)
+        context.log("info", "a channel is no longer watched", { cid = channel.cid, reason = name })
+      end
+    end)
+  end
+end
+
+--- A list that encodes as one even when it is empty.
+---@param list any[]
+---@return any[]
+function M.list(list)
+  local copy = {}
+  for i, value in ipairs(list) do copy[i] = value end
+  return native.json.array(copy)
+end
+
+return M

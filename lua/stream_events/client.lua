@@ -1,0 +1,223 @@
+--- The client: one signed-in user, or one backend. Puts the parts together and is the object that
+-- users hold; what it does is done in the modules it requires.
+local backend = require "stream_events.backend"
+local channels = require "stream_events.channel"
+local channel_state = require "stream_events.channel_state"
+local connect = require "stream_events.connect"
+local context_module = require "stream_events.context"
+local loops = require "stream_events.loop"
+local names = require "stream_events.names"
+local options_module = require "stream_events.options"
+local stats = require "stream_events.stats"
+local subscription = require "stream_events.subscription"
+
+local M = {}
+
+--- A client. Every call that waits for the service comes in three forms: with a last argument
+--- `callback(result, err)` it returns at once; without one it suspends the handler it is made in;
+--- anywhere else it runs this client's loop until the answer is there. What fails as expected gives
+--- `nil, err`; misuse raises.
+---@class stream_events.Client
+---@field private context table
+local Client = { __name = "stream_events.client" }
+Client.__index = Client
+
+for _, part in ipairs { connect, backend } do
+  for name, method in pairs(part.methods) do Client[name] = method end
+end
+
+--- Makes a client. Nothing goes over the network yet.
+---@param options stream_events.Options
+---@param level integer whom to blame for wrong options, as for error()
+---@return stream_events.Client
+function M.new(options, level)
+  local self = setmetatable({}, Client)
+  self.context = context_module.new(self, options_module.check(options, level + 1))
+  channel_state.register(self.context)
+  return self
+end
+
+function Client:__tostring()
+  local context = self.context
+  return ("stream_events client of %s, %s"):format(context.options.base_url,
+    context.closed and "closed" or context.session.state)
+end
+
+-- Channels ----------------------------------------------------------------------------------------
+
+--- A channel by type and id; the same object every time. Without an id it is the channel of
+--- exactly these members, whose id is known after the first query (protocol §4.5).
+---@param channel_type string letters, digits, `_`, `-`; at most 64
+---@param id string|table|nil
+---@param data table? what it is created with: members, name, any other fields
+---@return stream_events.Channel
+function Client:channel(channel_type, id, data)
+  if type(id) == "table" and data == nil then id, data = nil, id end
+  local ok, message = names.channel_type(channel_type)
+  if ok and id ~= nil then ok, message = names.channel_id(id) end
+  if not ok then error(message, 2) end
+  if data ~= nil and type(data) ~= "table" then
+    error("the data of a channel must be a table, not a " .. type(data), 2)
+  end
+  if id == nil and not (data and type(data.members) == "table") then
+    error("a channel without an id needs { members = { ... } }", 2)
+  end
+  local known = self.context.channels
+  local channel = id and known[names.cid(channel_type, id)]
+  if channel then
+    if data then channel:create_with(data) end
+    return channel
+  end
+  channel = channels.new(self.context, channel_type, id, data)
+  if id then known[channel.cid] = channel end
+  return channel
+end
+
+-- Subscribing -------------------------------------------------------------------------------------
+
+local function add(self, made)
+  local registry = self.context.registry
+  return registry:add(registry.client_scope, made)
+end
+
+--- Calls a handler for every event of these types: user events, those of all channels, and the
+--- events that the client makes itself: `connection.changed` (online, reason, code, will_retry,
+--- retry_in), `connection.recovered` (gap, since, restored, failed), `capabilities.changed` (cid,
+--- own_capabilities), `event.dropped` (reason, detail). Types and patterns are those of
+--- Channel:subscribe_for. Handlers of the client run before those of the channel, older before
+--- newer.
+---@param types string|string[]
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Client:subscribe_for(types, handler)
+  if types == nil then error("event types expected", 2) end
+  local made = add(self, subscription.new(types, handler, 2))
+  return made
+end
+
+--- Like subscribe_for, but ends by itself with the first event.
+---@param types string|string[]
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Client:subscribe_for_single(types, handler)
+  if types == nil then error("event types expected", 2) end
+  local made = add(self, subscription.single(subscription.new(types, handler, 2)))
+  return made
+end
+
+--- Calls a handler for every custom event, of users and of all channels.
+---@param handler stream_events.Handler
+---@return stream_events.Disposable
+function Client:subscribe(handler)
+  local made = add(self, subscription.new(nil, handler, 2))
+  return made
+end
+
+-- The loop ----------------------------------------------------------------------------------------
+
+local function outside_handlers(self, name)
+  if self.context.workers.depth > 0 then
+    error(("client:%s called in a handler: handlers run inside it already"):format(name), 3)
+  end
+end
+
+--- One turn: I/O, then handlers. Returns as soon as something ran, or when the time is over; 0, the
+--- default, never sleeps.
+---@param seconds number?
+---@param max_events integer? delivers no more than these; the others wait for the next turn
+---@return integer ran handlers and callbacks
+function Client:poll(seconds, max_events)
+  outside_handlers(self, "poll")
+  seconds, max_events = seconds or 0, max_events or math.huge
+  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+    error("seconds must be a number, not negative", 2)
+  elseif type(max_events) ~= "number" or max_events <= 0 or max_events ~= max_events then
+    error("max_events must be a positive number", 2)
+  end
+  self.context.loop.stopping = false
+  self.context.warn_unwatched()
+  return self.context.loop:poll(seconds, max_events)
+end
+
+--- Runs until stop() or close(); for bots. A session that ended for good (a refused token, say)
+--- ends it too, with the error.
+---@return true? ok
+---@return stream_events.Error? err
+function Client:run()
+  outside_handlers(self, "run")
+  self.context.warn_unwatched()
+  return self.context.loop:run()
+end
+
+--- Makes run() return after the present turn.
+function Client:stop()
+  self.context.loop:stop()
+end
+
+--- Runs a function in the next turn as handlers are run: calls in it suspend it and nothing else.
+---@param run function
+---@param ... any arguments
+function Client:spawn(run, ...)
+  if type(run) ~= "function" then
+    error("a function expected, not a " .. type(run), 2)
+  end
+  local count, arguments = select("#", ...), { ... }
+  local unpack = table.unpack or unpack -- luacheck: ignore 113 (Lua 5.1)
+  self.context.workers:push("a spawned function", function()
+    return run(unpack(arguments, 1, count))
+  end)
+end
+
+--- The descriptor to wait on in a foreign event loop; call poll() when it is ready for events().
+---@return integer
+function Client:pollfd()
+  return self.context.transport:pollfd()
+end
+
+---@return "r"
+function Client:events()
+  return self.context.transport:events()
+end
+
+--- Seconds after which poll() is to be called even if the descriptor stays quiet; nil: never.
+---@return number?
+function Client:timeout()
+  return self.context.loop:timeout()
+end
+
+-- State -------------------------------------------------------------------------------------------
+
+--- What has happened so far, as numbers.
+---@return stream_events.Stats
+function Client:stats()
+  return stats.collect(self.context)
+end
+
+--- Whether the connection stands.
+---@return boolean
+function Client:online()
+  return self.context.session.state == "online"
+end
+
+--- The connected user as the service sent it; nil when there is none.
+---@return table?
+function Client:user()
+  return self.context.identity.me
+end
+
+--- Ends everything at once: connection, requests, deliveries. Every call that still waits gets an
+--- error of kind "closed"; callbacks get theirs with the next poll(). Any number of times, also
+--- inside a handler.
+function Client:close()
+  context_module.close(self.context, loops.closed_error())
+end
+
+Client.__close = Client.close
+
+-- Nobody is left who could be told anything.
+function Client:__gc()
+  local context = rawget(self, "context")
+  if context and not context.closed then context.transport:close() end
+end
+
+return M

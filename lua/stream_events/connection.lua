@@ -1,0 +1,233 @@
+--- What a session does on the wire: the connect URL, the first frame, health checks, the end.
+-- Carries out the session's actions on the transport, and tells it what came of them.
+local errors = require "stream_events.error"
+local identities = require "stream_events.identity"
+local native = require "stream_events.native"
+local url = require "stream_events.url"
+
+local M = {}
+
+---@class stream_events.Link
+---@field socket stream_events.core.Connection?
+---@field package context table of the client
+local Link = { __name = "stream_events.link" }
+Link.__index = Link
+
+---@param context table of the client: options, transport, router, identity, delivery, session...
+---@return stream_events.Link
+function M.new(context)
+  local options = context.options
+  return setmetatable({
+    context = context,
+    base = (options.base_url:gsub("^http", "ws")),
+    instance = native.crypto.uuid(), -- names this client in its health checks
+    paused = false,
+  }, Link)
+end
+
+-- The user's data goes along the first time only: later it might overwrite what is newer there.
+local function connect_url(self)
+  local identity, options = self.context.identity, self.context.options
+  local id = identity.user_id
+  local details = self.context.session.was_online and { id = id } or identity.details
+  local json = assert(native.json.encode { user_id = id, user_details = details })
+  local anonymous = identity.kind == "anonymous"
+  return self.base .. "/connect?" .. url.query {
+    { "json", json },
+    { "api_key", options.api_key },
+    { "authorization", not anonymous and identity.token or nil },
+    { "stream-auth-type", anonymous and "anonymous" or "jwt" },
+    { "X-Stream-Client", identities.AGENT },
+  }
+end
+
+-- What the session asks for -----------------------------------------------------------------------
+
+function Link:fetch_token(fresh)
+  local session, identity = self.context.session, self.context.identity
+  identity:need_token(fresh and identity.token or nil, function(token, err)
+    if token then session:input("token") else session:input("no_token", err) end
+  end)
+end
+
+function Link:open()
+  local context = self.context
+  local options, identity = context.options, context.identity
+  if context.registry.stale then context.update_router() end
+  local socket, kind, message = context.transport:connect {
+    url = connect_url(self),
+    router = context.router,
+    self = identity.kind ~= "anonymous" and identity.user_id or nil,
+    max_message = options.limits.frame_size,
+    timeout = options.timeouts.connect,
+    ca_file = options.ca_file,
+    proxy = options.proxy,
+  }
+  if not socket then return context.session:input("lost", native.error(kind, message)) end
+  self.socket = socket
+end
+
+function Link:drop()
+  local socket = self.socket
+  self.socket, self.paused = nil, false
+  self.context.delivery.source(nil)
+  self.context.identity.connection_id = nil
+  if socket then socket:abort() end
+end
+
+function Link:close()
+  self.context.delivery.source(nil)
+  self.context.identity.connection_id = nil
+  self.socket:close(1000, "disconnect", self.context.options.timeouts.close)
+end
+
+function Link:send_health()
+  local text = ('[{"type":"health.check","client_id":"%s--%s"}]')
+    :format(self.context.identity.user_id, self.instance)
+  -- When it cannot be sent the state of the connection says why.
+  self.socket:send(text)
+end
+
+-- Events may be delivered from now on.
+function Link:deliver()
+  self.context.delivery.source(self.socket)
+end
+
+-- What comes in ------------------------------------------------------------------------------------
+
+-- The error of an error frame, which comes with and without a type (protocol §3.2).
+local function frame_error(frame)
+  local fields = type(frame) == "table" and frame.error
+  if type(fields) ~= "table" then return nil end
+  return errors.from_envelope(fields)
+end
+
+-- A first frame that is no event. Error frames without a type are, and so is the plain text that
+-- the service once sent; only its beginning is known then.
+local function odd_frame(reason, excerpt)
+  local err = frame_error(native.json.decode(excerpt or ""))
+  if err then return err end
+  local inner = excerpt and excerpt:match('"error"%s*:%s*(%b{})')
+    or excerpt and excerpt:match('"error"%s*:%s*({.*)')
+  local code = inner and tonumber(inner:match('"code"%s*:%s*(%-?%d+)'))
+  if code then
+    return errors.from_envelope { code = code, message = inner:match('"message"%s*:%s*"([^"]*)') }
+  end
+  return nil, errors.new {
+    kind = "protocol", retryable = true,
+    message = ("the server's first frame is no event: %s: %q"):format(reason or "?", excerpt or ""),
+  }
+end
+
+local function explain(self, err)
+  if err.code == 40 and not self.context.identity:renewable() then
+    err.hint = "The token has expired, and it is a fixed one: sign a new one, or give connect_user "
+      .. "a function, which is then asked for it."
+  end
+  return err
+end
+
+local function greet(self, event)
+  local session, identity = self.context.session, self.context.identity
+  local frame = event.raw_data
+  local err = frame_error(frame)
+  if err then return session:input("refused", explain(self, err)) end
+  local id = frame.connection_id
+  if event.type ~= "health.check" or type(id) ~= "string" then return end -- not yet the greeting
+  identity.connection_id = id
+  identity.me = type(frame.me) == "table" and frame.me or identity.me
+  session:input("hello")
+end
+
+local function closed_error(kind, message, code)
+  if kind == "closed" then
+    return errors.new {
+      kind = "network", code = code, message = message or "the server closed the connection",
+    }
+  end
+  return native.error(kind or "network", message or "the connection broke", code)
+end
+
+-- Tells the session when the connection has ended.
+local function check_end(self)
+  local socket = self.socket
+  if not socket then return end
+  local state, kind, message, code = socket:state()
+  if state == "closed" then
+    self.context.session:input("lost", closed_error(kind, message, code))
+  elseif state == "open" then
+    self.context.session:input("opened")
+  end
+end
+
+-- Reads up to the first frame; what follows is for the delivery.
+local function read_greeting(self)
+  local session, socket = self.context.session, self.socket
+  while self.socket == socket and (session.state == "connecting" or session.state == "greeting") do
+    local event, _, reason, excerpt = socket:next()
+    if event then
+      greet(self, event)
+    elseif event == false then
+      local err, other = odd_frame(reason, excerpt)
+      if err then session:input("refused", explain(self, err)) else session:input("lost", other) end
+    else
+      return check_end(self)
+    end
+  end
+end
+
+-- Nothing is delivered any more, but the peer's close frame has to be read.
+local function read_goodbye(self)
+  local socket = self.socket
+  local event = socket:next()
+  while event ~= nil do event = socket:next() end
+  check_end(self)
+end
+
+--- Goes on with a connection that is being made or ended.
+function Link:step()
+  if not self.socket then return end
+  local state = self.context.session.state
+  if state == "connecting" or state == "greeting" then
+    read_greeting(self)
+  elseif state == "closing" then
+    read_goodbye(self)
+  end
+end
+
+--- Looks whether the connection has ended, once everything it brought has been delivered.
+function Link:after_delivery()
+  if self.context.session.state == "online" and self.context.delivery.dry() then check_end(self) end
+end
+
+--- Time at which bytes last came; while reading is paused nothing can come.
+---@return number?
+function Link:heard()
+  if not self.socket then return nil end
+  if self.paused then return self.context.clock.now() end
+  return self.socket:heard()
+end
+
+--- Stops reading while too many handlers wait, and goes on afterwards.
+---@param yes boolean
+function Link:pause(yes)
+  if self.paused == yes then return end
+  self.paused = yes
+  if self.socket then self.socket:pause(yes) end
+end
+
+--- What the client itself does with events that concern the connection.
+---@param registry stream_events.Registry
+function Link:register(registry)
+  local session = self.context.session
+  registry:on("health.check", function(event)
+    local err = frame_error(event.raw_data)
+    if err then session:input("refused", explain(self, err)) else session:input("health") end
+  end)
+  registry:on("connection.error", function(event)
+    local err = frame_error(event.raw_data)
+    if err then session:input("refused", explain(self, err)) end
+  end)
+end
+
+return M

@@ -1,0 +1,200 @@
+--- What the parts of one client share: made once, handed to each of them, and closed in one place.
+local api = require "stream_events.api"
+local connection = require "stream_events.connection"
+local delivery = require "stream_events.delivery"
+local dispatch = require "stream_events.dispatch"
+local errors = require "stream_events.error"
+local identities = require "stream_events.identity"
+local loggers = require "stream_events.logger"
+local loops = require "stream_events.loop"
+local native = require "stream_events.native"
+local payload = require "stream_events.payload"
+local recovery = require "stream_events.recovery"
+local sessions = require "stream_events.session"
+local tasks = require "stream_events.task"
+local workers = require "stream_events.workers"
+
+local M = {}
+
+local function new_transport(options)
+  local limits = options.limits
+  return native.transport {
+    user_agent = identities.AGENT,
+    max_in_flight = limits.in_flight,
+    max_waiting = limits.waiting,
+    max_body = limits.answer_size,
+    connect_timeout = math.min(options.timeouts.connect, 10),
+    ca_file = options.ca_file,
+    proxy = options.proxy,
+  }
+end
+
+-- A uniform number in [0, 1) that does not touch the program's own random sequence.
+local function random()
+  local a, b, c = native.crypto.random(3):byte(1, 3)
+  return ((a * 256 + b) * 256 + c) / 16777216
+end
+
+-- Events that the client makes itself become real only where somebody wants them.
+local function emit(context, event)
+  local by_cid = context.registry.lists[event.type]
+  local list = by_cid and by_cid[event.cid or false]
+    or context.registry:list(event.type, event.cid)
+  if list.n == 0 then return nil end
+  event.received_at = context.clock.time()
+  return event
+end
+
+local function dropped(context, reason, excerpt)
+  context.log("debug", "a message is no event",
+    { reason = reason, excerpt = excerpt and errors.redact(excerpt) })
+  return emit(context, {
+    type = "event.dropped", reason = "malformed", detail = reason,
+    excerpt = excerpt and errors.redact(excerpt),
+  })
+end
+
+local function update_router(context)
+  local wants = context.registry:wants()
+  local ok, kind, message = context.router:set(wants)
+  if ok then return end
+  ok = context.router:set(dispatch.coarse(wants))
+  if not ok then
+    context.log("error", "the subscriptions cannot be set", { error = kind .. ": " .. message })
+  end
+end
+
+-- A handler on a channel that is not watched will hear nothing: said once per channel.
+local function warn_unwatched(context)
+  if not context.check_unwatched or context.session.state ~= "online" then return end
+  context.check_unwatched = false
+  for cid, scope in pairs(context.registry.scopes) do
+    local channel = scope.owner
+    if not channel.watching and not channel.being_watched and not context.warned[channel] then
+      context.warned[channel] = true
+      context.log("warning", "a channel has handlers but is not watched: call channel:watch()",
+        { cid = cid })
+    end
+  end
+end
+
+local function established(context, first)
+  context.link:deliver()
+  context.check_unwatched = true
+  if not first or next(context.recovery.watches) ~= nil then context.recovery:start() end
+  local call = context.connect_call
+  context.connect_call = nil
+  if call then call:finish(context.identity.me or {}) end
+end
+
+local function ended(context, err)
+  context.identity:clear()
+  local call = context.connect_call
+  context.connect_call = nil
+  if call then call:finish(nil, err) end
+end
+
+local function disconnected(context)
+  context.recovery:forget_all()
+  context.identity:clear()
+  local calls = context.disconnect_calls
+  context.disconnect_calls = {}
+  for _, call in ipairs(calls) do call:finish(true) end
+end
+
+local function announce(context, change)
+  if not change.online then
+    local heard = context.link:heard()
+    context.recovery:interrupted(heard and context.clock.now() - heard or 0)
+  end
+  context.log("info", change.online and "online" or "offline", {
+    reason = change.reason, code = change.code, retry_in = change.retry_in,
+  })
+  change.type = "connection.changed"
+  context.emit(change)
+end
+
+local function session_actions(context)
+  local link = context.link
+  return {
+    fetch_token = function(fresh) link:fetch_token(fresh) end,
+    open = function() link:open() end,
+    drop = function() link:drop() end,
+    close = function() link:close() end,
+    send_health = function() link:send_health() end,
+    renewable = function() return context.identity:renewable() end,
+    announce = function(change) announce(context, change) end,
+    established = function(first) established(context, first) end,
+    ended = function(err) ended(context, err) end,
+    disconnected = function() disconnected(context) end,
+  }
+end
+
+--- Makes the parts of a client.
+---@param client stream_events.Client
+---@param options table as of options.check
+---@return table
+function M.new(client, options)
+  local context = {
+    client = client, options = options, limits = options.limits,
+    clock = options.clock or { now = native.now, time = native.time },
+    random = options.random or random,
+    log = loggers.safe(options.logger),
+    channels = setmetatable({}, { __mode = "v" }), -- by cid
+    warned = setmetatable({}, { __mode = "k" }), -- channels that were warned about
+    disconnect_calls = {},
+  }
+  context.emit = function(event)
+    event = emit(context, event)
+    if event then context.delivery.push(event) end
+  end
+  context.update_router = function() update_router(context) end
+  context.look_for_unwatched = function() context.check_unwatched = true end
+  context.warn_unwatched = function() warn_unwatched(context) end
+  context.transport = options.transport or new_transport(options)
+  context.router = options.router or native.router()
+  context.registry = dispatch.new()
+  context.workers = workers.new(context.log)
+  context.tasks = tasks.new(context.workers)
+  context.encoder = payload.new(options.limits.event_size)
+  context.identity = identities.new(context)
+  context.api = api.new(context)
+  context.delivery = delivery.new(context, function(reason, excerpt)
+    return dropped(context, reason, excerpt)
+  end)
+  context.recovery = recovery.new(context)
+  context.link = connection.new(context)
+  context.session = sessions.new {
+    now = context.clock.now, random = context.random, timeouts = options.timeouts,
+    actions = session_actions(context),
+  }
+  context.link:register(context.registry)
+  context.loop = loops.new(context)
+  return context
+end
+
+--- Ends everything; what waits gets the error.
+---@param context table
+---@param err stream_events.Error
+function M.close(context, err)
+  if context.closed then return end
+  context.closed = err
+  local link = context.link
+  if link.socket and context.session.state == "online" then
+    -- A word to the server, as far as it goes without waiting.
+    link:close()
+    context.transport:step()
+  end
+  link:drop()
+  context.transport:close()
+  context.delivery.discard()
+  context.session.state = "idle"
+  context.recovery:forget_all()
+  context.identity:give_up(err)
+  context.api:close(err)
+  if context.connect_call then context.connect_call:finish(nil, err) end
+  disconnected(context)
+  context.loop:stop()
+end
+
+return M

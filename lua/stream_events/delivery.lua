@@ -1,0 +1,140 @@
+--- The way from a received event to its handlers: the loop that runs for every single one.
+-- Its state is in local variables and shared by all workers of one client: when a handler waits or
+-- raises, the next worker finds here which handlers of which event are still to be called.
+local workers = require "stream_events.workers"
+
+local M = {}
+
+local yield = coroutine.yield
+local IDLE = workers.IDLE
+local NOTHING = { n = 0 }
+
+---@class stream_events.Delivery
+---@field source fun(connection: stream_events.core.Connection?) sets where events are read from
+---@field push fun(event: table) queues an event that this client made itself
+---@field run fun(limit: number): integer delivers what there is; returns how many handlers ran
+---@field aside fun(run: function, ...): any runs a function while no event is delivered
+---@field discard fun() forgets everything that has not been delivered
+---@field waiting fun(): boolean whether run() has something to do that it knows of
+---@field dry fun(): boolean whether the last run() read everything there was
+---@field counts { delivered: integer, unhandled: integer, malformed: integer }
+
+---@param context table of the client: registry, workers, router, limits
+---@param malformed fun(reason: string, excerpt: string?): table? told of each text that is no event;
+---  gives the event to deliver instead
+---@return stream_events.Delivery
+function M.new(context, malformed)
+  local registry, crew = context.registry, context.workers
+  local lists = registry.lists
+  local counts = { delivered = 0, unhandled = 0, malformed = 0 }
+
+  -- The event at hand, and how far its handlers have been called.
+  local event, list, index, count = nil, NOTHING, 0, 0
+  local left, ran, dry = 0, 0, true
+  local connection, receive = nil, nil
+  local own, first_own, last_own = {}, 1, 0
+
+  local function next_own()
+    local item = own[first_own]
+    own[first_own] = nil
+    first_own = first_own + 1
+    return item, item.type, item.cid
+  end
+
+  local function begin(event_type, cid)
+    local by_cid = lists[event_type]
+    list = by_cid and by_cid[cid or false] or registry:list(event_type, cid)
+    index, count = 0, list.n
+    if count > 0 then
+      left = left - 1
+      counts.delivered = counts.delivered + 1
+    elseif not list.hook then
+      counts.unhandled = counts.unhandled + 1
+    end
+    if list.hook then list.hook(event) end
+  end
+
+  local function work()
+    while true do
+      while index < count do
+        index = index + 1
+        local handler = list[index].handler
+        if handler then
+          ran = ran + 1
+          handler(event)
+        end
+      end
+      local event_type, cid, excerpt
+      event = nil
+      if left > 0 then
+        if registry.stale then context.update_router() end
+        if first_own <= last_own then
+          event, event_type, cid = next_own()
+        elseif connection then
+          event, event_type, cid, excerpt = receive(connection)
+        end
+        if event == false then
+          counts.malformed = counts.malformed + 1
+          event = malformed(cid, excerpt)
+          if event then event_type, cid = event.type, nil end
+        elseif event == nil then
+          dry = true
+          yield(IDLE)
+        end
+        if event then begin(event_type, cid) end
+      else
+        yield(IDLE)
+      end
+    end
+  end
+
+  local pool = crew:pool(work)
+  local function enough()
+    return crew.suspended >= context.limits.handlers
+  end
+
+  local function run(limit)
+    left, ran, dry = limit, 0, false
+    if enough() then return 0 end
+    crew:drain(pool, enough)
+    left = 0
+    return ran
+  end
+
+  -- The turn inside a handler: the workers it resumes must not go on with the outer event.
+  local function aside(inner, ...)
+    local saved_event, saved_list, saved_index, saved_count = event, list, index, count
+    local saved_left, saved_ran = left, ran
+    list, index, count, left = NOTHING, 0, 0, 0
+    local result = inner(...)
+    if count >= 0 then
+      event, list, index, count = saved_event, saved_list, saved_index, saved_count
+      left = saved_left
+    else
+      count = 0 -- everything was discarded meanwhile
+    end
+    ran = saved_ran
+    return result
+  end
+
+  local function discard()
+    own, first_own, last_own = {}, 1, 0
+    event, list, index, count, left = nil, NOTHING, 0, -1, 0
+  end
+
+  return {
+    counts = counts,
+    run = run, aside = aside, discard = discard,
+    source = function(from)
+      connection, receive = from, from and from.next
+    end,
+    push = function(item)
+      last_own = last_own + 1
+      own[last_own] = item
+    end,
+    waiting = function() return first_own <= last_own end,
+    dry = function() return dry end,
+  }
+end
+
+return M

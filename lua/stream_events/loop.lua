@@ -1,0 +1,155 @@
+--- The client's loop: one turn does what is possible now, first I/O, then handlers.
+-- The only place that ever sleeps, and only as long as it was told to.
+local errors = require "stream_events.error"
+
+local M = {}
+
+---@class stream_events.Loop
+local Loop = { __name = "stream_events.loop" }
+Loop.__index = Loop
+
+---@param context table of the client
+---@return stream_events.Loop
+function M.new(context)
+  local self = setmetatable({ context = context, stopping = false, more = false }, Loop)
+  context.tasks.turn = function(call) self:work_for(call) end
+  return self
+end
+
+-- Everything but events: answers, connects, timers, callbacks.
+local function io(self)
+  local context = self.context
+  context.transport:step()
+  context.api:collect()
+  if context.closed then return end
+  context.link:step()
+  context.recovery:step()
+  context.api:sweep()
+end
+
+-- After everything was read: only then is silence the server's.
+local function tick(self)
+  local context = self.context
+  if not context.closed then context.session:input("tick", context.link:heard()) end
+end
+
+-- The turn of a call made inside a handler that cannot suspend (in a coroutine of the user's own,
+-- say): delivers no events, that is for the turn outside. Nor does it read any, once connected.
+local function turn_inside(self)
+  local context = self.context
+  local online = context.session.state == "online"
+  if online then context.link:pause(true) end
+  local ran = context.delivery.aside(context.workers.run, context.workers)
+  tick(self)
+  return ran
+end
+
+--- One turn.
+---@param limit number events at most
+---@return integer ran
+function Loop:turn(limit)
+  local context = self.context
+  if context.closed then
+    -- What close() has ended still has to be told.
+    return context.workers:run()
+  end
+  io(self)
+  local workers = context.workers
+  if workers.depth > 0 then return turn_inside(self) end
+  local ran = workers:run(limit)
+  if context.closed then return ran end
+  context.link:pause(workers.suspended >= context.limits.handlers)
+  local delivered = context.delivery.run(limit - ran)
+  if context.closed then return ran + delivered end
+  self.more = not context.delivery.dry() and workers.suspended < context.limits.handlers
+    and context.session.state == "online"
+  context.link:after_delivery()
+  tick(self)
+  return ran + delivered
+end
+
+local function sooner(a, b)
+  if a == nil or (b ~= nil and b < a) then return b end
+  return a
+end
+
+--- Seconds until the next turn is due even if the descriptor stays quiet; nil: never.
+---@return number?
+function Loop:timeout()
+  local context = self.context
+  if context.workers:due() then return 0 end
+  if context.closed then return nil end
+  local inside = context.workers.depth > 0
+  if not inside and (self.more or context.delivery.waiting()) then return 0 end
+  local due = sooner(context.session:deadline(context.link:heard()), context.api:deadline())
+  due = sooner(due, context.recovery:deadline())
+  if due then due = math.max(0, due - context.clock.now()) end
+  return sooner(due, context.transport:timeout())
+end
+
+local function sleep(self, longest)
+  local seconds = sooner(self:timeout(), longest)
+  if seconds > 0 then self.context.transport:wait(seconds) end
+end
+
+--- Turns until something ran or the time is over.
+---@param seconds number
+---@param limit number
+---@return integer ran
+function Loop:poll(seconds, limit)
+  local now = self.context.clock.now
+  local ends = now() + seconds
+  local ran = self:turn(limit)
+  while ran == 0 and not self.stopping and not self.context.closed do
+    local left = ends - now()
+    if left <= 0 then break end
+    sleep(self, left)
+    ran = self:turn(limit)
+  end
+  return ran
+end
+
+-- The longest sleep where nothing is due: a bound for what might go wrong, not a rhythm.
+local LONGEST = 60
+
+--- Runs until stop(), until the client is closed, or until the session has failed for good.
+---@return true? ok
+---@return stream_events.Error? err
+function Loop:run()
+  local context = self.context
+  self.stopping = false
+  while not self.stopping and not context.closed do
+    self:poll(LONGEST, math.huge)
+    local failure = context.session.failure
+    if failure and context.session.state == "failed" and self:timeout() ~= 0 then
+      return nil, failure
+    end
+  end
+  return true
+end
+
+--- Turns until a call has its answer; run by tasks where a call cannot suspend.
+---@package
+---@param call stream_events.Call
+function Loop:work_for(call)
+  local ran = self:turn(math.huge)
+  if call.done then return end
+  if self.context.closed then
+    call:finish(nil, self.context.closed)
+  elseif ran == 0 and not call.done then
+    sleep(self, LONGEST)
+  end
+end
+
+--- Makes run() and a poll() that waits return after the present turn.
+function Loop:stop()
+  self.stopping = true
+end
+
+--- The error that says what a call on a closed client gets.
+---@return stream_events.Error
+function M.closed_error()
+  return errors.new { kind = "closed", message = "the client is closed" }
+end
+
+return M

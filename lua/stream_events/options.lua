@@ -1,0 +1,145 @@
+--- The options of a client: names, types, defaults. An unknown name is an error that says which
+-- one was probably meant.
+local M = {}
+
+M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
+
+---@class stream_events.Timeouts seconds
+---@field request number? an HTTP call, from the call to its answer; default 6
+---@field connect number? token, socket and first frame of one attempt; default 15
+---@field close number? how long disconnect() waits for the server's goodbye; default 1
+---@field health number? after a health check, until the next one is sent; default 25
+---@field silence number? without a byte from the server the connection counts as dead; default 35
+
+---@class stream_events.Limits
+---@field event_size integer? bytes of a custom event that is sent, default 5120
+---@field frame_size integer? bytes of a received message, default 1 MiB
+---@field answer_size integer? bytes of an HTTP answer, default 8 MiB
+---@field in_flight integer? HTTP calls at a time, default 32; more wait in order
+---@field waiting integer? calls that may wait, default 4096
+---@field handlers integer? handlers that may be waiting for something, default 4096
+
+---@class stream_events.Options
+---@field api_key string public key of the app
+---@field base_url string? default: the hosted service
+---@field secret string? backends only: signs tokens, allows user events
+---@field developer_tokens boolean? connect without a real token; the app must have its checks off
+---@field logger stream_events.Logger?
+---@field timeouts stream_events.Timeouts?
+---@field limits stream_events.Limits?
+---@field ca_file string? PEM bundle instead of the system's
+---@field proxy string? URL of a proxy; default: the environment's
+---@field package transport any? stands in for the C transport in specs
+---@field package router any? likewise
+---@field package clock { now: fun(): number, time: fun(): number }? likewise
+---@field package random (fun(): number)? likewise
+
+local TYPES = {
+  api_key = "string", base_url = "string", secret = "string", developer_tokens = "boolean",
+  logger = "function", timeouts = "table", limits = "table", ca_file = "string", proxy = "string",
+  transport = "any", router = "any", clock = "table", random = "function", rules = "any",
+}
+
+local TIMEOUTS = { request = 6, connect = 15, close = 1, health = 25, silence = 35 }
+local LIMITS = {
+  event_size = 5120, frame_size = 1048576, answer_size = 8388608,
+  in_flight = 32, waiting = 4096, handlers = 4096,
+}
+
+-- Edits (insert, delete, replace a letter) that make one word of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local corner = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local above = row[j]
+      local change = a:byte(i) == b:byte(j) and 0 or 1
+      row[j] = math.min(above + 1, row[j - 1] + 1, corner + change)
+      corner = above
+    end
+  end
+  return row[#b]
+end
+
+local function nearest(name, known)
+  local best, fewest
+  for candidate in pairs(known) do
+    local edits = distance(name:lower(), candidate)
+    if not fewest or edits < fewest or (edits == fewest and candidate < best) then
+      best, fewest = candidate, edits
+    end
+  end
+  if fewest and fewest <= math.max(2, math.floor(#name / 3)) then return best end
+  return nil
+end
+
+local function refuse_unknown(given, known, prefix, level)
+  for name in pairs(given) do
+    if known[name] == nil then
+      local meant = type(name) == "string" and nearest(name, known)
+      error(("unknown option '%s%s'%s"):format(prefix, tostring(name),
+        meant and (": did you mean '%s%s'?"):format(prefix, meant) or ""), level + 1)
+    end
+  end
+end
+
+-- A table of numbers with defaults.
+local function numbers(given, defaults, name, level)
+  given = given or {}
+  refuse_unknown(given, defaults, name .. ".", level + 1)
+  local result = {}
+  for key, default in pairs(defaults) do
+    local value = given[key]
+    if value == nil then value = default end
+    if type(value) ~= "number" or value <= 0 or value ~= value then
+      error(("option '%s.%s' must be a positive number"):format(name, key), level + 1)
+    end
+    result[key] = value
+  end
+  return result
+end
+
+local function check_types(given, level)
+  for name, expected in pairs(TYPES) do
+    local value = given[name]
+    if value ~= nil and expected ~= "any" and type(value) ~= expected then
+      error(("option '%s' must be a %s, not a %s"):format(name, expected, type(value)), level + 1)
+    end
+  end
+end
+
+local function base_url(text, level)
+  text = text:gsub("/+$", "")
+  if not text:find("^https?://[^/%s?#@]+[^%s?#]*$") then
+    error("option 'base_url' must be like https://chat.example.com, "
+      .. "http or https and without a query", level + 1)
+  end
+  return text
+end
+
+--- Checks the options and fills in what was left out. Raises on the first that is wrong.
+---@param given stream_events.Options
+---@param level integer whom to blame, as for error()
+---@return table
+function M.check(given, level)
+  if type(given) ~= "table" then error("a table of options expected", level + 1) end
+  refuse_unknown(given, TYPES, "", level + 1)
+  check_types(given, level + 1)
+  if given.rules ~= nil then
+    error("option 'rules': rules are not part of this version", level + 1)
+  end
+  if given.api_key == nil or not given.api_key:find("^[%w_%-.]+$") then
+    error("option 'api_key' is needed: the public key of the app", level + 1)
+  end
+  if given.secret == "" then error("option 'secret' must not be empty", level + 1) end
+  local result = {}
+  for name, value in pairs(given) do result[name] = value end
+  result.base_url = base_url(given.base_url or M.HOSTED, level + 1)
+  result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", level + 1)
+  result.limits = numbers(given.limits, LIMITS, "limits", level + 1)
+  return result
+end
+
+return M

@@ -1,0 +1,104 @@
+--- The body of a custom event that is sent: checked before the network sees it (protocol §5.1, §5.5).
+local errors = require "stream_events.error"
+local native = require "stream_events.native"
+local names = require "stream_events.names"
+
+local M = {}
+
+-- What the service itself puts at the top level of events: data under these names is overwritten
+-- or lost on the way. A plain table: only ever looked up with rawget's semantics.
+local RESERVED = {}
+for name in ([[type user user_id cid channel channel_id channel_type connection_id created_at
+  received_at me message message_id poll poll_vote total_unread_count unread_channels reaction
+  online member channel_last_message_at parent_id hard_delete deleted_for_me is_local ai_state
+  ai_message thread unread_thread_messages unread_threads last_read_at unread_messages
+  last_read_message_id draft reminder push_preference channel_push_preference
+  channel_message_count watcher_count last_delivered_at last_delivered_message_id]])
+  :gmatch("%S+") do
+  RESERVED[name] = true
+end
+
+-- Some of them are what a built-in event that clients may send is made of (protocol §5.6).
+local BUILTIN_DATA = { parent_id = true, message_id = true, ai_state = true, ai_message = true }
+
+local MOST_HEADS = 256 -- types remembered
+
+---@class stream_events.Encoder
+local Encoder = { __name = "stream_events.encoder" }
+Encoder.__index = Encoder
+
+---@param limit integer bytes of the serialised event
+---@return stream_events.Encoder
+function M.new(limit)
+  return setmetatable({ limit = limit, heads = {}, count = 0 }, Encoder)
+end
+
+local function fail(message, hint)
+  return errors.fail("protocol", message, { hint = hint })
+end
+
+-- `{"type":"x"` for a type; types come again and again.
+local function head_of(self, event_type)
+  local ok, message = names.event_type(event_type)
+  if not ok then return fail(message) end
+  if self.count >= MOST_HEADS then self.heads, self.count = {}, 0 end
+  local head = '{"type":' .. native.json.encode(event_type)
+  self.heads[event_type] = head
+  self.count = self.count + 1
+  return head
+end
+
+local function reserved_name(data, event_type)
+  for name in next, data do
+    if RESERVED[name]
+      and not (BUILTIN_DATA[name] and native.type_class(event_type) == "builtin") then
+      return name
+    end
+  end
+  return nil
+end
+
+--- The body of the request that sends an event. Raises on what is no data at all: functions, NaN,
+--- tables that are neither list nor object.
+---@param event_type string
+---@param data table?
+---@param sender string? id of the user a backend sends it for
+---@param level integer whom to blame, as for error()
+---@return string? body
+---@return stream_events.Error? err kind "protocol" or "full"
+function Encoder:encode(event_type, data, sender, level)
+  if type(event_type) ~= "string" then
+    error("an event type must be a string, not a " .. type(event_type), level + 1)
+  end
+  local head, err = self.heads[event_type]
+  if not head then head, err = head_of(self, event_type) end
+  if not head then return nil, err end
+  local event = head .. "}"
+  if data ~= nil then
+    if type(data) ~= "table" then
+      error("the data of an event must be a table, not a " .. type(data), level + 1)
+    end
+    local name = reserved_name(data, event_type)
+    if name then
+      return fail(("'%s' is a name that the service uses itself in events"):format(name),
+        "Call it something else, or put your data one level deeper: { data = { ... } }.")
+    end
+    local text, failure = native.json.encode(data)
+    if not text then error("the data of an event: " .. failure.message, level + 1) end
+    if text:byte(1) ~= 123 then -- '{'
+      error("the data of an event must have names, a list has none", level + 1)
+    end
+    if text ~= "{}" then event = head .. "," .. text:sub(2) end
+  end
+  if #event > self.limit then
+    return errors.fail("full", ("the event is %d bytes long, %d are allowed")
+      :format(#event, self.limit), {
+        retryable = false,
+        hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
+      })
+  end
+  if sender then event = event:sub(1, -2) .. ',"user_id":' .. native.json.encode(sender) .. "}" end
+  return '{"event":' .. event .. "}"
+end
+
+return M

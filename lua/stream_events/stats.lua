@@ -1,0 +1,57 @@
+--- The numbers of a client, gathered from its parts.
+local M = {}
+
+---@class stream_events.Stats
+---@field online boolean
+---@field received integer events that came in, wanted or not
+---@field delivered integer events that had at least one handler
+---@field unwanted integer events that nobody wanted: the types, and the channels
+---@field refused integer events of types that nobody may send
+---@field malformed integer messages that are no events
+---@field dropped table<string, table<string, integer>> by type, then by reason; "*": type unknown
+---@field reconnects integer
+---@field last_reason string? of the last loss of the connection
+---@field sends integer HTTP calls made
+---@field failed integer HTTP calls that ended with an error
+---@field in_flight integer HTTP calls without an answer so far
+---@field handlers_waiting integer handlers and callbacks that wait for something
+---@field handler_errors integer how often one of them raised
+---@field subscriptions integer
+---@field watched integer channels
+
+local function size(set)
+  local count = 0
+  for _ in pairs(set) do count = count + 1 end
+  return count
+end
+
+local function subscriptions(registry)
+  local count = registry.client_scope.size
+  for _, scope in pairs(registry.scopes) do count = count + scope.size end
+  return count
+end
+
+---@param context table of the client
+---@return stream_events.Stats
+function M.collect(context)
+  local totals, counts = context.router:totals(), context.delivery.counts
+  local dropped = context.router:counts()
+  if counts.malformed > 0 then
+    dropped["*"] = dropped["*"] or {}
+    dropped["*"].malformed = counts.malformed
+  end
+  return {
+    online = context.session.state == "online",
+    received = totals.received, delivered = counts.delivered,
+    unwanted = totals.unwanted + counts.unhandled,
+    refused = totals.refused, malformed = counts.malformed,
+    dropped = dropped,
+    reconnects = context.session.reconnects, last_reason = context.session.last_reason,
+    sends = context.api.counts.sent, failed = context.api.counts.failed,
+    in_flight = context.api.counts.in_flight,
+    handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
+    subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),
+  }
+end
+
+return M

@@ -1,0 +1,81 @@
+--- The three forms of every call. With a callback it returns at once; without one it suspends the
+-- worker it was made in, and anywhere else it runs the client's loop until the answer is there.
+-- Every call ends exactly once, with a result or an error.
+local M = {}
+
+--- A call that has begun. It is also the request that goes to the transport, so that an event
+--- costs one table to send.
+---@class stream_events.Call
+---@field package tasks stream_events.Tasks
+---@field callback (fun(result: any, err: stream_events.Error?))?
+---@field package waiter thread?
+---@field done boolean?
+---@field result any
+---@field err stream_events.Error?
+local Call = {}
+Call.__index = Call
+
+--- Ends the call. Only the first time counts.
+---@param result any
+---@param err stream_events.Error?
+function Call:finish(result, err)
+  if self.done then return end
+  self.done, self.result, self.err = true, result, err
+  if self.callback then
+    self.tasks.workers:push("a callback", self.callback, result, err)
+  elseif self.waiter then
+    self.tasks.workers:wake(self.waiter)
+  end
+end
+
+---@class stream_events.Tasks
+---@field package workers stream_events.Workers
+---@field package turn fun(call: stream_events.Call) runs the loop a little; set by the client
+local Tasks = { __name = "stream_events.tasks" }
+Tasks.__index = Tasks
+
+---@param workers stream_events.Workers
+---@return stream_events.Tasks
+function M.new(workers)
+  return setmetatable({ workers = workers }, Tasks)
+end
+
+--- Begins a call of the user's. Raises, blaming the caller's caller, when `callback` is none.
+---@param callback any
+---@return stream_events.Call
+function Tasks:begin(callback)
+  if callback ~= nil and type(callback) ~= "function" then
+    error("the callback must be a function, not a " .. type(callback), 3)
+  end
+  return setmetatable({ tasks = self, callback = callback }, Call)
+end
+
+--- Gives the result of a call in the form that the caller chose.
+---@param call stream_events.Call
+---@return any result nothing in the callback form
+---@return stream_events.Error? err
+function Tasks:wait(call)
+  if call.callback then return end
+  if not call.done then
+    local thread = self.workers:here()
+    if thread then
+      call.waiter = thread
+      self.workers:wait()
+    else
+      repeat self.turn(call) until call.done
+    end
+  end
+  return call.result, call.err
+end
+
+--- Ends a call that failed before it went anywhere.
+---@param call stream_events.Call
+---@param err stream_events.Error
+---@return any
+---@return stream_events.Error? err
+function Tasks:fail(call, err)
+  call:finish(nil, err)
+  return self:wait(call)
+end
+
+return M

@@ -1,0 +1,208 @@
+--- The coroutines in which everything of the user's runs: handlers, callbacks, spawned functions.
+-- A worker is a loop that takes one piece of work after another, so that none of them costs a new
+-- coroutine or a protected call. Something that raises ends only its worker; something that waits
+-- suspends its worker, and another one goes on with what follows.
+local errors = require "stream_events.error"
+
+local M = {}
+
+local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+
+-- What workers yield. Anything else comes from a handler that yields by itself: it goes on in the
+-- next turn.
+M.IDLE = { "idle" }
+M.WAIT = { "wait" }
+
+---@class stream_events.Pool workers that run the same loop
+---@field main function
+---@field idle thread?
+---@field running any what the worker in front is doing, for error messages
+
+---@class stream_events.Workers
+---@field depth integer how many workers are active, one inside the other
+---@field suspended integer how many wait for something
+---@field failures integer how often something of the user's raised
+local Workers = { __name = "stream_events.workers" }
+Workers.__index = Workers
+
+---@param log stream_events.Logger
+---@return stream_events.Workers
+function M.new(log)
+  local self = setmetatable({
+    log = log,
+    depth = 0, suspended = 0, failures = 0,
+    owners = setmetatable({}, { __mode = "k" }), -- thread to pool
+    waiting = {}, -- set of suspended threads
+    current = setmetatable({}, { __mode = "k" }), -- thread to the job it does
+    ready = {}, first_ready = 1, last_ready = 0,
+    jobs = {}, first_job = 1, last_job = 0,
+    budget = 0, -- jobs that may still begin in this turn
+  }, Workers)
+  self.job_pool = self:pool(function() self:work() end)
+  return self
+end
+
+--- A kind of workers.
+---@param main function a loop that yields IDLE when there is nothing to do
+---@return stream_events.Pool
+function Workers:pool(main)
+  return { main = main }
+end
+
+--- Whether this coroutine is one of these workers and may wait by yielding.
+---@return thread?
+function Workers:here()
+  local thread = coroutine.running()
+  if not thread or not self.owners[thread] then return nil end
+  -- Inside a C function (a comparison for table.sort, say) one cannot yield. Lua 5.1 cannot tell.
+  if coroutine.isyieldable and not coroutine.isyieldable() then return nil end
+  return thread
+end
+
+local function text_of(failure)
+  local ok, text = pcall(tostring, failure) -- an error object may fail to show itself
+  return errors.redact(ok and text or "(an error value that cannot be shown)")
+end
+
+--- Reports that something of the user's raised.
+---@param what string
+---@param failure any
+---@param thread thread?
+function Workers:report(what, failure, thread)
+  self.failures = self.failures + 1
+  local text = text_of(failure)
+  self.log("error", what .. " failed", {
+    error = text,
+    traceback = thread and errors.redact(debug.traceback(thread, text)) or text,
+  })
+end
+
+local function failed(self, thread, pool, failure)
+  local job = self.current[thread]
+  self.owners[thread], self.current[thread] = nil, nil
+  if job and job.failed then
+    job.failed(text_of(failure))
+  else
+    self:report(job and job.what or pool.what or "a handler", failure, thread)
+  end
+end
+
+--- Lets a worker go on. True: it has nothing more to do.
+---@param thread thread
+---@return boolean idle
+function Workers:resume(thread)
+  local pool = self.owners[thread]
+  self.depth = self.depth + 1
+  local ok, token = resume(thread)
+  self.depth = self.depth - 1
+  if not ok then
+    failed(self, thread, pool, token)
+  elseif token == M.IDLE then
+    pool.idle = pool.idle or thread
+    return true
+  else
+    self.waiting[thread] = true
+    self.suspended = self.suspended + 1
+    if token ~= M.WAIT then self:wake(thread) end
+  end
+  return false
+end
+
+--- Lets a worker of a pool do what there is, until there is nothing or until `enough` says so.
+---@param pool stream_events.Pool
+---@param enough (fun(): boolean)?
+function Workers:drain(pool, enough)
+  local idle
+  repeat
+    local thread = pool.idle
+    pool.idle = nil
+    if not thread then
+      thread = create(pool.main)
+      self.owners[thread] = pool
+    end
+    idle = self:resume(thread)
+  until idle or (enough and enough())
+end
+
+--- Suspends the worker that calls this until wake().
+function Workers:wait()
+  yield(M.WAIT)
+end
+
+--- Lets a suspended worker go on in the next turn.
+---@param thread thread
+function Workers:wake(thread)
+  self.last_ready = self.last_ready + 1
+  self.ready[self.last_ready] = thread
+end
+
+--- Runs a function in a worker in the next turn, with up to three arguments.
+---@param what string for the error message
+---@param run function
+function Workers:push(what, run, a, b, c)
+  return self:push_job { run, a, b, c, what = what }
+end
+
+---@param job table function and arguments, `what`, and `failed`: called with the text of an error
+---  instead of reporting it
+function Workers:push_job(job)
+  self.last_job = self.last_job + 1
+  self.jobs[self.last_job] = job
+end
+
+-- The loop of a worker for jobs.
+function Workers:work()
+  local thread = coroutine.running()
+  while true do
+    if self.budget > 0 and self.first_job <= self.last_job then
+      local job = self.jobs[self.first_job]
+      self.jobs[self.first_job] = nil
+      self.first_job = self.first_job + 1
+      self.budget = self.budget - 1
+      self.current[thread] = job
+      job[1](job[2], job[3], job[4])
+      self.current[thread] = nil
+    else
+      yield(M.IDLE)
+    end
+  end
+end
+
+local function wake_up(self)
+  local count = self.last_ready - self.first_ready + 1
+  for _ = 1, count do
+    local thread = self.ready[self.first_ready]
+    self.ready[self.first_ready] = nil
+    self.first_ready = self.first_ready + 1
+    self.waiting[thread] = nil
+    self.suspended = self.suspended - 1
+    self:resume(thread)
+  end
+  return count
+end
+
+--- Runs what is due now: workers that were woken, then jobs. What these bring about is for the next
+--- turn, so that a turn ends.
+---@param most integer? jobs
+---@return integer ran
+function Workers:run(most)
+  local ran = wake_up(self)
+  local due = math.min(self.last_job - self.first_job + 1, most or math.huge)
+  if due > 0 then
+    -- A turn inside a turn must not take away what the outer one has left.
+    local before = self.budget
+    self.budget = due
+    self:drain(self.job_pool)
+    ran = ran + due - self.budget
+    self.budget = before
+  end
+  return ran
+end
+
+--- Whether run() has something to do.
+---@return boolean
+function Workers:due()
+  return self.first_ready <= self.last_ready or self.first_job <= self.last_job
+end
+
+return M
