@@ -159,11 +159,11 @@ local function run(server)
   step "What nobody asked for reaches no handler"
   must("tommaso sends password_reset", his, "send_event", "password_reset", { url = "http://evil.example" })
   local function unwanted()
-    local reasons = thierry:stats().types.password_reset
+    local reasons = thierry:stats().dropped.password_reset
     return reasons and reasons.unwanted
   end
   drive("thierry's client counts it", unwanted)
-  tell("password_reset at thierry: unwanted, %d time, dropped before it became a Lua value", unwanted())
+  tell("password_reset at thierry: dropped %d time as unwanted, before it became a Lua value", unwanted())
 end
 
 local function suggest()

@@ -37,16 +37,15 @@ function M.user_id(value)
   return checked(value, "a user id", "[^A-Za-z0-9@_%-]", 255, "letters, digits, '@', '_' and '-'")
 end
 
+local function follows(byte, low, high)
+  return byte ~= nil and byte >= (low or 0x80) and byte <= (high or 0xBF)
+end
+
 -- Well-formed UTF-8 (RFC 3629). Lua 5.1 has no utf8 library.
 local function is_utf8(text)
-  local i, size = 1, #text
-  while true do
-    i = text:find("[\128-\255]", i)
-    if not i then return true end
+  local i = text:find("[\128-\255]")
+  while i do
     local a, b, c, d = text:byte(i, i + 3)
-    local function follows(byte, low, high)
-      return byte ~= nil and byte >= (low or 0x80) and byte <= (high or 0xBF)
-    end
     if a >= 0xC2 and a <= 0xDF and follows(b) then
       i = i + 2
     elseif a >= 0xE0 and a <= 0xEF
@@ -58,8 +57,9 @@ local function is_utf8(text)
     else
       return false
     end
-    if i > size then return true end
+    i = text:find("[\128-\255]", i)
   end
+  return true
 end
 
 --- An event type: any text up to 255 bytes, without control characters.

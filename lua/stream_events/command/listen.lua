@@ -36,6 +36,27 @@ local function what_is_heard(args)
   return ("listening for %s in %sevents sent to %s; Ctrl-C ends"):format(what, where, args.user)
 end
 
+-- Tells on standard error how the connection fares; calls ended(err) when it is gone for good.
+local function report_connection(client, ended)
+  local lost = false
+  client:subscribe_for("connection.changed", function(change)
+    if change.online then
+      if lost then output.note "connected again; what was sent meanwhile is lost" end
+      lost = false
+    elseif not change.will_retry then
+      ended(change.error)
+    elseif not lost then
+      lost = true
+      output.note(("connection lost (%s); trying again"):format(format.plain(change.reason)))
+    end
+  end)
+  client:subscribe_for("connection.recovered", function(recovery)
+    for cid, err in pairs(recovery.failed) do
+      output.note(("not watching %s any more: %s"):format(cid, format.plain(tostring(err))))
+    end
+  end)
+end
+
 ---@param args { cids: string[], types: string[], user: string, join: boolean?, json: boolean? }
 ---@return integer exit code
 function M.run(args)
@@ -73,17 +94,10 @@ function M.run(args)
     return output.fail(err, args.json)
   end
 
-  client:subscribe_for("connection.changed", function(change)
+  report_connection(client, function(failure)
     if stopping then return end
-    if change.online then
-      output.note "connected again"
-    elseif change.will_retry then
-      output.note(("connection lost (%s); trying again"):format(format.plain(change.reason or "no reason")))
-    else
-      output.fail(change.error or ("connection lost: " .. tostring(change.reason)), args.json)
-      status = output.FAILURE
-      driver.stop()
-    end
+    status = output.fail(failure, args.json)
+    driver.stop()
   end)
   driver = loop.new(client, stop)
   output.note(what_is_heard(args))

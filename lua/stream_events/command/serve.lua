@@ -1,4 +1,5 @@
 --- `stream-events serve`: runs the bundled server until it is told to stop.
+local format = require "stream_events.command.format"
 local luv = require "luv"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
@@ -14,7 +15,7 @@ local function stop_on_signals(server)
     if stopping then os.exit(output.FAILURE) end
     stopping = true
     server:stop()
-    for _, signal in ipairs(signals) do signal:unref() end
+    for _, signal in ipairs(signals) do signal:unref() end -- they keep nothing alive any more
   end
   for i, name in ipairs { "sigint", "sigterm" } do
     signals[i] = luv.new_signal()
@@ -22,13 +23,59 @@ local function stop_on_signals(server)
   end
 end
 
-local function explain(server)
+-- Where the state is kept when nobody says: a file of this user's, in a folder made for it.
+local function default_data()
+  local base = os.getenv "XDG_STATE_HOME"
+  if not base or base:sub(1, 1) ~= "/" then -- the specification tells to ignore relative ones
+    local home = os.getenv "HOME" or luv.os_homedir()
+    if not home then return nil, "there is no home folder for the state: name a file with --data" end
+    base = home .. "/.local/state"
+  end
+  local folder = base .. "/stream-events"
+  local at = 1
+  repeat
+    at = folder:find("/", at + 1, true)
+    local _, message, code = luv.fs_mkdir(folder:sub(1, (at or 0) - 1), 448) -- 0700
+    if code and code ~= "EEXIST" then return nil, ("cannot make %s: %s"):format(folder, message) end
+  until not at
+  return folder .. "/server.db"
+end
+
+-- How to call the command in another terminal: by its name, if that finds it.
+local function spelled(program)
+  local folder, name = program:match("^(.*)/([^/]+)$")
+  for each in (os.getenv "PATH" or ""):gmatch("[^:]+") do
+    if each == folder then return name end
+  end
+  return program
+end
+
+-- The variables that other terminals need, because what the server was given is not the default.
+local function environment(server, args)
+  local words = {}
+  if server.url ~= settings.BASE_URL then words[1] = "STREAM_BASE_URL=" .. server.url end
+  if server.api_key ~= settings.API_KEY then words[#words + 1] = "STREAM_API_KEY=" .. server.api_key end
+  if server.api_secret ~= settings.API_SECRET then words[#words + 1] = "STREAM_API_SECRET=..." end
+  words[#words + 1] = spelled(args.program)
+  return table.concat(words, " ")
+end
+
+local function explain(server, args)
+  local command = environment(server, args)
   output.note(([[
-API key %s; clients set base_url = "%s".
 In two other terminals:
-  stream-events listen messaging:general --as thierry
-  stream-events send messaging:general friendship_request text="Hey there" --as tommaso
-Ctrl-C ends the server.]]):format(server.api_key, server.url))
+  %s listen messaging:general --as thierry
+  %s send messaging:general friendship_request text='Hey there' --as tommaso
+Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the server.]])
+    :format(command, command, server.url, server.api_key, args.data))
+end
+
+local function log(level, message, fields)
+  if level ~= "warn" and level ~= "error" then return end
+  local details = {}
+  for name, value in pairs(fields or {}) do details[#details + 1] = name .. "=" .. tostring(value) end
+  table.sort(details)
+  output.note(format.plain(("%s: %s %s"):format(level, message, table.concat(details, " "))))
 end
 
 ---@param args table
@@ -44,8 +91,12 @@ function M.run(args)
     return output.fail "the server is a package of its own: luarocks install stream-events-server"
   end
 
+  if not args.data then
+    args.data, message = default_data()
+    if not args.data then return output.fail(message) end
+  end
   local server, err = bundled.start {
-    host = args.host, port = args.port, data = args.data,
+    host = args.host, port = args.port, data = args.data, logger = log,
     api_key = values.api_key, api_secret = values.secret,
   }
   if not server then return output.fail(err, args.json) end
@@ -55,7 +106,7 @@ function M.run(args)
     line = native.json.encode { url = server.url, port = server.port, api_key = server.api_key }
   end
   output.line(line)
-  if not args.json then explain(server) end
+  if not args.json then explain(server, args) end
   luv.run()
   return output.OK
 end
