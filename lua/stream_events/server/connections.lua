@@ -31,7 +31,7 @@ function M.new(listener)
     listener = listener,
     by_number = {},
     by_id = {},
-    by_user = {}, -- user id -> { group, count, connections = { [connection] = true } }
+    by_user = {}, -- user id -> { group, connections = { [connection] = true } }
     due = {}, -- whole second -> connections whose silence may have lasted too long by then
     last_due = native.now() // 1,
     groups = 0,
@@ -77,11 +77,10 @@ function Connections:open(number, caller)
   if caller.kind ~= "anonymous" then
     local own = self.by_user[caller.id]
     if not own then
-      own = { group = self:new_group(), connections = {}, count = 0 }
+      own = { group = self:new_group(), connections = {} }
       self.by_user[caller.id] = own
     end
     own.connections[connection] = true
-    own.count = own.count + 1
     self.listener:join(own.group, number)
   end
   expect_silence(self, connection, now // 1 + SILENCE)
@@ -91,7 +90,6 @@ end
 --- Forgets a connection that is gone.
 ---@param number integer
 ---@return stream_events.server.Connection? connection nil when it had never been signed in
----@return boolean? last whether it was the last one of its user
 function Connections:close(number)
   local connection = self.by_number[number]
   if not connection then return nil end
@@ -99,15 +97,12 @@ function Connections:close(number)
   self.by_id[connection.id] = nil
   self.count = self.count - 1
   local own = self.by_user[connection.caller.id]
-  if not own or not own.connections[connection] then return connection, false end
-  own.connections[connection] = nil
-  own.count = own.count - 1
-  self.listener:leave(own.group, number)
-  if own.count == 0 then
-    self.by_user[connection.caller.id] = nil
-    return connection, true
+  if own and own.connections[connection] then
+    own.connections[connection] = nil
+    self.listener:leave(own.group, number)
+    if next(own.connections) == nil then self.by_user[connection.caller.id] = nil end
   end
-  return connection, false
+  return connection
 end
 
 --- The connection with that id, if it belongs to that caller. Anonymous callers are all the same
@@ -147,7 +142,7 @@ end
 
 --- Answers whatever a client sent: every message and every ping is a health check.
 ---@param number integer
----@return string? active the user's id when it is time to note that it is active
+---@return table? active the user, when it is time to note that it is active
 function Connections:heard(number)
   local connection = self.by_number[number]
   if not connection then return nil end
@@ -155,7 +150,7 @@ function Connections:heard(number)
   check(self, connection, now)
   if now - connection.active >= ACTIVE_EVERY and connection.caller.kind ~= "anonymous" then
     connection.active = now
-    return connection.caller.id
+    return connection.caller.user
   end
   return nil
 end

@@ -63,7 +63,9 @@ function M.read(body)
   end
   if not raw then return failures.fail(4, "event is a required field") end
   if raw:byte() ~= 123 then return failures.fail(4, "event must be an object") end
-  local members = json.members(raw)
+  local members
+  members, err = json.members(raw)
+  if not members then return failures.fail(4, "event is malformed: " .. err.message) end
   if #members > MAX_KEYS then
     return failures.fail(4, ("event has %d fields, %d are allowed"):format(#members, MAX_KEYS))
   end

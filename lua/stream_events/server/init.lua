@@ -123,8 +123,8 @@ local function handlers(parts)
     upgrade = function(number, request) connect.upgrade(parts, number, request) end,
     closed = function(number, code) connect.closed(parts, number, code) end,
     message = function(number)
-      local user_id = parts.connections:heard(number)
-      if user_id then parts.users:touch(user_id) end
+      local active = parts.connections:heard(number)
+      if active then parts.users:active(active) end
     end,
     second = function() parts.connections:tick(native.now()) end,
     failed = function(what, err)

@@ -140,8 +140,8 @@ end
 ---@param user table
 ---@return table
 function Views:me(user)
-  local me = {}
-  for name, value in pairs(self.users:public(user)) do me[name] = value end
+  local me = self.users:public(user)
+  me.online = true
   me.invisible = user.invisible or false
   me.devices = json.array {}
   me.mutes = json.array {}

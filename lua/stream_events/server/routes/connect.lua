@@ -50,6 +50,7 @@ local function accept(server, number, request)
   end
   if not caller then return refuse(server, number, failure) end
   local connection = server.connections:open(number, caller)
+  server.users:opened(caller.user)
   welcome(server, connection)
   server.log("info", "connected", { user = caller.id, connection_id = connection.id })
 end
@@ -63,15 +64,15 @@ function M.upgrade(server, number, request)
   server.listener:respond(number, server.router:answer(number, request))
 end
 
---- A connection is gone: its watches end, and perhaps its user's being online.
+--- A connection is gone: its watches end, and its user may be offline.
 ---@param server table
 ---@param number integer
 ---@param code integer
 function M.closed(server, number, code)
-  local connection, last = server.connections:close(number)
+  local connection = server.connections:close(number)
   if not connection then return end
+  server.users:closed(connection.caller.user)
   server.watching:stop_all(connection)
-  if last then server.users:set_online(connection.caller.id, false) end
   server.log("info", "disconnected",
     { user = connection.caller.id, connection_id = connection.id, code = code })
 end
