@@ -23,6 +23,12 @@ function M.wait(what, condition)
   return result
 end
 
+--- Lets luv finish what was closed: it must not be left to the end of the program.
+function M.settle()
+  uv.run("nowait")
+  uv.run("nowait")
+end
+
 --- Percent-encodes.
 function M.encode(text)
   return (tostring(text):gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end))
@@ -46,13 +52,21 @@ local function dial(host, port)
     if err then socket.failed = err return end
     socket.connected = true
     socket.tcp:read_start(function(read_err, data)
-      if data then socket.received = socket.received .. data else socket.ended = read_err or true end
+      if data then
+        socket.received = socket.received .. data
+      else
+        socket.ended = read_err or true
+        socket.close()
+      end
     end)
   end)
-  M.wait("a TCP connection", function() return socket.connected or socket.failed end)
-  if socket.failed then error("cannot connect: " .. socket.failed, 3) end
   function socket.close()
     if not socket.tcp:is_closing() then socket.tcp:close() end
+  end
+  M.wait("a TCP connection", function() return socket.connected or socket.failed end)
+  if socket.failed then
+    socket.close()
+    error("cannot connect: " .. socket.failed, 3)
   end
   return socket
 end
@@ -196,11 +210,11 @@ function Socket:send(text, kind)
   self.socket.tcp:write(self.ws:output())
 end
 
---- Waits for the server's close frame and gives its code.
+--- Waits for the end and gives the code of the server's close frame.
 function Socket:closed()
-  M.wait("a close frame", function()
+  M.wait("the end of the WebSocket", function()
     gather(self)
-    return self.close_code or self.socket.ended
+    return self.socket.ended
   end)
   return self.close_code
 end

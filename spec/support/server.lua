@@ -1,6 +1,5 @@
 --- A real server for specs: in memory, on a free port, in this process; with everything to act as a
 -- backend or as a user. `stop` ends it and whatever was opened through it.
-local uv = require "luv"
 local http_client = require "support.http_client"
 local server = require "stream_events.server"
 local token = require "stream_events.token"
@@ -31,7 +30,7 @@ function Fixture:stop()
   local done = false
   self.server:stop(function() done = true end)
   http_client.wait("the server's end", function() return done end)
-  uv.run("nowait")
+  http_client.settle()
 end
 
 function Fixture:user_token(user_id, options)

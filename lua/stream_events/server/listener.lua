@@ -64,18 +64,19 @@ local function arm(self)
   self.timer:start(math.ceil(seconds * 1000), 0, self.turn)
 end
 
-local function close_handles(self)
-  for _, handle in ipairs { self.poll, self.timer, self.clock } do
-    if not handle:is_closing() then handle:close() end
-  end
-end
-
+-- luv frees a handle only after its close callback; a program that ends before that crashes in luv,
+-- so `done` waits for all three.
 local function finish(self)
   if self.finished then return end
   self.finished = true
-  close_handles(self)
+  local handles = { self.poll, self.timer, self.clock }
+  local open = #handles
+  local function closed()
+    open = open - 1
+    if open == 0 then guarded(self, "stop", self.done) end
+  end
+  for _, handle in ipairs(handles) do handle:close(closed) end
   self.core:close_all()
-  self.done()
 end
 
 -- What has arrived by the time of the stop was accepted: it is answered before the goodbye.
