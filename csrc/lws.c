@@ -152,7 +152,7 @@ static int ws_output(lua_State *L) {
   if (!lua_isnoneornil(L, 2)) {
     lua_Integer count = luaL_checkinteger(L, 2);
     luaL_argcheck(L, count >= 0, 2, "must not be negative");
-    if ((lua_Unsigned)count < len)
+    if ((size_t)count < len)
       len = (size_t)count;
   }
   lua_pushlstring(L, se_buffer_bytes(&box->out), len);

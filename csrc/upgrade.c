@@ -233,10 +233,14 @@ static const char *check_header(text name, text value, const char *accept, findi
   return NULL;
 }
 
-static int check_headers(const char *data, size_t len, size_t at, const char *accept, size_t *used,
+/* The header lines from 'at' on, as far as they have arrived. */
+static int check_headers(const char *data, size_t len, size_t at, const char *key, size_t *used,
                          se_upgrade_result *result) {
+  char accept[SE_UPGRADE_ACCEPT + 1];
   findings found = {0, 0, 0};
   text line, name, value;
+  if (se_upgrade_accept(key, strlen(key), accept) != 0)
+    return refuse(result, "libcrypto offers no SHA-1");
   for (;;) {
     const char *reason;
     int status = next_line(data, len, &at, &line);
@@ -264,7 +268,6 @@ static int check_headers(const char *data, size_t len, size_t at, const char *ac
 
 int se_upgrade_response(const char *data, size_t len, const char *key, size_t *used,
                         se_upgrade_result *result) {
-  char accept[SE_UPGRADE_ACCEPT + 1];
   size_t seen = len < MAX_HEAD ? len : MAX_HEAD, at = 0;
   text line;
   int status;
@@ -280,9 +283,7 @@ int se_upgrade_response(const char *data, size_t len, const char *key, size_t *u
     status = check_status_line(line, result);
     if (status != SE_OK)
       return status;
-    if (se_upgrade_accept(key, strlen(key), accept) != 0)
-      return refuse(result, "libcrypto offers no SHA-1");
-    status = check_headers(data, seen, at, accept, used, result);
+    status = check_headers(data, seen, at, key, used, result);
     if (status != SE_AGAIN)
       return status;
   }

@@ -312,10 +312,8 @@ static int parse_header(se_ws *ws, const uint8_t *header, size_t have, size_t *s
     ws->control_have = 0;
   } else {
     ws->fin = header[0] & FIN;
-    if (opcode != SE_WS_CONTINUATION) {
+    if (opcode != SE_WS_CONTINUATION)
       ws->message = (uint8_t)opcode;
-      memset(&ws->utf8, 0, sizeof ws->utf8);
-    }
   }
   *size = need;
   return NEXT;

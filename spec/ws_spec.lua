@@ -215,6 +215,8 @@ for _, side in ipairs(SIDES) do
     ["fragments over the limit together"] = {
       peer("text", ("a"):rep(6), { fin = false }) .. peer("continuation", ("b"):rep(5)), 1009, 10 },
     ["half a close code"] = { peer("close", "\x03"), 1002 },
+    ["half a close code, after a ping with the other half"] = {
+      peer("ping", "\x03\xe8") .. peer("close", "\x03"), 1002 },
     ["a close reason that is not UTF-8"] = { close(1000, "a\xff"), 1007 },
     ["a close reason that ends inside a character"] = { close(1000, "a\xe2\x82"), 1007 },
     ["a text that is not UTF-8"] = { peer("text", "a\xc0\xaf"), 1007 },
