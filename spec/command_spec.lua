@@ -151,13 +151,13 @@ describe("the command", function()
     it("speak JSON", function()
       local listener = listen { "listen", "messaging:json", "--as", "thierry", "--json" }
       local child = run {
-        "send", "messaging:json", "flare", 'o:={"a":[],"b":null}', "--as", "tommaso", "--json",
+        "send", "messaging:json", "flare", 'o:={"a":[null,{}]}', "--as", "tommaso", "--json",
       }
       assert.equal(0, child.code, child.stderr)
       local heard = assert(native.json.decode((listener:wait_for("stdout", "^([^\n]*)\n"))))
       assert.same({ "flare", "messaging:json", "tommaso", "user" },
         { heard.type, heard.cid, heard.user.id, heard.trust })
-      assert.equal('"o":{"a":[],"b":null}', listener.stdout:match('"data":{(.*)}}'))
+      assert.equal('"o":{"a":[null,{}]}', listener.stdout:match('"data":{(.*)}}'))
       local sent = assert(native.json.decode(child.stdout))
       assert.same({ "flare", "self" }, { sent.type, sent.trust })
       assert.same(heard.data, sent.data)

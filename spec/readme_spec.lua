@@ -16,8 +16,18 @@ local PRINTED = "http://127.0.0.1:3030"
 
 -- Blocks of one language, in order.
 local function blocks(language)
-  local found = {}
-  for text in README:gmatch("\n```" .. language .. "\n(.-\n)```\n") do found[#found + 1] = text end
+  local found, block, wanted = {}, nil, false
+  for line in README:gmatch "([^\n]*)\n" do
+    local fence = line:match "^```(%w*)$"
+    if not fence then
+      if block then block[#block + 1] = line .. "\n" end
+    elseif block then
+      if wanted then found[#found + 1] = table.concat(block) end
+      block = nil
+    else
+      block, wanted = {}, fence == language
+    end
+  end
   return found
 end
 

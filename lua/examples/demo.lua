@@ -7,6 +7,7 @@ local token = require "stream_events.token"
 local STEP_SECONDS = 10 -- for one step; the whole takes a fraction of one second
 local API_KEY, SECRET = "demo-key", "demo-secret"
 
+io.stdout:setvbuf "line"
 local folder = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
 local COMMAND = folder .. "/../bin/stream-events"
 
@@ -26,15 +27,28 @@ local function tell(format, ...)
   print(paint("32", "   ok ") .. format:format(...))
 end
 
-local clients, interrupted = {}, nil
+local clients, handles, interrupted = {}, {}, nil
+
+-- Keeps a handle of luv until the end: what Lua forgets, luv closes.
+local function keep(handle)
+  handles[#handles + 1] = assert(handle)
+  return handle
+end
+
+-- luv wakes up for whatever reaches a client, and now and then for the clients' own deadlines.
+local function wake() end
+keep(luv.new_timer()):start(10, 10, wake)
 
 -- Runs everything there is, until condition() holds. Raises when it never does.
 local function drive(what, condition)
   local deadline = luv.now() + STEP_SECONDS * 1000
   while not condition() do
-    luv.run "nowait"
-    for _, client in ipairs(clients) do client:poll(0.002) end
-    luv.update_time()
+    local busy = false
+    for _, client in ipairs(clients) do
+      client:poll()
+      busy = busy or client:timeout() == 0
+    end
+    luv.run(busy and "nowait" or "once")
     if interrupted then error("interrupted", 0) end
     if luv.now() > deadline then error(("no sign of it: %s"):format(what), 0) end
   end
@@ -103,6 +117,7 @@ end
 local function new_client(base_url, secret)
   local client = stream_events.new { api_key = API_KEY, base_url = base_url, secret = secret }
   clients[#clients + 1] = client
+  keep(luv.new_poll(client:pollfd())):start("r", wake)
   return client
 end
 
@@ -167,8 +182,8 @@ local function run(server)
 end
 
 local function suggest()
-  local command = folder:gsub("/?examples$", "") .. "/bin/stream-events"
-  if command:sub(1, 1) == "/" and not arg[0]:find("^/") then command = command:sub(2) end
+  local above = folder:match "^(.*)/examples$"
+  local command = above and above .. "/bin/stream-events" or COMMAND
   print()
   print "Try it yourself, in three terminals:"
   print(("  %s serve"):format(command))
@@ -177,19 +192,18 @@ local function suggest()
 end
 
 for _, name in ipairs { "sigint", "sigterm", "sighup" } do
-  local signal = assert(luv.new_signal())
-  signal:start(name, function() interrupted = true end)
-  signal:unref()
+  keep(luv.new_signal()):start(name, function() interrupted = true end)
 end
 
 local server = start_server()
-local ok, failure = xpcall(run, function(err)
-  return type(err) == "string" and not err:find("^interrupted") and err or tostring(err)
-end, server)
+local ok, failure = pcall(run, server)
 for _, client in ipairs(clients) do client:disconnect() end
 server.stop()
+for _, handle in ipairs(handles) do handle:close() end
+luv.run() -- until every handle is closed
+for _, client in ipairs(clients) do client:close() end
 if not ok then
-  io.stderr:write(paint("31", "The demo failed: "), failure, "\n")
+  io.stderr:write(paint("31", "The demo failed: "), tostring(failure), "\n")
   os.exit(1)
 end
 suggest()

@@ -23,8 +23,9 @@ function M.wait(condition, what)
   local timer = assert(luv.new_timer())
   timer:start(SECONDS * 1000, 0, function() late = true end)
   while not condition() and not late do luv.run "once" end
-  timer:close()
-  luv.run "nowait" -- a handle still closing when the state ends crashes luv 1.44
+  local closed = false
+  timer:close(function() closed = true end)
+  while not closed do luv.run "nowait" end -- a handle still closing when the state ends crashes luv 1.44
   if late then error("waited too long until " .. what, 2) end
 end
 

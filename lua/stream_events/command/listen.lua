@@ -72,7 +72,7 @@ function M.run(args)
     if stopping then os.exit(output.FAILURE) end -- asked twice: without a goodbye
     stopping = true
     client:disconnect(function() driver.stop() end)
-    driver.turn()
+    driver.wake()
   end
 
   local colour = not args.json and output.colour()

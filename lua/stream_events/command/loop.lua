@@ -3,10 +3,10 @@ local luv = require "luv"
 
 local M = {}
 
---- Runs until the client is stopped: `stop()` of the result ends it, from any handler or signal.
+--- A loop that runs until stop(), which may be called in any handler or signal.
 ---@param client stream_events.Client
 ---@param on_signal fun() called for SIGINT and SIGTERM
----@return { run: fun(), stop: fun() }
+---@return { run: fun(), stop: fun(), wake: fun() } wake: take a turn soon, whoever asks
 function M.new(client, on_signal)
   local handles = {}
   local function handle(new, ...)
@@ -46,6 +46,8 @@ function M.new(client, on_signal)
   for _, name in ipairs { "sigint", "sigterm" } do
     handle(luv.new_signal):start(name, guarded(on_signal))
   end
+  -- A pipe without a reader shows as a failed write; the signal would end the process.
+  handle(luv.new_signal):start("sigpipe", function() end)
   poll:start("r", turn)
   timer:start(0, 0, turn)
 
@@ -53,7 +55,10 @@ function M.new(client, on_signal)
     luv.run()
     if failure then error(failure, 0) end
   end
-  return { run = run, stop = stop, turn = turn }
+  local function wake()
+    if not timer:is_closing() then timer:start(0, 0, turn) end
+  end
+  return { run = run, stop = stop, wake = wake }
 end
 
 return M

@@ -14,8 +14,9 @@ local function stop_on_signals(server)
   local function stop()
     if stopping then os.exit(output.FAILURE) end
     stopping = true
-    server:stop()
-    for _, signal in ipairs(signals) do signal:unref() end -- they keep nothing alive any more
+    server:stop(function()
+      for _, signal in ipairs(signals) do signal:close() end
+    end)
   end
   for i, name in ipairs { "sigint", "sigterm" } do
     signals[i] = luv.new_signal()
