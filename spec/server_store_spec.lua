@@ -117,7 +117,9 @@ describe("stream_events.server.store", function()
     it("leave nothing behind when a loop ends early", function()
       local database = opened(path "early.db")
       for i = 1, 10 do database:put("user", "u" .. i, {}) end
-      for _ in database:each "user" do break end
+      for key in database:each "user" do
+        if key == "u2" then break end
+      end
       -- A read that is still going on would keep the write-ahead log from being emptied.
       assert.same({ 0 }, sql("early.db", "PRAGMA wal_checkpoint(TRUNCATE)"))
     end)
@@ -246,7 +248,8 @@ describe("stream_events.server.store", function()
 
     it("lets others read meanwhile", function()
       opened(path "read.db"):put("user", "alice", { a = 1 })
-      assert.same({ '{"a":1}' }, sql("read.db", "SELECT document FROM users"))
+      assert.same({ "wal", '{"a":1}' },
+        sql("read.db", "PRAGMA journal_mode", "SELECT document FROM users"))
     end)
 
     it("says which document is damaged", function()
@@ -255,12 +258,6 @@ describe("stream_events.server.store", function()
       local ok, problem = pcall(all, opened(path "damaged.db"), "user")
       assert.is_false(ok)
       assert.matches('"alice" is damaged', problem.message)
-    end)
-
-    it("syncs every commit", function()
-      -- Otherwise a power cut takes back what was acknowledged.
-      opened(path "sync.db")
-      assert.same({ "wal" }, sql("sync.db", "PRAGMA journal_mode"))
     end)
 
     it("takes nothing but a path", function()

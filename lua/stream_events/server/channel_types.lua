@@ -85,7 +85,9 @@ end
 local function texts(value)
   local copy = json.array {}
   for i, item in ipairs(is_list(value) and value or { false }) do
-    if not is_text(item) then return nil, ("must be a list of texts of at most %d bytes"):format(MAX_TEXT) end
+    if not is_text(item) then
+      return nil, ("must be a list of texts of at most %d bytes"):format(MAX_TEXT)
+    end
     copy[i] = item
   end
   return copy

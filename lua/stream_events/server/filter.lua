@@ -40,6 +40,10 @@ local function equal(value, operand)
   return value == operand
 end
 
+local function compares(test)
+  return function(value, operand) return comparable(value, operand) and test(value, operand) end
+end
+
 local SCALAR = { is_scalar, "a text, a number, true or false" }
 local SCALAR_OR_NULL =
   { function(value) return is_scalar(value) or value == json.null end, SCALAR[2] .. ", or null" }
@@ -63,10 +67,10 @@ local OPERATORS = {
   ["$ne"] = { SCALAR_OR_NULL, function(value, operand) return value ~= operand end },
   ["$in"] = { SCALARS, function(value, operand) return contains(operand, value) end },
   ["$nin"] = { SCALARS, function(value, operand) return not contains(operand, value) end },
-  ["$gt"] = { ORDERED, function(value, operand) return comparable(value, operand) and value > operand end },
-  ["$gte"] = { ORDERED, function(value, operand) return comparable(value, operand) and value >= operand end },
-  ["$lt"] = { ORDERED, function(value, operand) return comparable(value, operand) and value < operand end },
-  ["$lte"] = { ORDERED, function(value, operand) return comparable(value, operand) and value <= operand end },
+  ["$gt"] = { ORDERED, compares(function(value, operand) return value > operand end) },
+  ["$gte"] = { ORDERED, compares(function(value, operand) return value >= operand end) },
+  ["$lt"] = { ORDERED, compares(function(value, operand) return value < operand end) },
+  ["$lte"] = { ORDERED, compares(function(value, operand) return value <= operand end) },
   ["$exists"] = { BOOLEAN, function(value, operand) return (value ~= nil) == operand end },
   ["$contains"] = { SCALAR, contains },
   ["$autocomplete"] = {

@@ -297,8 +297,9 @@ end
 function Permissions:check(caller, action, scope, channel, member)
   local allowed, roles = self:allowed(caller, action, scope, channel, member)
   if allowed then return true end
-  return failures.fail(17, ("User '%s' with roles ['%s'] is not allowed to perform action %s in scope '%s'")
-    :format(caller.id or "!anon", table.concat(roles, "', '"), action, scope))
+  return failures.fail(17,
+    ("User '%s' with roles ['%s'] is not allowed to perform action %s in scope '%s'"):format(
+      caller.id, table.concat(roles, "', '"), action, scope))
 end
 
 -- Capabilities that are the channel type's, whoever asks.
@@ -327,9 +328,12 @@ function Permissions:capabilities(caller, channel, member)
     if config[entry[2]] then list[#list + 1] = entry[1] end
   end
   for _, entry in ipairs(BY_RIGHT) do
-    if self:allowed(caller, entry[2], channel.type, channel, member) then list[#list + 1] = entry[1] end
+    if self:allowed(caller, entry[2], channel.type, channel, member) then
+      list[#list + 1] = entry[1]
+    end
   end
-  if config.custom_events and self:allowed(caller, "SendCustomEvent", channel.type, channel, member) then
+  if config.custom_events
+    and self:allowed(caller, "SendCustomEvent", channel.type, channel, member) then
     list[#list + 1] = "send-custom-events"
   end
   table.sort(list)

@@ -215,7 +215,9 @@ local function set_custom(custom, path, value)
     return failures.fail(4, ("%s of a user can only be set as a whole"):format(first))
   end
   local place, name = open_path(custom, path)
-  if not place then return failures.fail(4, ("%q leads through something that is no object"):format(path)) end
+  if not place then
+    return failures.fail(4, ("%q leads through something that is no object"):format(path))
+  end
   place[name] = value
   return true
 end

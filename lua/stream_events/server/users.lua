@@ -346,7 +346,9 @@ end
 -- Sets one of the fields that are no request's to name.
 local function mark(self, id, field, value)
   local user = self.by_id[id]
-  if not user or user.deleted_at then return failures.fail(16, ("user %q does not exist"):format(id)) end
+  if not user or user.deleted_at then
+    return failures.fail(16, ("user %q does not exist"):format(id))
+  end
   local record = copy_of(user)
   record[field] = value
   record.updated_at = timestamp.format(self.clock())

@@ -1,6 +1,8 @@
 --- /channeltypes: the settings and grants of channel types, for backends.
 local failures = require "stream_events.server.failure"
 
+local PATH = "/channeltypes/{name}"
+
 local function list(context)
   local types = context.server.channel_types
   local by_name = {}
@@ -44,7 +46,7 @@ end
 return {
   { "GET", "/channeltypes", endpoint = "ListChannelTypes", access = "server", handler = list },
   { "POST", "/channeltypes", endpoint = "CreateChannelType", access = "server", handler = create },
-  { "GET", "/channeltypes/{name}", endpoint = "GetChannelType", access = "server", handler = get },
-  { "PUT", "/channeltypes/{name}", endpoint = "UpdateChannelType", access = "server", handler = update },
-  { "DELETE", "/channeltypes/{name}", endpoint = "DeleteChannelType", access = "server", handler = delete },
+  { "GET", PATH, endpoint = "GetChannelType", access = "server", handler = get },
+  { "PUT", PATH, endpoint = "UpdateChannelType", access = "server", handler = update },
+  { "DELETE", PATH, endpoint = "DeleteChannelType", access = "server", handler = delete },
 }

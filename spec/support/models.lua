@@ -1,0 +1,78 @@
+--- The server's models with a clock of their own and no sockets: requests go straight to the router.
+local app = require "stream_events.server.app"
+local auth = require "stream_events.server.auth"
+local channel_types = require "stream_events.server.channel_types"
+local http = require "stream_events.server.http"
+local native = require "stream_events.native"
+local permissions = require "stream_events.server.permissions"
+local store = require "stream_events.server.store"
+local token = require "stream_events.token"
+local users = require "stream_events.server.users"
+
+local M = {}
+
+M.KEY, M.SECRET = "devkey", "lan-dev-secret"
+
+---@class support.Models
+---@field clock number seconds since 1970; specs set it
+local Models = {}
+Models.__index = Models
+
+--- Starts them on a database, an own one in memory unless given.
+---@param database stream_events.server.Store?
+---@return support.Models
+function M.new(database)
+  local self = setmetatable({ clock = 1767225600, logged = {} }, Models)
+  local options = { now = function() return self.clock end }
+  self.store = database or assert(store.open ":memory:")
+  self.app = app.new(self.store, { api_key = M.KEY, api_secret = M.SECRET })
+  self.users = users.new(self.store, options)
+  self.channel_types = channel_types.new(self.store, options)
+  self.permissions = permissions.new(self.channel_types, self.app)
+  self.auth = auth.new(self.app, self.users, options)
+  self.used_types = {}
+  self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
+  self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
+  self.router = http.new(self)
+  for _, name in ipairs { "users", "channel_types", "app" } do
+    self.router:add(require("stream_events.server.routes." .. name))
+  end
+  return self
+end
+
+--- A second set of models on the same database: what a restart finds.
+---@return support.Models
+function Models:restart()
+  return M.new(self.store)
+end
+
+--- Sends a request. `as` is "server", a user's id, or nil for anonymous.
+---@param as string?
+---@param method string
+---@param target string path and perhaps a query
+---@param body table|string|nil a string goes as it is
+---@return integer status
+---@return table answer decoded
+function Models:request(as, method, target, body)
+  local headers = { ["stream-auth-type"] = as and "jwt" or "anonymous" }
+  if as then
+    headers.authorization = as == "server" and token.server(M.SECRET) or token.user(M.SECRET, as)
+  end
+  local path, query = target:match "^([^?]*)%??(.*)$"
+  if type(body) == "table" then body = assert(native.json.encode(body)) end
+  local status, text = self.router:answer(1, {
+    method = method, path = path, headers = headers, body = body or "",
+    query = "api_key=" .. M.KEY .. (query ~= "" and "&" .. query or ""),
+  })
+  assert(not self.logged[1], self.logged[1] and self.logged[1][2].error)
+  return status, assert(native.json.decode(text))
+end
+
+--- Decodes a JSON text: lists and null as requests have them.
+---@param text string
+---@return any
+function M.json(text)
+  return assert(native.json.decode(text))
+end
+
+return M
