@@ -58,7 +58,8 @@ end
 --- Registers a connection whose first frame is about to be sent.
 ---@param number integer
 ---@param caller stream_events.server.Caller
----@return stream_events.server.Connection
+---@return stream_events.server.Connection connection
+---@return boolean first whether it is the only one of its user
 function Connections:open(number, caller)
   local id = native.crypto.uuid()
   local now = native.now()
@@ -74,9 +75,11 @@ function Connections:open(number, caller)
   self.by_number[number] = connection
   self.by_id[id] = connection
   self.count = self.count + 1
+  local first = false
   if caller.kind ~= "anonymous" then
     local own = self.by_user[caller.id]
-    if not own then
+    first = not own
+    if first then
       own = { group = self:new_group(), connections = {} }
       self.by_user[caller.id] = own
     end
@@ -84,12 +87,13 @@ function Connections:open(number, caller)
     self.listener:join(own.group, number)
   end
   expect_silence(self, connection, now // 1 + SILENCE)
-  return connection
+  return connection, first
 end
 
 --- Forgets a connection that is gone.
 ---@param number integer
 ---@return stream_events.server.Connection? connection nil when it had never been signed in
+---@return boolean? last whether it was the last one of its user
 function Connections:close(number)
   local connection = self.by_number[number]
   if not connection then return nil end
@@ -100,9 +104,12 @@ function Connections:close(number)
   if own and own.connections[connection] then
     own.connections[connection] = nil
     self.listener:leave(own.group, number)
-    if next(own.connections) == nil then self.by_user[connection.caller.id] = nil end
+    if next(own.connections) == nil then
+      self.by_user[connection.caller.id] = nil
+      return connection, true
+    end
   end
-  return connection
+  return connection, false
 end
 
 --- The connection with that id, if it belongs to that caller. Anonymous callers are all the same
@@ -142,7 +149,7 @@ end
 
 --- Answers whatever a client sent: every message and every ping is a health check.
 ---@param number integer
----@return table? active the user, when it is time to note that it is active
+---@return string? active the user's id, when it is time to note that it is active
 function Connections:heard(number)
   local connection = self.by_number[number]
   if not connection then return nil end
@@ -150,7 +157,7 @@ function Connections:heard(number)
   check(self, connection, now)
   if now - connection.active >= ACTIVE_EVERY and connection.caller.kind ~= "anonymous" then
     connection.active = now
-    return connection.caller.user
+    return connection.caller.id
   end
   return nil
 end

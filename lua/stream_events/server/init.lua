@@ -124,7 +124,7 @@ local function handlers(parts)
     closed = function(number, code) connect.closed(parts, number, code) end,
     message = function(number)
       local active = parts.connections:heard(number)
-      if active then parts.users:active(active) end
+      if active then parts.users:touch(active) end
     end,
     second = function() parts.connections:tick(native.now()) end,
     failed = function(what, err)

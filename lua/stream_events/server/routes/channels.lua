@@ -175,9 +175,9 @@ local function query_channels(context)
   if not found then return nil, failure end
   local readable = {}
   for _, channel in ipairs(found) do
+    if #readable == offset + limit then break end
     if access.check(server, context.caller, "ReadChannel", channel.type, channel) then
       readable[#readable + 1] = channel
-      if #readable == offset + limit then break end
     end
   end
   local page = {

@@ -30,29 +30,28 @@ local function welcome(server, connection)
   })
 end
 
--- Whoever connects; its user is made or updated.
-local function sign_in(server, request)
+-- Signs in whoever connects; its user is made or updated.
+local function admit(server, number, request)
   local query, failure = server.router:query(request.query)
   if not query then return nil, failure end
-  return server.auth:connect(query, request.headers)
-end
-
---- Completes the handshake and sends the first frame.
----@param server table
----@param number integer the listener's
----@param request stream_events.server.Request
-local function accept(server, number, request)
-  if not server.listener:accept(number) then return end
-  local ok, caller, failure = xpcall(sign_in, debug.traceback, server, request)
-  if not ok then
-    server.log("error", "a connect failed", { error = tostring(caller) })
-    failure, caller = failures.internal(), nil
-  end
-  if not caller then return refuse(server, number, failure) end
-  local connection = server.connections:open(number, caller)
-  server.users:opened(caller.user)
+  local caller
+  caller, failure = server.auth:connect(query, request.headers)
+  if not caller then return nil, failure end
+  local connection, first = server.connections:open(number, caller)
+  if first then server.users:set_online(caller.id, true) end
   welcome(server, connection)
   server.log("info", "connected", { user = caller.id, connection_id = connection.id })
+  return true
+end
+
+local function accept(server, number, request)
+  if not server.listener:accept(number) then return end
+  local ok, admitted, failure = xpcall(admit, debug.traceback, server, number, request)
+  if not ok then
+    server.log("error", "a connect failed", { error = tostring(admitted) })
+    admitted, failure = nil, failures.internal()
+  end
+  if not admitted then refuse(server, number, failure) end
 end
 
 --- A handshake on any path: other paths have nothing for WebSockets.
@@ -69,9 +68,9 @@ end
 ---@param number integer
 ---@param code integer
 function M.closed(server, number, code)
-  local connection = server.connections:close(number)
+  local connection, last = server.connections:close(number)
   if not connection then return end
-  server.users:closed(connection.caller.user)
+  if last then server.users:set_online(connection.caller.id, false) end
   server.watching:stop_all(connection)
   server.log("info", "disconnected",
     { user = connection.caller.id, connection_id = connection.id, code = code })
