@@ -2,7 +2,7 @@
  *
  * The envelope scan (scan.h) and the decoder (ljson.c) both read through these functions and
  * through nothing else, so a text means the same to both. It allocates nothing, reads each byte
- * once and looks at strings 16 bytes at a time.
+ * once and looks at strings 64 bytes at a time.
  *
  * Refused on top of the grammar: containers nested deeper than SE_JSON_DEPTH, \u escapes that are
  * half of a surrogate pair, and numbers too large for a double. UTF-8 is not looked at here: see
@@ -21,6 +21,9 @@ typedef struct {
   const char *start, *at, *end; /* 'at': the next byte to read; after a failure, the bad one */
   const char *reason;           /* of a failure: a constant text */
   int depth;                    /* containers open around 'at' */
+  /* The tokenizer's own: which of the 64 bytes at 'block' are special in a string. */
+  const char *block;
+  uint64_t special;
 } se_json;
 
 enum {

@@ -1,12 +1,13 @@
 /* scan.c -- the envelope of an event, read out of its JSON text without allocating anything.
  *
- * Until the type is known nothing is done that an unwanted event would not need: repeated keys
- * and the inside of "user" are looked at afterwards. */
+ * The hot path of the whole client: the readers are inlined, and until the type is known nothing
+ * is done that an unwanted event would not need (repeated keys are looked for afterwards). */
 #include "scan.h"
 
 #include <string.h>
 
 #include "json.h"
+#include "json_read.h"
 #include "utf8.h"
 
 #define TYPE_MAX 255
@@ -78,33 +79,48 @@ static int take_string(const se_json_token *token, se_envelope *out, se_slice *s
   return 1;
 }
 
-/* Reads the object "user" and takes its id. */
-static int read_user(se_json *json, se_envelope *out) {
+/* Past the value that starts at 'p'. NULL: refused. */
+SE_INLINE const char *read_value(se_json *json, const char *p, int *kind,
+                                     se_json_token *value) {
+  if (p == json->end)
+    return se_read_fail(json, p, "");
+  if (*p != '{' && *p != '[')
+    return se_read_scalar(json, p, kind, value);
+  json->at = p;
+  *kind = se_json_skip(json, value);
+  return *kind == SE_JSON_BAD ? NULL : json->at;
+}
+
+/* Takes the id out of the object "user", whose brace is at 'p'. NULL: refused, in 'out'. */
+static const char *read_user(se_json *json, const char *p, se_envelope *out) {
   se_json_token key, value;
-  int kind, seen = 0;
-  se_json_value(json, &value); /* the brace, which the caller saw */
-  for (int first = 1;; first = 0) {
-    kind = se_json_key(json, first, &key);
-    if (kind == SE_JSON_BAD)
-      return refuse_json(json, out);
-    if (kind == SE_JSON_END)
-      return SE_SCAN_EVENT;
-    int is_id = key.escaped ? se_json_is(&key, "id", 2)
-                            : key.len == 2 && key.at[0] == 'i' && key.at[1] == 'd';
-    kind = se_json_skip(json, &value);
-    if (kind == SE_JSON_BAD)
-      return refuse_json(json, out);
-    if (!is_id)
-      continue;
-    if (key.escaped)
-      return refuse(json, key.at - 1, "user.id in disguise", out);
-    if (seen++)
-      return refuse(json, key.at - 1, "user.id comes twice", out);
-    if (kind != SE_JSON_STRING && kind != SE_JSON_NULL)
-      return refuse(json, value.at, "user.id is no string", out);
-    if (kind == SE_JSON_STRING && !take_string(&value, out, &out->user_id))
-      return refuse(json, value.at, "user.id with escapes is too long", out);
-  }
+  int kind = SE_JSON_BAD, more, seen = 0;
+  json->depth++;
+  p = se_read_space(p + 1, json->end);
+  if (p < json->end && *p == '}')
+    p++;
+  else
+    do {
+      if ((p = se_read_key(json, p, &key)) == NULL ||
+          (p = read_value(json, p, &kind, &value)) == NULL)
+        return refuse_json(json, out), NULL;
+      if (key.escaped ? se_json_is(&key, "id", 2)
+                      : key.len == 2 && key.at[0] == 'i' && key.at[1] == 'd') {
+        if (key.escaped)
+          return refuse(json, key.at - 1, "user.id in disguise", out), NULL;
+        if (seen++)
+          return refuse(json, key.at - 1, "user.id comes twice", out), NULL;
+        if (kind != SE_JSON_STRING && kind != SE_JSON_NULL)
+          return refuse(json, value.at, "user.id is no string", out), NULL;
+        if (kind == SE_JSON_STRING && !take_string(&value, out, &out->user_id))
+          return refuse(json, value.at, "user.id with escapes is too long", out), NULL;
+      }
+      more = se_read_more(json, &p, '}');
+      if (more < 0)
+        return refuse_json(json, out), NULL;
+    } while (more);
+  json->depth--;
+  return p;
 }
 
 static int check_type(const se_json *json, const se_json_token *token, int utf8_checked,
@@ -114,12 +130,32 @@ static int check_type(const se_json *json, const se_json_token *token, int utf8_
     return refuse(json, token->at, "type is empty", out);
   if (type->len > TYPE_MAX)
     return refuse(json, token->at, "type is too long", out);
-  for (size_t i = 0; i < type->len; i++)
-    if ((unsigned char)type->at[i] < 0x20 || type->at[i] == 0x7F)
-      return refuse(json, token->at, "control character in type", out);
+  int control = memchr(type->at, 0x7F, type->len) != NULL;
+  for (size_t i = 0; token->escaped && i < type->len; i++) /* unescaped ones were never let in */
+    control |= (unsigned char)type->at[i] < 0x20;
+  if (control)
+    return refuse(json, token->at, "control character in type", out);
   if (!utf8_checked && se_utf8_valid(type->at, type->len) != type->len)
     return refuse(json, token->at, "invalid UTF-8", out);
   return SE_SCAN_EVENT;
+}
+
+/* Remembers where a member lies. 0: refused. */
+SE_INLINE int note_member(const se_json *json, const se_json_token *key,
+                          const se_json_token *value, int is_string, se_envelope *out) {
+  se_scan_member *member = &out->members[out->member_count];
+  size_t quote = (size_t)is_string; /* the token is what lies between them */
+  if (out->member_count == SE_SCAN_MEMBERS) {
+    refuse(json, key->at - 1, "too many keys", out);
+    return 0;
+  }
+  out->member_count++;
+  member->key = (uint32_t)(key->at - json->start);
+  member->key_len = (uint32_t)key->len;
+  member->key_escaped = (uint32_t)key->escaped;
+  member->value = (uint32_t)((size_t)(value->at - json->start) - quote);
+  member->value_len = (uint32_t)(value->len + 2 * quote);
+  return 1;
 }
 
 static se_json_token key_token(const se_json *json, const se_scan_member *member) {
@@ -128,7 +164,7 @@ static se_json_token key_token(const se_json *json, const se_scan_member *member
 }
 
 /* Looks for a key that comes twice, with a hash table of positions in 'members'. */
-static int check_repeated(const se_json *json, se_envelope *out) {
+static int find_repeated(const se_json *json, se_envelope *out) {
   uint16_t table[4 * SE_SCAN_MEMBERS];
   size_t size = 64; /* never more than a quarter full */
   while (size < 4 * out->member_count)
@@ -143,6 +179,24 @@ static int check_repeated(const se_json *json, se_envelope *out) {
         return refuse(json, key.at - 1, "duplicate key", out);
     }
     table[slot] = (uint16_t)(i + 1);
+  }
+  return SE_SCAN_EVENT;
+}
+
+/* The same, but most events need no more than a few bits of each key to see that all differ. */
+static int check_repeated(const se_json *json, se_envelope *out) {
+  uint64_t seen[16] = {0};
+  for (size_t i = 0; i < out->member_count; i++) {
+    const se_scan_member *member = &out->members[i];
+    if (member->key_escaped || member->key_len == 0)
+      return find_repeated(json, out);
+    const unsigned char *key = (const unsigned char *)json->start + member->key;
+    uint32_t hash = member->key_len * 0x9E3779B1u ^ key[0] * 0x85EBCA6Bu ^
+                    key[member->key_len - 1] * 0xC2B2AE35u;
+    uint64_t bit = UINT64_C(1) << (hash >> 26), *word = &seen[(hash >> 22) & 15];
+    if ((*word & bit) != 0)
+      return find_repeated(json, out);
+    *word |= bit;
   }
   return SE_SCAN_EVENT;
 }
@@ -178,11 +232,17 @@ int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wante
             se_envelope *out) {
   se_slice *const slices[NAMES] = {&out->type,       &out->cid,        &out->channel_type,
                                    &out->channel_id, &out->created_at, &out->user};
+  const se_slice absent = {NULL, 0};
   se_json json;
   se_json_token key, value;
-  int kind, status, user_unread = 0;
+  const char *p;
+  int kind, status, more;
 
-  memset(out, 0, offsetof(se_envelope, scratch));
+  out->type = out->cid = out->channel_type = out->channel_id = absent;
+  out->user_id = out->created_at = out->user = absent;
+  out->member_count = out->scratch_used = 0;
+  out->reason = NULL;
+  out->position = 0;
   se_json_init(&json, text, len);
   if (len > TEXT_MAX)
     return refuse(&json, text, "the text is too long", out);
@@ -192,52 +252,47 @@ int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wante
   if (kind != SE_JSON_OBJECT)
     return refuse(&json, text, "an event is an object", out);
 
-  for (int first = 1;; first = 0) {
-    kind = se_json_key(&json, first, &key);
-    if (kind == SE_JSON_BAD)
+  p = se_read_space(json.at, json.end);
+  more = p == json.end || *p != '}';
+  p += !more;
+  while (more) {
+    if ((p = se_read_key(&json, p, &key)) == NULL)
       return refuse_json(&json, out);
-    if (kind == SE_JSON_END)
-      break;
-    if (out->member_count == SE_SCAN_MEMBERS)
-      return refuse(&json, key.at - 1, "too many keys", out);
-    se_scan_member *member = &out->members[out->member_count++];
     int name = name_of(&key);
     if (name == DISGUISED)
       return refuse(&json, key.at - 1, "envelope key in disguise", out);
-    kind = se_json_skip(&json, &value);
-    if (kind == SE_JSON_BAD)
+    if (name == USER && p < json.end && *p == '{') {
+      value.at = p;
+      if ((p = read_user(&json, p, out)) == NULL)
+        return SE_SCAN_BAD;
+      kind = SE_JSON_OBJECT;
+      value.len = (size_t)(p - value.at);
+      value.escaped = 0;
+    } else if ((p = read_value(&json, p, &kind, &value)) == NULL) {
       return refuse_json(&json, out);
-    size_t quote = kind == SE_JSON_STRING;
-    member->key = (uint32_t)(key.at - text);
-    member->key_len = (uint32_t)key.len;
-    member->key_escaped = (uint32_t)key.escaped;
-    member->value = (uint32_t)(value.at - quote - text);
-    member->value_len = (uint32_t)(value.len + 2 * quote);
-    if (name == NONE || (kind == SE_JSON_NULL && name != TYPE))
-      continue;
-    if (kind != (name == USER ? SE_JSON_OBJECT : SE_JSON_STRING))
-      return refuse(&json, value.at, names[name].reason, out);
-    if (slices[name]->at != NULL)
-      return refuse(&json, key.at - 1, "duplicate key", out);
-    if (!take_string(&value, out, slices[name]))
-      return refuse(&json, value.at, "envelope value with escapes is too long", out);
-    if (name == USER) {
-      user_unread = 1;
-    } else if (name == TYPE) {
+    }
+    if (!note_member(&json, &key, &value, kind == SE_JSON_STRING, out))
+      return SE_SCAN_BAD;
+    if (name != NONE && (kind != SE_JSON_NULL || name == TYPE)) {
+      if (kind != (name == USER ? SE_JSON_OBJECT : SE_JSON_STRING))
+        return refuse(&json, value.at, names[name].reason, out);
+      if (slices[name]->at != NULL)
+        return refuse(&json, key.at - 1, "duplicate key", out);
+      if (!take_string(&value, out, slices[name]))
+        return refuse(&json, value.at, "envelope value with escapes is too long", out);
+    }
+    if (name == TYPE) {
       status = check_type(&json, &value, utf8_checked, out);
       if (status != SE_SCAN_EVENT)
         return status;
       if (wanted != NULL && !wanted(user, out->type.at, out->type.len))
         return SE_SCAN_UNWANTED;
     }
+    more = se_read_more(&json, &p, '}');
+    if (more < 0)
+      return refuse_json(&json, out);
   }
-  if (user_unread) {
-    se_json inner = json;
-    inner.at = out->user.at;
-    inner.depth = 1;
-    status = read_user(&inner, out);
-    if (status != SE_SCAN_EVENT)
-      return status;
-  }
+  json.at = p;
+  json.depth--;
   return check_whole(&json, utf8_checked, out);
 }
