@@ -398,7 +398,8 @@ static int encode_object(encoder *e) {
   lua_pushnil(L);
   while (lua_next(L, -2) != 0) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      return refuse(e, "a table with keys that are neither 1 to n nor all strings cannot be encoded");
+      return refuse(e, "a table with keys that are neither 1 to n nor all strings "
+                       "cannot be encoded");
     size_t len;
     const char *key = lua_tolstring(L, -2, &len);
     if (!first)

@@ -175,7 +175,7 @@ static int is_json(const char *text, size_t len) {
   return r.p == r.end;
 }
 
-/* -------------------------------------------- the same text, token by token as the decoder reads */
+/* ------------------------------------------- the same text, token by token as the decoder does */
 
 static void check_string(const se_json_token *token) {
   char *out = malloc(token->len + 1);
