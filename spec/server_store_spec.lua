@@ -114,6 +114,16 @@ describe("stream_events.server.store", function()
       end)
     end
 
+    it("may be in the middle of a loop when the store is closed", function()
+      local database = opened(path "middle.db")
+      for i = 1, 10 do database:put("user", "u" .. i, {}) end
+      local step = database:each "user"
+      step()
+      database:close()
+      -- The last one who closes a database takes its log away.
+      assert.is_nil(luv.fs_stat(path "middle.db-wal"))
+    end)
+
     it("leave nothing behind when a loop ends early", function()
       local database = opened(path "early.db")
       for i = 1, 10 do database:put("user", "u" .. i, {}) end

@@ -42,6 +42,7 @@ local OWNER_ONLY, OWNER_ONLY_FOLDER = 384, 448 -- 0600, 0700
 ---@field path string
 ---@field private connection table
 ---@field private statements table<string, table> by their text
+---@field private reading table<table, true> statements of loops that go on
 ---@field private lock table? the connection that holds FILE-lock
 ---@field private depth integer of open transactions
 local Store = { __name = "stream_events.server.store" }
@@ -192,7 +193,8 @@ function M.open(path)
     ok, message = set_up(connection)
     if ok then
       return setmetatable({
-        path = path, connection = connection, statements = {}, lock = held, depth = 0,
+        path = path, connection = connection, statements = {}, reading = {}, lock = held,
+        depth = 0,
       }, Store)
     end
     connection:close()
@@ -293,9 +295,17 @@ function Store:each(kind)
   if not self.connection then error("the store is closed", 2) end
   local statement, message =
     self.connection:prepare(("SELECT key, document FROM %s ORDER BY key"):format(from))
-  local ok
-  if statement then ok, message = statement:execute() end
-  if not ok then broken(self, "be read", message) end
+  if not statement then broken(self, "be read", message) end
+  self.reading[statement] = true
+  local function finish()
+    self.reading[statement] = nil
+    statement:close()
+  end
+  local ok, problem = statement:execute()
+  if not ok then
+    finish()
+    broken(self, "be read", problem)
+  end
   local next_row = statement:rows()
   local function step()
     local row = next_row()
@@ -309,14 +319,16 @@ function Store:each(kind)
   end
   -- The statement is finished even when the loop is left early: it would hold back the write-ahead
   -- log for ever.
-  return step, nil, nil, setmetatable({}, { __close = function() statement:close() end })
+  return step, nil, nil, setmetatable({}, { __close = finish })
 end
 
 --- Closes the database. Any number of times; also __gc and __close.
 function Store:close()
   if not self.connection then return end
+  -- One statement left open would keep the database open.
   for _, statement in pairs(self.statements) do statement:close() end
-  self.statements = {}
+  for statement in pairs(self.reading) do statement:close() end
+  self.statements, self.reading = {}, {}
   self.connection:close()
   self.connection = nil
   if self.lock then self.lock:close() end
