@@ -9,6 +9,7 @@ local M = {}
 
 ---@class stream_events.Link
 ---@field socket stream_events.core.Connection?
+---@field last_heard number? of a connection that is gone
 ---@field package context table of the client
 local Link = { __name = "stream_events.link" }
 Link.__index = Link
@@ -69,6 +70,7 @@ end
 
 function Link:drop()
   local socket = self.socket
+  self.last_heard = self:heard() or self.last_heard
   self.socket, self.paused = nil, false
   self.context.delivery.source(nil)
   self.context.identity.connection_id = nil

@@ -104,8 +104,7 @@ end
 
 local function announce(context, change)
   if not change.online then
-    local heard = context.link:heard()
-    context.recovery:interrupted(heard and context.clock.now() - heard or 0)
+    context.recovery:interrupted(context.clock.now() - (context.link.last_heard or context.clock.now()))
   end
   context.log("info", change.online and "online" or "offline", {
     reason = change.reason, code = change.code, retry_in = change.retry_in,

@@ -12,7 +12,7 @@ Loop.__index = Loop
 ---@return stream_events.Loop
 function M.new(context)
   local self = setmetatable({ context = context, stopping = false, more = false }, Loop)
-  context.tasks.turn = function(call) self:work_for(call) end
+  context.tasks.work = function(call) self:work_for(call) end
   return self
 end
 
@@ -34,14 +34,16 @@ local function tick(self)
 end
 
 -- The turn of a call made inside a handler that cannot suspend (in a coroutine of the user's own,
--- say): delivers no events, that is for the turn outside. Nor does it read any, once connected.
+-- say): delivers no events, that is for the turn outside.
 local function turn_inside(self)
   local context = self.context
-  local online = context.session.state == "online"
-  if online then context.link:pause(true) end
   local ran = context.delivery.aside(context.workers.run, context.workers)
   tick(self)
   return ran
+end
+
+local function too_many_wait(context)
+  return context.workers.suspended >= context.limits.handlers
 end
 
 --- One turn.
@@ -58,10 +60,10 @@ function Loop:turn(limit)
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit)
   if context.closed then return ran end
-  context.link:pause(workers.suspended >= context.limits.handlers)
+  context.link:pause(too_many_wait(context))
   local delivered = context.delivery.run(limit - ran)
   if context.closed then return ran + delivered end
-  self.more = not context.delivery.dry() and workers.suspended < context.limits.handlers
+  self.more = not context.delivery.dry() and not too_many_wait(context)
     and context.session.state == "online"
   context.link:after_delivery()
   tick(self)
@@ -77,13 +79,13 @@ end
 ---@return number?
 function Loop:timeout()
   local context = self.context
-  if context.workers:due() then return 0 end
-  if context.closed then return nil end
+  local due = context.workers:timeout()
+  if due == 0 or context.closed then return due end
   local inside = context.workers.depth > 0
   if not inside and (self.more or context.delivery.waiting()) then return 0 end
-  local due = sooner(context.session:deadline(context.link:heard()), context.api:deadline())
-  due = sooner(due, context.recovery:deadline())
-  if due then due = math.max(0, due - context.clock.now()) end
+  local timer = sooner(context.session:deadline(context.link:heard()), context.api:deadline())
+  timer = sooner(timer, context.recovery:deadline())
+  if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
   return sooner(due, context.transport:timeout())
 end
 
@@ -128,17 +130,22 @@ function Loop:run()
   return true
 end
 
---- Turns until a call has its answer; run by tasks where a call cannot suspend.
----@package
+--- Turns until a call has its answer; for calls that cannot suspend.
 ---@param call stream_events.Call
 function Loop:work_for(call)
-  local ran = self:turn(math.huge)
-  if call.done then return end
-  if self.context.closed then
-    call:finish(nil, self.context.closed)
-  elseif ran == 0 and not call.done then
-    sleep(self, LONGEST)
+  local context = self.context
+  local inside = context.workers.depth > 0
+  while not call.done do
+    -- Events are not for the turns inside a handler: left unread they must not wake it either.
+    if inside and context.session.state == "online" then context.link:pause(true) end
+    local ran = self:turn(math.huge)
+    if context.closed then
+      call:finish(nil, context.closed)
+    elseif ran == 0 and not call.done then
+      sleep(self, LONGEST)
+    end
   end
+  if inside then context.link:pause(too_many_wait(context)) end
 end
 
 --- Makes run() and a poll() that waits return after the present turn.

@@ -112,7 +112,8 @@ end
 
 local function base_url(text, level)
   text = text:gsub("/+$", "")
-  if not text:find("^https?://[^/%s?#@]+[^%s?#]*$") then
+  local host, path = text:match("^https?://([^/]+)(.*)$")
+  if not host or host:find("[%s?#@]") or path:find("[%s?#]") then
     error("option 'base_url' must be like https://chat.example.com, "
       .. "http or https and without a query", level + 1)
   end

@@ -30,7 +30,7 @@ end
 
 ---@class stream_events.Tasks
 ---@field package workers stream_events.Workers
----@field package turn fun(call: stream_events.Call) runs the loop a little; set by the client
+---@field work fun(call: stream_events.Call) runs the loop until the call is done; set by it
 local Tasks = { __name = "stream_events.tasks" }
 Tasks.__index = Tasks
 
@@ -62,7 +62,7 @@ function Tasks:wait(call)
       call.waiter = thread
       self.workers:wait()
     else
-      repeat self.turn(call) until call.done
+      self.work(call)
     end
   end
   return call.result, call.err

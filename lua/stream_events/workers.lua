@@ -9,7 +9,8 @@ local M = {}
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 
 -- What workers yield. Anything else comes from a handler that yields by itself: it goes on in the
--- next turn.
+-- next turn, and such turns come at least this often.
+M.LATER = 0.01 -- seconds
 M.IDLE = { "idle" }
 M.WAIT = { "wait" }
 
@@ -32,9 +33,9 @@ function M.new(log)
     log = log,
     depth = 0, suspended = 0, failures = 0,
     owners = setmetatable({}, { __mode = "k" }), -- thread to pool
-    waiting = {}, -- set of suspended threads
     current = setmetatable({}, { __mode = "k" }), -- thread to the job it does
     ready = {}, first_ready = 1, last_ready = 0,
+    later = {}, -- threads that yielded by themselves
     jobs = {}, first_job = 1, last_job = 0,
     budget = 0, -- jobs that may still begin in this turn
   }, Workers)
@@ -101,9 +102,8 @@ function Workers:resume(thread)
     pool.idle = pool.idle or thread
     return true
   else
-    self.waiting[thread] = true
     self.suspended = self.suspended + 1
-    if token ~= M.WAIT then self:wake(thread) end
+    if token ~= M.WAIT then self.later[#self.later + 1] = thread end
   end
   return false
 end
@@ -168,15 +168,23 @@ function Workers:work()
   end
 end
 
+local function go_on(self, thread)
+  self.suspended = self.suspended - 1
+  self:resume(thread)
+end
+
 local function wake_up(self)
   local count = self.last_ready - self.first_ready + 1
   for _ = 1, count do
     local thread = self.ready[self.first_ready]
     self.ready[self.first_ready] = nil
     self.first_ready = self.first_ready + 1
-    self.waiting[thread] = nil
-    self.suspended = self.suspended - 1
-    self:resume(thread)
+    go_on(self, thread)
+  end
+  local later = self.later
+  if later[1] then
+    self.later = {}
+    for _, thread in ipairs(later) do go_on(self, thread) end
   end
   return count
 end
@@ -199,10 +207,11 @@ function Workers:run(most)
   return ran
 end
 
---- Whether run() has something to do.
----@return boolean
-function Workers:due()
-  return self.first_ready <= self.last_ready or self.first_job <= self.last_job
+--- Seconds until run() has something to do; nil: nothing so far.
+---@return number?
+function Workers:timeout()
+  if self.first_ready <= self.last_ready or self.first_job <= self.last_job then return 0 end
+  return self.later[1] and M.LATER or nil
 end
 
 return M

@@ -26,6 +26,7 @@ end
 
 function Socket:state()
   if self.ended and #self.inbox == 0 then
+    self.told = true
     return "closed", self.ended.kind, self.ended.message, self.ended.code
   end
   return self.now_state
@@ -89,7 +90,9 @@ function Socket:refuse(code, message, more)
   self.now_state = "open"
   local err = { code = code, message = message or "refused", StatusCode = 401, details = json.array {} }
   for name, value in pairs(more or {}) do err[name] = value end
-  self:receive { type = "connection.error", connection_id = "", created_at = "2026-01-01T00:00:00Z", error = err }
+  self:receive {
+    type = "connection.error", connection_id = "", created_at = "2026-01-01T00:00:00Z", error = err,
+  }
   self:finish("closed", "", 1000)
 end
 
@@ -116,8 +119,14 @@ Transport.__index = Transport
 
 function Transport:pollfd() return 42 end
 function Transport:events() return "r" end
+-- Zero when there is something that was not yet taken, as a ready descriptor would say it.
 function Transport:timeout()
-  local due
+  local socket, due = self.fake.socket, nil
+  if #self.fake.replies > 0 then return 0 end
+  if socket and not socket.aborted and not socket.paused
+    and (#socket.inbox > 0 or (socket.ended and not socket.told)) then
+    return 0
+  end
   for _, plan in ipairs(self.fake.plans) do
     if not due or plan.at < due then due = plan.at end
   end
@@ -211,7 +220,7 @@ function M.new()
   local time = 1000
   local fake = {
     requests = {}, replies = {}, cancelled = {}, sockets = {}, plans = {}, greetings = 0,
-    answers_close = true, logs = {},
+    answers_close = true, logs = {}, token = require("stream_events.token").user("lan-dev-secret", "john"),
   }
   fake.clock = {
     now = function() return time end,
@@ -257,6 +266,13 @@ function M.new()
     }
     for name, value in pairs(more or {}) do options[name] = value end
     return options
+  end
+
+  --- A client that is connected as john, with a token that names him.
+  function fake.connected(more)
+    local client = require("stream_events").new(fake.options(more))
+    assert(client:connect_user({ id = "john" }, fake.token))
+    return client
   end
 
   --- Log lines of a level.

@@ -1,0 +1,89 @@
+--- The options of a client: what is refused, and how helpfully.
+local fakes = require "support.fake_transport"
+local stream_events = require "stream_events"
+
+local function new(more)
+  local client = stream_events.new(fakes.new().options(more)) -- no tail call: it would be to blame
+  return client
+end
+
+describe("stream_events.new", function()
+  for name, case in pairs {
+    ["no options"] = { give = function() local _ = stream_events.new() end, says = "a table of options" },
+    ["no API key"] = {
+      give = function() local _ = stream_events.new {} end, says = "'api_key' is needed",
+    },
+    ["an API key with a space"] = { more = { api_key = "a key" }, says = "'api_key' is needed" },
+    ["a key that is a number"] = { more = { api_key = 7 }, says = "'api_key' must be a string, not a number" },
+    ["a misspelt option"] = {
+      more = { base_ulr = "x" }, says = "unknown option 'base_ulr': did you mean 'base_url'?",
+    },
+    ["another style of name"] = {
+      more = { apiKey = "x" }, says = "unknown option 'apiKey': did you mean 'api_key'?",
+    },
+    ["an option that resembles none"] = { more = { colour = "red" }, says = "unknown option 'colour'" },
+    ["a position"] = { more = { "devkey" }, says = "unknown option '1'" },
+    ["rules"] = { more = { rules = "rules.lua" }, says = "rules are not part of this version" },
+    ["an empty secret"] = { more = { secret = "" }, says = "'secret' must not be empty" },
+    ["a URL without a scheme"] = { more = { base_url = "localhost:3030" }, says = "'base_url' must be like" },
+    ["a WebSocket URL"] = { more = { base_url = "ws://localhost:3030" }, says = "'base_url' must be like" },
+    ["a URL with credentials"] = { more = { base_url = "http://a:b@host" }, says = "'base_url' must be like" },
+    ["a URL with a query"] = { more = { base_url = "http://host/?a=1" }, says = "'base_url' must be like" },
+    ["a logger that cannot be called"] = {
+      more = { logger = "stderr" }, says = "'logger' must be a function, not a string",
+    },
+    ["a limit that is no number"] = {
+      more = { limits = { event_size = "5k" } }, says = "'limits.event_size' must be a positive number",
+    },
+    ["a negative timeout"] = {
+      more = { timeouts = { request = -1 } }, says = "'timeouts.request' must be a positive number",
+    },
+    ["a misspelt timeout"] = {
+      more = { timeouts = { conect = 1 } }, says = "did you mean 'timeouts.connect'",
+    },
+  } do
+    it("refuses " .. name, function()
+      local ok, message = pcall(case.give or function() return new(case.more) end)
+      assert.is_false(ok)
+      assert.truthy(message:find(case.says, 1, true), message)
+      assert.truthy(message:find("client_options_spec.lua", 1, true), "blames the caller: " .. message)
+    end)
+  end
+
+  it("takes the hosted service for granted, and makes no connection", function()
+    local fake = fakes.new()
+    local options = fake.options()
+    options.base_url = nil
+    local client = stream_events.new(options)
+    assert.truthy(tostring(client):find("https://chat.stream-io-api.com", 1, true))
+    assert.same({}, fake.sockets)
+    assert.same({}, fake.requests)
+  end)
+
+  it("cuts slashes off the end of the URL", function()
+    local fake = fakes.new()
+    fake.connected { base_url = "http://fake.test:3030//" }
+    assert.equal("ws://fake.test:3030/connect?", fake.socket.options.url:match("^[^?]*%?"))
+  end)
+
+  it("turns https into wss and keeps a path", function()
+    local fake = fakes.new()
+    fake.connected { base_url = "https://fake.test/chat" }
+    assert.equal("wss://fake.test/chat/connect?", fake.socket.options.url:match("^[^?]*%?"))
+  end)
+end)
+
+describe("stream_events.stderr_logger", function()
+  it("refuses a level that is none", function()
+    assert.has_error(function() stream_events.stderr_logger("loud") end, "no log level: loud")
+  end)
+
+  it("writes one line an entry, whatever the entry holds", function()
+    local lines = {}
+    local file = { write = function(_, ...) lines[#lines + 1] = table.concat { ... } end }
+    local log = require("stream_events.logger").to_file("info", file)
+    log("debug", "not shown", {})
+    log("warning", "two\nlines", { cid = "a:b", at = 3 })
+    assert.same({ "stream-events: warning: two lines at=3 cid=a:b\n" }, lines)
+  end)
+end)
