@@ -267,6 +267,7 @@ describe("stream_events.server.store", function()
       sql("damaged.db", "INSERT INTO users VALUES ('alice', '{\"id\":')")
       local ok, problem = pcall(all, opened(path "damaged.db"), "user")
       assert.is_false(ok)
+      assert.equal("protocol", problem.kind)
       assert.matches('"alice" is damaged', problem.message)
     end)
 

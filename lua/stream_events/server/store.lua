@@ -203,9 +203,9 @@ function M.open(path)
   return fail(path, message)
 end
 
-local function broken(self, what, message)
+local function broken(self, kind, what, message)
   error(errors.new {
-    kind = "full",
+    kind = kind,
     message = ("the database %s cannot %s: %s"):format(self.path, what, reason(message)),
   }, 0)
 end
@@ -218,7 +218,7 @@ local function execute(self, sql, ...)
   if not statement then
     local problem
     statement, problem = self.connection:prepare(sql)
-    if not statement then broken(self, "be used", problem) end
+    if not statement then broken(self, "full", "be used", problem) end
     self.statements[sql] = statement
   end
   local ok, message = statement:execute(...)
@@ -226,7 +226,7 @@ local function execute(self, sql, ...)
     -- Its error would be reported once more at its next use.
     statement:close()
     self.statements[sql] = nil
-    broken(self, "be written", message)
+    broken(self, "full", "be written", message)
   end
 end
 
@@ -295,7 +295,7 @@ function Store:each(kind)
   if not self.connection then error("the store is closed", 2) end
   local statement, message =
     self.connection:prepare(("SELECT key, document FROM %s ORDER BY key"):format(from))
-  if not statement then broken(self, "be read", message) end
+  if not statement then broken(self, "protocol", "be read", message) end
   self.reading[statement] = true
   local function finish()
     self.reading[statement] = nil
@@ -304,7 +304,7 @@ function Store:each(kind)
   local ok, problem = statement:execute()
   if not ok then
     finish()
-    broken(self, "be read", problem)
+    broken(self, "protocol", "be read", problem)
   end
   local next_row = statement:rows()
   local function step()
@@ -312,7 +312,7 @@ function Store:each(kind)
     if not row then return nil end
     local document, err = json.decode(row[2])
     if type(document) ~= "table" then
-      broken(self, "be read", ("the %s %q is damaged: %s"):format(kind, row[1],
+      broken(self, "protocol", "be read", ("the %s %q is damaged: %s"):format(kind, row[1],
         err and err.message or "it is no object"))
     end
     return row[1], document
