@@ -139,16 +139,11 @@ size_t se_number_format_integer(int64_t value, char *out) {
   return used;
 }
 
-/* The significant digits of a positive float: 0.D1D2D3... * 10^point, no zeros at the end. */
+/* The significant digits of a positive float: 0.D1D2D3... * 10^point. */
 typedef struct {
   char digit[18];
   int count, point;
 } decimal;
-
-static void strip(decimal *d) {
-  while (d->count > 1 && d->digit[d->count - 1] == '0')
-    d->count--;
-}
 
 static decimal round_to(double value, int count) {
   char text[48];
@@ -159,7 +154,20 @@ static decimal round_to(double value, int count) {
     if (*p >= '0' && *p <= '9')
       d.digit[d.count++] = *p;
   d.point = atoi(p + 1) + 1;
-  strip(&d);
+  return d;
+}
+
+/* One unit more in the last place. */
+static decimal step_up(decimal d) {
+  int i = d.count - 1;
+  while (i >= 0 && d.digit[i] == '9')
+    d.digit[i--] = '0';
+  if (i >= 0) {
+    d.digit[i]++;
+  } else {
+    d.digit[0] = '1';
+    d.point++;
+  }
   return d;
 }
 
@@ -171,38 +179,24 @@ static int reads_back(const decimal *d, double value) {
   return se_number_parse(text, (size_t)len, &integer, &real) == SE_NUMBER_FLOAT && real == value;
 }
 
-/* One unit more in the last place. */
-static void step_up(decimal *d) {
-  int i = d->count - 1;
-  while (i >= 0 && d->digit[i] == '9')
-    d->digit[i--] = '0';
-  if (i >= 0) {
-    d->digit[i]++;
-  } else {
-    d->digit[0] = '1';
-    d->point++;
-  }
-  strip(d);
-}
-
 static int is_power_of_two(double value) {
   uint64_t bits;
   memcpy(&bits, &value, sizeof bits);
   return (bits & ((UINT64_C(1) << (DBL_MANT_DIG - 1)) - 1)) == 0;
 }
 
-/* The fewest digits that read back. A normal float that came from up to 15 digits gives these
- * back when rounded to 15, so nothing shorter need be tried; subnormals have less precision. */
+/* The fewest digits that read back, and perhaps zeros behind them. A normal float that came from
+ * up to 15 digits gives these back when rounded to 15, so nothing shorter need be tried;
+ * subnormals have less precision. */
 static decimal shortest(double value) {
-  decimal d;
   for (int count = value < DBL_MIN ? 1 : 15; count < 17; count++) {
-    d = round_to(value, count);
+    decimal d = round_to(value, count);
     if (reads_back(&d, value))
       return d;
     /* Above a power of two floats lie twice as far apart as below it: there the second nearest
      * decimal may read back where the nearest does not. */
-    if (is_power_of_two(value) && d.count == count) {
-      step_up(&d);
+    if (is_power_of_two(value)) {
+      d = step_up(d);
       if (reads_back(&d, value))
         return d;
     }
@@ -242,6 +236,8 @@ size_t se_number_format_float(double value, char *out) {
   if (value == 0)
     return used + put(out + used, "0.0", 3);
   decimal d = shortest(value);
+  while (d.count > 1 && d.digit[d.count - 1] == '0')
+    d.count--;
   char *at = out + used;
   size_t n = 0;
   if (d.point < -4 || d.point > 17)

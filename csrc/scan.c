@@ -81,7 +81,7 @@ static int take_string(const se_json_token *token, se_envelope *out, se_slice *s
 
 /* Past the value that starts at 'p'. NULL: refused. */
 SE_INLINE const char *read_value(se_json *json, const char *p, int *kind,
-                                     se_json_token *value) {
+                                 se_json_token *value) {
   if (p == json->end)
     return se_read_fail(json, p, "");
   if (*p != '{' && *p != '[')
@@ -91,34 +91,40 @@ SE_INLINE const char *read_value(se_json *json, const char *p, int *kind,
   return *kind == SE_JSON_BAD ? NULL : json->at;
 }
 
-/* Takes the id out of the object "user", whose brace is at 'p'. NULL: refused, in 'out'. */
+/* Takes the id of the user, if that is what this member is. NULL, or what is wrong with it. */
+SE_INLINE const char *take_id(const se_json_token *key, const se_json_token *value, int kind,
+                              int *seen, se_envelope *out) {
+  if (key->escaped)
+    return se_json_is(key, "id", 2) ? "user.id in disguise" : NULL;
+  if (key->len != 2 || memcmp(key->at, "id", 2) != 0)
+    return NULL;
+  if ((*seen)++)
+    return "user.id comes twice";
+  if (kind == SE_JSON_NULL)
+    return NULL;
+  if (kind != SE_JSON_STRING)
+    return "user.id is no string";
+  return take_string(value, out, &out->user_id) ? NULL : "user.id with escapes is too long";
+}
+
+/* Reads the object "user", whose brace is at 'p'. Returns the place behind it, or NULL. */
 static const char *read_user(se_json *json, const char *p, se_envelope *out) {
   se_json_token key, value;
+  const char *reason;
   int kind = SE_JSON_BAD, more, seen = 0;
   json->depth++;
   p = se_read_space(p + 1, json->end);
-  if (p < json->end && *p == '}')
-    p++;
-  else
-    do {
-      if ((p = se_read_key(json, p, &key)) == NULL ||
-          (p = read_value(json, p, &kind, &value)) == NULL)
-        return refuse_json(json, out), NULL;
-      if (key.escaped ? se_json_is(&key, "id", 2)
-                      : key.len == 2 && key.at[0] == 'i' && key.at[1] == 'd') {
-        if (key.escaped)
-          return refuse(json, key.at - 1, "user.id in disguise", out), NULL;
-        if (seen++)
-          return refuse(json, key.at - 1, "user.id comes twice", out), NULL;
-        if (kind != SE_JSON_STRING && kind != SE_JSON_NULL)
-          return refuse(json, value.at, "user.id is no string", out), NULL;
-        if (kind == SE_JSON_STRING && !take_string(&value, out, &out->user_id))
-          return refuse(json, value.at, "user.id with escapes is too long", out), NULL;
-      }
-      more = se_read_more(json, &p, '}');
-      if (more < 0)
-        return refuse_json(json, out), NULL;
-    } while (more);
+  more = p == json->end || *p != '}';
+  p += !more;
+  while (more) {
+    if ((p = se_read_key(json, p, &key)) == NULL ||
+        (p = read_value(json, p, &kind, &value)) == NULL)
+      return NULL;
+    if ((reason = take_id(&key, &value, kind, &seen, out)) != NULL)
+      return se_read_fail(json, key.at - 1, reason);
+    if ((more = se_read_more(json, &p, '}')) < 0)
+      return NULL;
+  }
   json->depth--;
   return p;
 }
@@ -264,7 +270,7 @@ int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wante
     if (name == USER && p < json.end && *p == '{') {
       value.at = p;
       if ((p = read_user(&json, p, out)) == NULL)
-        return SE_SCAN_BAD;
+        return refuse_json(&json, out);
       kind = SE_JSON_OBJECT;
       value.len = (size_t)(p - value.at);
       value.escaped = 0;
