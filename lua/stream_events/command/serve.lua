@@ -71,12 +71,16 @@ Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the ser
     :format(command, command, server.url, server.api_key, args.data))
 end
 
+-- What the operator should know: a line, and below it the details, a traceback in several.
 local function log(level, message, fields)
   if level ~= "warn" and level ~= "error" then return end
   local details = {}
-  for name, value in pairs(fields or {}) do details[#details + 1] = name .. "=" .. tostring(value) end
+  for name, value in pairs(fields or {}) do
+    details[#details + 1] = name .. ": " .. tostring(value):gsub("\t", "  ")
+  end
   table.sort(details)
-  output.note(format.plain(("%s: %s %s"):format(level, message, table.concat(details, " "))))
+  output.note(format.plain(level .. ": " .. message))
+  for line in table.concat(details, "\n"):gmatch("[^\n]+") do output.note("  " .. format.plain(line)) end
 end
 
 ---@param args table
