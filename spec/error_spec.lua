@@ -104,8 +104,8 @@ describe("error.new", function()
 
   it("holds worth another try only what may pass by itself", function()
     for kind, retryable in pairs {
-      api = false, auth = false, closed = false, rule = false, protocol = false,
-      network = true, timeout = true, full = true,
+      api = false, auth = false, closed = false, rule = false, protocol = false, full = false,
+      network = true, timeout = true,
     } do
       assert.equal(retryable, errors.new({ kind = kind, message = "m" }).retryable, kind)
     end
@@ -179,6 +179,8 @@ describe("native.error", function()
       assert.equal(expected, native.error(kind, "m").kind)
     end
     assert.equal(1006, native.error("closed", "m", 1006).code)
+    assert.is_true(native.error("full", "m").retryable)
+    assert.is_false(native.error("protocol", "m").retryable)
   end)
 
   it("stands behind the functions that can fail", function()

@@ -18,7 +18,7 @@ local KINDS = {
 }
 
 -- Kinds of failures that may pass by themselves, when nothing more is known.
-local PASSING = { network = true, timeout = true, full = true }
+local PASSING = { network = true, timeout = true }
 
 local AUTH_CODES = { [2] = true, [5] = true, [40] = true, [41] = true, [42] = true, [43] = true }
 

@@ -16,7 +16,9 @@ local KINDS = { memory = "full", argument = "protocol" }
 ---@param code integer? HTTP status or close code
 ---@return stream_events.Error
 function M.error(kind, message, code)
-  return errors.new { kind = KINDS[kind] or kind, message = message, code = code }
+  kind = KINDS[kind] or kind
+  -- Queues and memory that are full now need not be so later.
+  return errors.new { kind = kind, message = message, code = code, retryable = kind == "full" or nil }
 end
 
 local function check(value, kind, message)
