@@ -37,10 +37,14 @@ function Fixture:user_token(user_id, options)
   return token.user(self.server.api_secret, user_id, options)
 end
 
--- Who calls: nil or "server" for a backend, "anonymous", or a user's id.
+function Fixture:server_token()
+  return token.server(self.server.api_secret)
+end
+
+-- Who calls: "server" for a backend, "anonymous", or a user's id.
 local function credentials(self, who)
   if who == "anonymous" then return { ["stream-auth-type"] = "anonymous" } end
-  local jwt = who == "server" and token.server(self.server.api_secret) or self:user_token(who)
+  local jwt = who == "server" and self:server_token() or self:user_token(who)
   return { Authorization = jwt, ["stream-auth-type"] = "jwt" }
 end
 
