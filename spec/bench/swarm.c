@@ -1,0 +1,262 @@
+/* swarm.c -- many watchers and one sender: loads a server and says what the fan-out cost it.
+ *
+ * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKEN
+ *   TOKEN  a user token for "bench-sender": the watchers connect and watch livestream:bench by the
+ *          protocol; "-": a plain server where connecting is enough
+ * Prints: CPU_SECONDS DELIVERIES BYTES_PER_CONNECTION WALL_SECONDS, CPU of the process PID while
+ * the events were under way, memory as the growth of its anonymous pages over the watchers. */
+#include <dirent.h>
+#include <sys/epoll.h>
+
+#include "net.h"
+
+enum { ROOM = 1 << 16, LEAST = 250 /* bytes of an event: health checks are shorter */ };
+
+typedef struct {
+  int fd;
+  uint64_t skip;     /* payload bytes of the frame under way still to come */
+  size_t have;       /* bytes of a cut header */
+  uint8_t header[4];
+} watcher;
+
+/* CPU seconds of all threads of a process. */
+static double cpu_of(int pid) {
+  char path[300];
+  double total = 0;
+  struct dirent *entry;
+  snprintf(path, sizeof path, "/proc/%d/task", pid);
+  DIR *tasks = opendir(path);
+  if (tasks == NULL)
+    die(path);
+  while ((entry = readdir(tasks)) != NULL) {
+    unsigned long long ns;
+    if (entry->d_name[0] == '.')
+      continue;
+    snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", pid, entry->d_name);
+    FILE *file = fopen(path, "r");
+    if (file != NULL && fscanf(file, "%llu", &ns) == 1)
+      total += (double)ns * 1e-9;
+    if (file != NULL)
+      fclose(file);
+  }
+  closedir(tasks);
+  return total;
+}
+
+static double anonymous_kb(int pid) {
+  char path[64], line[256];
+  long kb = 0;
+  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+  FILE *file = fopen(path, "r");
+  if (file == NULL)
+    die(path);
+  while (fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "Anonymous: %ld", &kb) == 1)
+      break;
+  fclose(file);
+  return (double)kb;
+}
+
+/* Reads one frame from a blocking socket into 'out', zero-terminated. */
+static void read_frame(int fd, char *out, size_t room) {
+  uint8_t header[10];
+  size_t len, have = 0;
+  if (recv(fd, header, 2, MSG_WAITALL) != 2)
+    die("first frame");
+  len = header[1] & 127;
+  if (len == 126) {
+    if (recv(fd, header, 2, MSG_WAITALL) != 2)
+      die("first frame");
+    len = (size_t)header[0] << 8 | header[1];
+  }
+  if (len >= room)
+    die("first frame too long");
+  while (have < len) {
+    ssize_t n = recv(fd, out + have, len - have, 0);
+    if (n <= 0)
+      die("first frame");
+    have += (size_t)n;
+  }
+  out[len] = '\0';
+}
+
+static int open_websocket(int port, const char *token, char *connection_id) {
+  char request[2048], head[4096], frame[8192];
+  int fd = connect_to(port);
+  int n = snprintf(request, sizeof request,
+                   "GET /connect?json=%%7B%%22user_id%%22%%3A%%22bench-sender%%22%%2C%%22user_details"
+                   "%%22%%3A%%7B%%22id%%22%%3A%%22bench-sender%%22%%7D%%7D&api_key=devkey"
+                   "&authorization=%s&stream-auth-type=jwt HTTP/1.1\r\nHost: localhost\r\n"
+                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                   token);
+  send_all(fd, request, (size_t)n);
+  read_head(fd, head, sizeof head);
+  connection_id[0] = '\0';
+  if (strcmp(token, "-") != 0) {
+    read_frame(fd, frame, sizeof frame);
+    const char *id = strstr(frame, "\"connection_id\":\"");
+    if (id == NULL || sscanf(id + 17, "%36[^\"]", connection_id) != 1)
+      die(frame);
+  }
+  return fd;
+}
+
+static int make_post(char *out, size_t room, const char *path, const char *query, const char *token,
+                     const char *body) {
+  return snprintf(out, room,
+                  "POST %s?api_key=devkey%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\n"
+                  "stream-auth-type: jwt\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n\r\n%s",
+                  path, query, token, strlen(body), body);
+}
+
+/* Sends a request on a blocking keep-alive connection and reads the whole answer. */
+static void call(int fd, const char *request, size_t len) {
+  static char answer[1 << 20];
+  size_t have = 0;
+  send_all(fd, request, len);
+  for (;;) {
+    ssize_t n = recv(fd, answer + have, sizeof answer - 1 - have, 0);
+    if (n <= 0)
+      die("answer");
+    have += (size_t)n;
+    answer[have] = '\0';
+    char *end = strstr(answer, "\r\n\r\n");
+    char *length = strstr(answer, "Content-Length:");
+    if (length == NULL)
+      length = strstr(answer, "content-length:");
+    if (end == NULL || length == NULL)
+      continue;
+    if (have >= (size_t)(end + 4 - answer) + (size_t)atol(length + 15)) {
+      if (strncmp(answer, "HTTP/1.1 20", 11) != 0)
+        die(answer);
+      return;
+    }
+  }
+}
+
+/* Counts the events that end in these bytes. */
+static long count_frames(watcher *w, const uint8_t *data, size_t len) {
+  long events = 0;
+  while (len > 0) {
+    if (w->skip > 0) {
+      size_t n = w->skip < len ? (size_t)w->skip : len;
+      w->skip -= n;
+      data += n;
+      len -= n;
+      continue;
+    }
+    w->header[w->have++] = *data++;
+    len--;
+    size_t need = w->have >= 2 && (w->header[1] & 127) == 126 ? 4 : 2;
+    if (w->have < need)
+      continue;
+    w->skip = need == 4 ? (uint64_t)w->header[2] << 8 | w->header[3] : w->header[1] & 127;
+    if ((w->header[1] & 127) == 127)
+      die("a frame of over 64 KiB");
+    w->have = 0;
+    if (w->skip >= LEAST)
+      events++;
+  }
+  return events;
+}
+
+int main(int argc, char **argv) {
+  static uint8_t buffer[ROOM];
+  static char post[4096], connection_id[64], query[128];
+  if (argc != 7)
+    return 2;
+  int port = atoi(argv[1]), pid = atoi(argv[2]), watcher_count = atoi(argv[3]);
+  long count = atol(argv[4]), in_flight = atol(argv[5]);
+  const char *token = argv[6];
+  int real = strcmp(token, "-") != 0;
+  watcher *watchers = calloc((size_t)watcher_count, sizeof *watchers);
+  struct epoll_event events[256], watch = {.events = EPOLLIN};
+  int poller = epoll_create1(0);
+  double memory = 0;
+
+  int control = connect_to(port);
+  for (int i = 0; i <= watcher_count; i++) {
+    int fd = open_websocket(port, token, connection_id);
+    if (real) {
+      snprintf(query, sizeof query, "&user_id=bench-sender&connection_id=%s", connection_id);
+      int n = make_post(post, sizeof post, "/channels/livestream/bench/query", query, token,
+                        "{\"watch\":true,\"state\":false}");
+      call(control, post, (size_t)n);
+    }
+    if (i == watcher_count) { /* one more, to let the first count start from a warm server */
+      close(fd);
+      break;
+    }
+    watchers[i].fd = fd;
+    set_nonblocking(fd);
+    watch.data.ptr = &watchers[i];
+    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &watch);
+    if (i == watcher_count / 10)
+      memory = anonymous_kb(pid);
+  }
+  memory = (anonymous_kb(pid) - memory) * 1024 / (watcher_count - watcher_count / 10 - 1);
+
+  /* Whatever joining has caused (watching events) is read before the count starts. */
+  for (;;) {
+    int ready = epoll_wait(poller, events, 256, 200);
+    if (ready == 0)
+      break;
+    for (int i = 0; i < ready; i++) {
+      watcher *w = events[i].data.ptr;
+      ssize_t n = recv(w->fd, buffer, sizeof buffer, 0);
+      if (n <= 0)
+        die("watcher closed");
+      count_frames(w, buffer, (size_t)n);
+    }
+  }
+
+  int length = make_post(post, sizeof post, "/channels/livestream/bench/event",
+                         "&user_id=bench-sender", token,
+                         "{\"event\":{\"type\":\"bench\",\"x\":12,\"y\":40}}");
+  watcher *senders = calloc((size_t)in_flight, sizeof *senders);
+  long sent = 0, delivered = 0, total = count * watcher_count;
+  double wall = cpu_now(CLOCK_MONOTONIC), cpu = cpu_of(pid);
+  for (long i = 0; i < in_flight; i++) {
+    senders[i].fd = connect_to(port);
+    set_nonblocking(senders[i].fd);
+    watch.data.ptr = &senders[i];
+    epoll_ctl(poller, EPOLL_CTL_ADD, senders[i].fd, &watch);
+    send_all(senders[i].fd, post, (size_t)length);
+    sent++;
+  }
+  while (delivered < total) {
+    int ready = epoll_wait(poller, events, 256, 10000);
+    if (ready <= 0) {
+      fprintf(stderr, "swarm: stalled at %ld of %ld deliveries\n", delivered, total);
+      return 1;
+    }
+    for (int i = 0; i < ready; i++) {
+      watcher *w = events[i].data.ptr;
+      ssize_t n = recv(w->fd, buffer, sizeof buffer, 0);
+      if (n <= 0)
+        die("closed by the server");
+      if (w >= senders && w < senders + in_flight) {
+        /* One answer at a time and small: it comes in one piece. With one in flight the next
+         * event waits until everybody has the last one. */
+        if (strncmp((char *)buffer, "HTTP/1.1 20", 11) != 0)
+          die("the event was refused");
+        if (in_flight > 1 && sent < count) {
+          send_all(w->fd, post, (size_t)length);
+          sent++;
+        }
+        continue;
+      }
+      delivered += count_frames(w, buffer, (size_t)n);
+      if (in_flight == 1 && sent < count && delivered == sent * watcher_count) {
+        send_all(senders[0].fd, post, (size_t)length);
+        sent++;
+      }
+    }
+  }
+  cpu = cpu_of(pid) - cpu;
+  wall = cpu_now(CLOCK_MONOTONIC) - wall;
+  printf("%.6f %ld %.0f %.3f\n", cpu, delivered, memory, wall);
+  return 0;
+}
