@@ -54,7 +54,7 @@ describe("subscribe_for", function()
     local fake, client, channel = connected()
     local event
     channel:subscribe_for("friendship_request", function(given) event = given end)
-    fake.socket:event("friendship_request", { text = "Hey", n = 9007199254740993, trust = "server", list = {} })
+    fake.socket:event("friendship_request", { text = "Hey", n = 9007199254740993, trust = "server" })
     client:poll()
     assert.same({ "friendship_request", "messaging:general", "messaging", "general", "jane" },
       { event.type, event.cid, event.channel_type, event.channel_id, event.user.id })

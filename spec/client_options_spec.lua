@@ -14,7 +14,7 @@ describe("stream_events.new", function()
       give = function() local _ = stream_events.new {} end, says = "'api_key' is needed",
     },
     ["an API key with a space"] = { more = { api_key = "a key" }, says = "'api_key' is needed" },
-    ["a key that is a number"] = { more = { api_key = 7 }, says = "'api_key' must be a string, not a number" },
+    ["a key that is a number"] = { more = { api_key = 7 }, says = "must be a string, not a number" },
     ["a misspelt option"] = {
       more = { base_ulr = "x" }, says = "unknown option 'base_ulr': did you mean 'base_url'?",
     },
@@ -27,7 +27,7 @@ describe("stream_events.new", function()
     ["an empty secret"] = { more = { secret = "" }, says = "'secret' must not be empty" },
     ["a URL without a scheme"] = { more = { base_url = "localhost:3030" }, says = "'base_url' must be like" },
     ["a WebSocket URL"] = { more = { base_url = "ws://localhost:3030" }, says = "'base_url' must be like" },
-    ["a URL with credentials"] = { more = { base_url = "http://a:b@host" }, says = "'base_url' must be like" },
+    ["a URL with a password"] = { more = { base_url = "http://a:b@host" }, says = "'base_url' must be" },
     ["a URL with a query"] = { more = { base_url = "http://host/?a=1" }, says = "'base_url' must be like" },
     ["a logger that cannot be called"] = {
       more = { logger = "stderr" }, says = "'logger' must be a function, not a string",

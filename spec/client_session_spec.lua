@@ -63,7 +63,9 @@ describe("a session", function()
     idle = { connect = "token" },
     failed = { connect = "token", disconnect = "idle" },
     token = { token = "connecting", no_token = "idle", disconnect = "idle" },
-    connecting = { opened = "greeting", hello = "online", refused = "idle", lost = "idle", disconnect = "idle" },
+    connecting = {
+      opened = "greeting", hello = "online", refused = "idle", lost = "idle", disconnect = "idle",
+    },
     greeting = { hello = "online", refused = "idle", lost = "idle", disconnect = "idle" },
     online = { refused = "failed", lost = "waiting", disconnect = "closing" },
     waiting = { disconnect = "idle" },

@@ -1,0 +1,274 @@
+--- Staying connected and coming back: health checks, retries, watching again.
+local fakes = require "support.fake_transport"
+local native = require "stream_events.native"
+local stream_events = require "stream_events"
+local tokens = require "stream_events.token"
+
+local SECRET = "lan-dev-secret"
+
+local function decoded(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+describe("a connection", function()
+  it("sends its health check 25 s after the last one came, with the id of user and client", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local socket = fake.socket
+    socket.on_send = function(self)
+      self:receive { type = "health.check", cid = "*", connection_id = "connection-1" }
+    end
+    local times = {}
+    local began = fake.clock.now()
+    for _ = 1, 400 do
+      client:poll(0.25)
+      if #socket.sent > #times then times[#times + 1] = fake.clock.now() - began end
+    end
+    assert.same({ 25, 50, 75, 100 }, times)
+    local check = native.json.decode(socket.sent[1])
+    assert.equal("health.check", check[1].type)
+    assert.truthy(check[1].client_id:find("^john%-%-%x+%-%x+%-%x+%-%x+%-%x+$"))
+    assert.equal(socket.sent[1], socket.sent[2])
+    assert.equal(1, #fake.sockets)
+  end)
+
+  it("is dead after 35 s of silence, and is made anew", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local changes = {}
+    client:subscribe_for("connection.changed", function(change)
+      changes[#changes + 1] = { fake.clock.now() - 1000, change.online, change.kind, change.retry_in }
+    end)
+    local ends = fake.clock.now() + 45
+    while fake.clock.now() < ends do client:poll(ends - fake.clock.now()) end
+    assert.equal(2, #fake.sockets)
+    assert.is_true(fake.sockets[1].aborted)
+    assert.near(35, changes[1][1], 0.01)
+    assert.same({ false, "timeout", 1.375 }, { changes[1][2], changes[1][3], changes[1][4] })
+    assert.is_true(changes[2][2])
+    assert.near(36.375, changes[2][1], 0.01)
+  end)
+
+  it("is not declared dead for what was only not read", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    fake.clock.advance(60) -- the program did something else, the bytes lie in the socket
+    local heard = fake.socket.heard_at
+    fake.socket:event("poke")
+    assert.is_true(fake.socket.heard_at > heard)
+    client:poll()
+    assert.is_true(client:online())
+  end)
+
+  it("names only the id when it comes back, so that older data overwrites nothing", function()
+    local fake = fakes.new()
+    local client = stream_events.new(fake.options())
+    assert(client:connect_user({ id = "john", name = "Old" }, fake.token))
+    fake.socket:finish("network", "reset")
+    for _ = 1, 4 do client:poll(5) end
+    assert.equal(2, #fake.sockets)
+    assert.same({ user_id = "john", user_details = { id = "john" } },
+      native.json.decode(decoded(fake.socket.options.url:match("json=([^&]*)"))))
+  end)
+
+  it("is retried at exactly the times the protocol gives, without turning in between", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    fake.on_connect = function(socket) socket:finish("network", "connection refused") end
+    fake.socket:finish("closed", "restart", 1012)
+    local waits, last = {}, fake.clock.now()
+    client:subscribe_for("connection.changed", function(change)
+      waits[#waits + 1] = change.retry_in
+    end)
+    local steps = fake.transport.steps
+    local gaps = {}
+    while #fake.sockets < 9 do
+      local count = #fake.sockets
+      client:poll(100)
+      if #fake.sockets > count then
+        gaps[#gaps + 1] = fake.clock.now() - last
+        last = fake.clock.now()
+      end
+    end
+    assert.is_true(fake.transport.steps - steps < 60)
+    -- random() is 0.5: the middle of what the protocol allows for n = 1 to 8
+    local middle = { 1.375, 3.25, 5.25, 7.25, 9.25, 11.25, 13.25, 15.25 }
+    for n = 1, 8 do
+      assert.near(middle[n], gaps[n], 0.0011)
+      assert.near(middle[n], waits[n], 1e-9)
+    end
+  end)
+
+  it("watches everything again after a reconnect, then says so", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local general, lobby = client:channel("messaging", "general"), client:channel("messaging", "lobby")
+    assert(general:watch() and lobby:watch())
+    local seen, recovered = {}, {}
+    general:subscribe_for("poke", function(event) seen[#seen + 1] = event.n end)
+    client:subscribe_for("connection.recovered", function(event) recovered[#recovered + 1] = event end)
+    fake.requests = {}
+    fake.clock.advance(10)
+    fake.socket:receive { type = "health.check" }
+    client:poll()
+    fake.clock.advance(5)
+    fake.socket:finish("network", "reset")
+    for _ = 1, 6 do client:poll(5) end
+    assert.equal(2, #fake.requests)
+    for i, path in ipairs { "/channels/messaging/general/query", "/channels/messaging/lobby/query" } do
+      assert.equal(path, fake.requests[i].path)
+      assert.truthy(fake.requests[i].query:find("connection_id=connection-2", 1, true))
+      assert.is_true(native.json.decode(fake.requests[i].body).watch)
+    end
+    assert.equal(1, #recovered)
+    assert.is_true(recovered[1].gap)
+    assert.same({ "messaging:general", "messaging:lobby" }, recovered[1].restored)
+    assert.same({}, recovered[1].failed)
+    assert.equal("2026-01-01T00:00:10Z", recovered[1].since) -- when it was heard last
+    fake.socket:event("poke", { n = 1 })
+    client:poll()
+    assert.same({ 1 }, seen)
+    assert.equal(1, client:stats().reconnects)
+  end)
+
+  it("has a bounded number of queries in flight when it comes back to many channels", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    for i = 1, 30 do assert(client:channel("messaging", "c" .. i):watch()) end
+    fake.requests = {}
+    fake.answer = function() return nil end
+    fake.socket:finish("network", "reset")
+    local most, done = 0, 0
+    for _ = 1, 200 do
+      client:poll(0.1)
+      local open = #fake.requests - done
+      most = math.max(most, open)
+      if open > 0 then
+        done = done + 1
+        fake.reply(fake.requests[done], fake.usual_answer(fake.requests[done]))
+      end
+    end
+    assert.equal(30, #fake.requests)
+    assert.equal(8, most)
+  end)
+
+  it("tries a channel again that could not be restored, and forgets one that is lost", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local general, lobby = client:channel("messaging", "general"), client:channel("messaging", "lobby")
+    assert(general:watch() and lobby:watch())
+    local tries = { general = 0, lobby = 0 }
+    fake.answer = function(request)
+      local id = request.path:match("/messaging/([^/]+)/query")
+      tries[id] = tries[id] + 1
+      if id == "lobby" then return 403, '{"code":17,"message":"no member","StatusCode":403}' end
+      if tries[id] < 3 then return 429, "slow down" end
+      return fake.usual_answer(request)
+    end
+    local recovered
+    client:subscribe_for("connection.recovered", function(event) recovered = event end)
+    fake.socket:finish("network", "reset")
+    while not recovered do client:poll(5) end
+    assert.same({ general = 3, lobby = 1 }, tries)
+    assert.same({ "messaging:general" }, recovered.restored)
+    assert.equal(17, recovered.failed["messaging:lobby"].code)
+    assert.same({ true, false }, { general.watching, lobby.watching })
+    assert.equal(1, client:stats().watched)
+  end)
+
+  it("says that it recovered also when there was nothing to restore", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local recovered = 0
+    client:subscribe_for("connection.recovered", function() recovered = recovered + 1 end)
+    fake.socket:finish("network", "reset")
+    for _ = 1, 4 do client:poll(5) end
+    assert.equal(1, recovered)
+  end)
+
+  it("binds a watch to the new connection when it was lost while the query was under way", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local channel = client:channel("messaging", "general")
+    local held
+    fake.answer = function(request) held = held or request return nil end
+    channel:watch(function() end)
+    fake.answer = fake.usual_answer
+    fake.socket:finish("network", "reset")
+    while #fake.sockets < 2 or not client:online() do client:poll(1) end
+    fake.reply(held, fake.usual_answer(held))
+    for _ = 1, 3 do client:poll() end
+    assert.equal(2, #fake.requests)
+    assert.truthy(fake.requests[2].query:find("connection_id=connection-2", 1, true))
+    assert.is_true(channel.watching)
+  end)
+
+  for _, code in ipairs { 2, 5, 41, 42, 43, 40 } do
+    it(("stays away when the reconnect is refused with code %d"):format(code), function()
+      local fake = fakes.new()
+      local client = fake.connected()
+      fake.on_connect = function(socket) socket:refuse(code, "go away") end
+      fake.socket:finish("network", "reset")
+      local last
+      client:subscribe_for("connection.changed", function(change) last = change end)
+      local ok, err = client:run()
+      assert.is_nil(ok)
+      assert.equal(code, err.code)
+      assert.same({ false, code, false }, { last.online, last.code, last.will_retry })
+      fake.clock.advance(1000)
+      client:poll()
+      assert.equal(2, #fake.sockets)
+      fake.on_connect = function(socket) socket:greet() end
+      assert.is_truthy(client:connect_user({ id = "john" }, fake.token))
+    end)
+  end
+
+  it("that is told by an error frame that the token has expired comes back with a new one", function()
+    local fake, asked = fakes.new(), 0
+    local client = stream_events.new(fake.options())
+    assert(client:connect_user({ id = "john" }, function()
+      asked = asked + 1
+      return tokens.user(SECRET, "john", { exp = 4000000000 + asked })
+    end))
+    fake.socket:refuse(40, "expired")
+    for _ = 1, 4 do client:poll(1) end
+    assert.same({ 2, 2 }, { asked, #fake.sockets })
+    assert.is_true(client:online())
+  end)
+
+  it("reads what came before it ended", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local seen = 0
+    client:subscribe(function() seen = seen + 1 end)
+    for _ = 1, 5 do fake.socket:event("poke") end
+    fake.socket:finish("closed", "restart", 1012)
+    client:poll(0, 2)
+    assert.is_true(client:online())
+    client:poll(0, 10)
+    assert.equal(5, seen)
+    client:poll(0)
+    assert.is_false(client:online())
+  end)
+
+  it("reports malformed messages, counts them and goes on", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local dropped, seen = {}, 0
+    client:subscribe_for("event.dropped", function(event) dropped[#dropped + 1] = event end)
+    client:subscribe(function() seen = seen + 1 end)
+    fake.socket:receive('{"type":"poke","type":"poke"}')
+    fake.socket:event("poke")
+    fake.socket:receive("not json " .. fake.token)
+    client:poll()
+    assert.equal(2, #dropped)
+    assert.equal(1, seen)
+    assert.same({ "event.dropped", "malformed" }, { dropped[1].type, dropped[1].reason })
+    assert.truthy(dropped[1].detail:find("duplicate", 1, true), dropped[1].detail)
+    assert.is_nil(dropped[2].excerpt:find(fake.token, 1, true))
+    local stats = client:stats()
+    assert.equal(2, stats.malformed)
+    assert.equal(2, stats.dropped["*"].malformed)
+    assert.is_true(client:online())
+  end)
+end)
