@@ -128,7 +128,8 @@ describe("connect_user", function()
     ["as a health check"] = '{"type":"health.check","connection_id":"c",'
       .. '"error":{"code":43,"message":"bad signature"}}',
     ["without a type, and long"] = '{"connection_id":"","error":{"code":43,'
-      .. '"message":"bad signature","StatusCode":401,'"duration":"","more_info":"https://getstream.io/chat/docs/api_errors_response/'
+      .. '"message":"bad signature","StatusCode":401,'
+      .. '"duration":"","more_info":"https://getstream.io/chat/docs/api_errors_response/'
       .. ("x"):rep(200) .. '","details":[]}}',
   } do
     it("understands a refusal " .. name, function()
