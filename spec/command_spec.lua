@@ -92,6 +92,7 @@ describe("the command", function()
   end)
 
   it("is found through a link, from any folder, without LUA_PATH", function()
+    command.need_build()
     local folder = assert(luv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))
     local link = folder .. "/linked"
     assert(luv.fs_symlink(assert(luv.fs_realpath(command.COMMAND)), link))

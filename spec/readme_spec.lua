@@ -139,6 +139,7 @@ describe("the README", function()
   end)
 
   it("tells Lua where the plugin is", function()
+    command.need_build()
     local line = command_lines("export LUA_PATH")[1]
     local child = process.run("sh", { "-c", line .. "\nlua5.4 -e 'require \"stream_events\"'" },
       { LUA_PATH = false, LUA_CPATH = false }, command.ROOT ~= "" and command.ROOT or nil)

@@ -19,6 +19,16 @@ local function with(env)
   return result
 end
 
+--- Makes sure that build/ holds the modules, for what looks there and nowhere else. Specs may run
+--- against another build, with that one missing.
+function M.need_build()
+  local file = io.open(M.ROOT .. "build/stream_events/core.so")
+  if file then return file:close() end
+  local make = process.run("make", { "-s", "build" }, { LD_PRELOAD = false, MAKEFLAGS = false },
+    M.ROOT ~= "" and M.ROOT or nil)
+  assert(make.code == 0, make.stderr)
+end
+
 --- Starts the command.
 ---@param args string[]
 ---@param env table<string, string|false>?
