@@ -37,6 +37,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field body table? decoded; {} for a POST, PUT or PATCH without a body; nil otherwise
 ---@field caller stream_events.server.Caller
 ---@field started number native.now() at which work on the request began
+---@field endpoint string? the route's name, once there is a route
 
 ---@class stream_events.server.Router
 ---@field private server table

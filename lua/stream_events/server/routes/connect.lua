@@ -3,6 +3,7 @@
 local native = require "stream_events.native"
 local clock = require "stream_events.server.clock"
 local failures = require "stream_events.server.failure"
+local url = require "stream_events.server.url"
 
 local json = native.json
 
@@ -30,9 +31,10 @@ local function welcome(server, connection)
   })
 end
 
--- Signs in whoever connects; its user is made or updated.
+-- Signs in whoever connects; its user is made or updated. The query holds a token and comes but once:
+-- the router's cache is not for it.
 local function admit(server, number, request)
-  local query, failure = server.router:query(request.query)
+  local query, failure = url.query(request.query)
   if not query then return nil, failure end
   local caller
   caller, failure = server.auth:connect(query, request.headers)
