@@ -1,0 +1,72 @@
+/* http.h -- HTTP requests: a bounded number under way, the rest waiting in order, the answers in
+ * the order in which they are complete.
+ *
+ * An answer with any status is an answer. Redirects are not followed, nothing is retried. */
+#ifndef SE_HTTP_H
+#define SE_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "poller.h"
+
+typedef struct {
+  const char *user_agent, *ca_file, *proxy; /* each may be NULL; copied */
+  size_t max_in_flight, max_waiting, max_body;
+  double connect_timeout; /* seconds */
+} se_http_options;
+
+typedef struct se_http se_http;
+
+/* NULL: no memory. The poller must outlive it. */
+se_http *se_http_new(se_poller *poller, const se_http_options *options);
+/* Ends everything unanswered. */
+void se_http_free(se_http *http); /* accepts NULL */
+
+/* Header lines in libcurl's form: made once, used by any number of requests, counted references. */
+typedef struct se_headers se_headers;
+se_headers *se_headers_new(void); /* NULL: no memory; else with one reference */
+/* One line "Name: value", zero-terminated. SE_OK; SE_ERR_MEMORY; SE_ERR_ARGUMENT for a line
+ * without a name or with a control character. */
+int se_headers_add(se_headers *headers, const char *line);
+void se_headers_release(se_headers *headers); /* accepts NULL */
+
+typedef struct {
+  const char *method, *url; /* zero-terminated; copied */
+  se_headers *headers;      /* or NULL; a reference is taken */
+  const char *body;         /* copied; NULL: none */
+  size_t body_len;
+  double timeout;           /* seconds for the whole request, waiting included */
+} se_http_request;
+
+/* SE_OK and *id; SE_ERR_FULL when as many wait as may; SE_ERR_MEMORY; SE_ERR_ARGUMENT for a method
+ * that is no word. A bad URL shows in the answer. */
+int se_http_start(se_http *http, const se_http_request *request, int64_t *id);
+/* Forgets a request, whatever its state; unknown ids are ignored. */
+void se_http_cancel(se_http *http, int64_t id);
+
+typedef struct {
+  int64_t id;
+  int status;          /* of the HTTP answer; 0 when there was none */
+  int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TIMEOUT, SE_ERR_FULL (a body
+                          over the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
+  const char *message; /* when there was none: why, for people */
+  const char *body;
+  size_t body_len;
+  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type): lines "name: value"
+                          ended by '\n', the names in lower case */
+  size_t headers_len;
+} se_http_answer;
+
+/* The next finished request: 1, or 0 when there is none. What the answer points to is good until
+ * se_http_release, which must follow, and makes room for the next request. */
+int se_http_next(se_http *http, se_http_answer *answer);
+void se_http_release(se_http *http);
+
+/* Does what is due at 'now'; what sockets are ready has been told by the poller's watches. */
+void se_http_run(se_http *http, double now);
+/* When se_http_run must be called next; SE_NEVER (multi.h), or 0: now. */
+double se_http_due(const se_http *http);
+int se_http_has_answer(const se_http *http);
+
+#endif
