@@ -58,6 +58,7 @@ struct slot {
   se_headers *headers; /* the last ones set */
   long status;
   int over_limit;
+  int has_head; /* the empty line after the headers has come */
   se_buffer body;
   se_buffer header_lines;
   char error[CURL_ERROR_SIZE];
@@ -194,12 +195,16 @@ static int begins(const char *line, size_t len, const char *name) {
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
   slot *at = user;
   size_t len = size * count, all = len;
-  if (len < 5)
+  if (len < 5) {
+    at->has_head |= line[0] == '\r' || line[0] == '\n';
     return all;
+  }
   switch (line[0] | 0x20) { /* most lines are of no interest: one comparison tells */
     case 'h': /* a status line: an earlier one was of a 1xx answer */
-      if (memcmp(line, "HTTP/", 5) == 0)
+      if (memcmp(line, "HTTP/", 5) == 0) {
         se_buffer_consume(&at->header_lines, se_buffer_length(&at->header_lines), HEADER_BYTES);
+        at->has_head = 0;
+      }
       return all;
     case 'r':
       if (!begins(line, len, "retry-after:"))
@@ -277,7 +282,6 @@ static slot *slot_new(se_http *http) {
   SET(CURLOPT_HEADERFUNCTION, on_header);
   SET(CURLOPT_HEADERDATA, made);
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS); /* by ALPN; never in the clear */
-  SET(CURLOPT_BUFFERSIZE, 16384L);
   if (http->user_agent != NULL)
     SET(CURLOPT_USERAGENT, http->user_agent);
   if (result != CURLE_OK) {
@@ -388,6 +392,7 @@ static void activate(se_http *http, request *begun, slot *at) {
   at->request = begun;
   at->status = 0;
   at->over_limit = 0;
+  at->has_head = 0;
   at->error[0] = '\0';
   CURLcode result = set_url(at, begun);
   if (result == CURLE_OK)
@@ -421,7 +426,10 @@ static void on_done(void *user, CURL *easy, CURLcode result) {
   list_remove(&http->active, done);
   if (result == CURLE_OK) {
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &at->status);
-    finish(http, done, at->status > 0 ? SE_OK : SE_ERR_PROTOCOL);
+    /* libcurl takes half a head for a whole one when the connection ends there. */
+    if (!at->has_head)
+      snprintf(at->error, sizeof at->error, "the server ended the connection within its answer");
+    finish(http, done, at->has_head && at->status > 0 ? SE_OK : SE_ERR_NETWORK);
   } else if (result == CURLE_WRITE_ERROR) {
     finish(http, done, at->over_limit ? SE_ERR_FULL : SE_ERR_MEMORY);
   } else {
@@ -524,11 +532,13 @@ void se_http_free(se_http *http) {
 }
 
 int se_http_start(se_http *http, const se_http_request *from, int64_t *id) {
-  if (from->method[0] == '\0' ||
-      strspn(from->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(from->method))
+  size_t capitals = strspn(from->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  if (capitals == 0 || from->method[capitals] != '\0')
     return SE_ERR_ARGUMENT;
-  if (http->waiting.count >= http->max_waiting &&
-      (http->max_waiting > 0 || http->active.count >= http->max_in_flight))
+  if (strncasecmp(from->url, "http://", 7) != 0 && strncasecmp(from->url, "https://", 8) != 0)
+    return SE_ERR_ARGUMENT;
+  int has_slot = http->free_slots != NULL || http->slots_used < http->max_in_flight;
+  if (!has_slot && http->waiting.count >= http->max_waiting)
     return SE_ERR_FULL;
   request *made = request_new(from);
   if (made == NULL)
@@ -618,8 +628,4 @@ double se_http_due(const se_http *http) {
   if (http->active.first == NULL && http->waiting.first == NULL)
     return due;
   return due < http->earliest ? due : http->earliest;
-}
-
-int se_http_has_answer(const se_http *http) {
-  return http->finished.first != NULL;
 }

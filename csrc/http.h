@@ -40,7 +40,8 @@ typedef struct {
 } se_http_request;
 
 /* SE_OK and *id; SE_ERR_FULL when as many wait as may; SE_ERR_MEMORY; SE_ERR_ARGUMENT for a method
- * that is no word. A bad URL shows in the answer. */
+ * that is no word in capitals, or a URL of another scheme. What else is wrong with a URL shows in
+ * the answer. */
 int se_http_start(se_http *http, const se_http_request *request, int64_t *id);
 /* Forgets a request, whatever its state; unknown ids are ignored. */
 void se_http_cancel(se_http *http, int64_t id);
@@ -67,6 +68,5 @@ void se_http_release(se_http *http);
 void se_http_run(se_http *http, double now);
 /* When se_http_run must be called next; SE_NEVER (multi.h), or 0: now. */
 double se_http_due(const se_http *http);
-int se_http_has_answer(const se_http *http);
 
 #endif

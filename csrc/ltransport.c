@@ -1,3 +1,305 @@
-/* ltransport.c -- stub */
+/* ltransport.c -- Lua binding of the transport: HTTP requests, and the descriptor, deadline and
+ * step that a program's loop drives it by.
+ *
+ * Its user value is a table: "ca_file" and "proxy", which connections take unless told otherwise,
+ * and at [1] the header lines that were used before, by the Lua table they were made from. */
+#include <string.h>
+
+#include "lconnection.h"
 #include "lcore.h"
-void se_open_transport(lua_State *L) { (void)L; }
+#include "status.h"
+#include "transport.h"
+
+#define TRANSPORT_MT "stream_events.transport"
+#define HEADERS_MT "stream_events.headers"
+
+typedef struct {
+  se_transport *transport; /* NULL once closed */
+} ltransport;
+
+typedef struct {
+  se_headers *headers; /* NULL only while it is being made, and after __gc */
+  size_t count;        /* of lines */
+} lheaders;
+
+static ltransport *check_box(lua_State *L) {
+  return luaL_checkudata(L, 1, TRANSPORT_MT);
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+/* The strings of the options at 1 that connections need too, in a new user value. */
+static void keep_defaults(lua_State *L, int box) {
+  lua_createtable(L, 1, 2);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k"); /* a headers table that nobody has any more needs no lines */
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawseti(L, -2, 1);
+  lua_getfield(L, 1, "ca_file");
+  lua_setfield(L, -2, "ca_file");
+  lua_getfield(L, 1, "proxy");
+  lua_setfield(L, -2, "proxy");
+  lua_setiuservalue(L, box, 1);
+}
+
+/* transport([options]) -> transport | nil, kind, message */
+static int transport_new(lua_State *L) {
+  se_http_options options;
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    lua_newtable(L);
+    lua_replace(L, 1);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  options.user_agent = se_string_field(L, 1, "user_agent");
+  luaL_argcheck(L, options.user_agent == NULL || strpbrk(options.user_agent, "\r\n") == NULL, 1,
+                "'user_agent' must be one line");
+  options.ca_file = se_string_field(L, 1, "ca_file");
+  options.proxy = se_string_field(L, 1, "proxy");
+  options.max_in_flight = (size_t)se_number_field(L, 1, "max_in_flight", 32, 1, 1024);
+  options.max_waiting = (size_t)se_number_field(L, 1, "max_waiting", 4096, 0, 1 << 20);
+  options.max_body = (size_t)se_number_field(L, 1, "max_body", 8 << 20, 0, 1 << 30);
+  options.connect_timeout = se_number_field(L, 1, "connect_timeout", 10, 0, 1e6);
+
+  ltransport *box = lua_newuserdatauv(L, sizeof *box, 1);
+  box->transport = NULL;
+  luaL_setmetatable(L, TRANSPORT_MT);
+  keep_defaults(L, lua_gettop(L));
+  int status = se_transport_new(&options, &box->transport);
+  if (status != SE_OK)
+    return se_fail(L, status, status == SE_ERR_MEMORY ? "not enough memory for a transport"
+                                                      : "no descriptor is left for a transport");
+  return 1;
+}
+
+/* Serves close(), __close and __gc: any order, any number of times. */
+static int transport_close(lua_State *L) {
+  ltransport *box = check_box(L);
+  se_transport *transport = box->transport;
+  box->transport = NULL;
+  se_transport_free(transport);
+  return 0;
+}
+
+/* --- the loop's side --------------------------------------------------------------------------- */
+
+/* transport:pollfd() -> descriptor */
+static int transport_pollfd(lua_State *L) {
+  ltransport *box = check_box(L);
+  luaL_argcheck(L, box->transport != NULL, 1, "transport is closed");
+  lua_pushinteger(L, se_transport_fd(box->transport));
+  return 1;
+}
+
+/* transport:events() -> "r" */
+static int transport_events(lua_State *L) {
+  check_box(L);
+  lua_pushliteral(L, "r");
+  return 1;
+}
+
+/* transport:timeout() -> seconds | nil */
+static int transport_timeout(lua_State *L) {
+  ltransport *box = check_box(L);
+  double seconds = box->transport == NULL ? -1 : se_transport_timeout(box->transport);
+  if (seconds < 0)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, seconds);
+  return 1;
+}
+
+/* transport:wait(seconds) */
+static int transport_wait(lua_State *L) {
+  ltransport *box = check_box(L);
+  lua_Number seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, seconds >= 0, 2, "no number of seconds");
+  if (box->transport != NULL)
+    se_transport_wait(box->transport, seconds);
+  return 0;
+}
+
+/* transport:step() */
+static int transport_step(lua_State *L) {
+  ltransport *box = check_box(L);
+  if (box->transport != NULL)
+    se_transport_step(box->transport);
+  return 0;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static int headers_gc(lua_State *L) {
+  lheaders *box = luaL_checkudata(L, 1, HEADERS_MT);
+  se_headers_release(box->headers);
+  box->headers = NULL;
+  return 0;
+}
+
+/* Pushes a new object with the lines of the table at 'list'. */
+static lheaders *push_headers(lua_State *L, int list, size_t count) {
+  lheaders *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->headers = NULL;
+  box->count = count;
+  luaL_setmetatable(L, HEADERS_MT);
+  box->headers = se_headers_new();
+  if (box->headers == NULL)
+    luaL_error(L, "not enough memory");
+  for (int i = 1; i <= (int)count; i++) {
+    size_t len;
+    lua_rawgeti(L, list, i);
+    const char *line = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+    if (line == NULL || strlen(line) != len)
+      luaL_argerror(L, 2, "'headers' must be a list of lines");
+    int status = se_headers_add(box->headers, line);
+    if (status == SE_ERR_ARGUMENT)
+      luaL_argerror(L, 2, "a header must be a line \"Name: value\"");
+    if (status != SE_OK)
+      luaL_error(L, "not enough memory");
+    lua_pop(L, 1);
+  }
+  return box;
+}
+
+/* The lines of the table at 'list', made the first time that this table is seen. The result lives
+ * as long as the object this leaves on the stack. */
+static se_headers *find_headers(lua_State *L, int list) {
+  size_t count = lua_rawlen(L, list);
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, 1);
+  lua_pushvalue(L, list);
+  lua_rawget(L, -2);
+  lheaders *box = lua_touserdata(L, -1);
+  if (box == NULL || box->count != count) {
+    lua_pop(L, 1);
+    box = push_headers(L, list, count);
+    lua_pushvalue(L, list);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  return box->headers;
+}
+
+/* transport:request { method=, url=, headers=, body=, timeout= } -> id | nil, kind, message */
+static int transport_request(lua_State *L) {
+  ltransport *box = check_box(L);
+  se_http_request request;
+  int64_t id;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  request.method = se_string_field(L, 2, "method");
+  luaL_argcheck(L, request.method != NULL, 2, "'method' is missing");
+  request.url = se_string_field(L, 2, "url");
+  luaL_argcheck(L, request.url != NULL, 2, "'url' is missing");
+  request.timeout = se_number_field(L, 2, "timeout", 6, 0, 1e6);
+  lua_getfield(L, 2, "body");
+  request.body_len = 0;
+  request.body = lua_isnil(L, -1) ? NULL : lua_tolstring(L, -1, &request.body_len);
+  luaL_argcheck(L, lua_isnil(L, -1) || lua_type(L, -1) == LUA_TSTRING, 2,
+                "'body' must be a string");
+  lua_getfield(L, 2, "headers");
+  luaL_argcheck(L, lua_isnil(L, -1) || lua_istable(L, -1), 2, "'headers' must be a list of lines");
+  if (box->transport == NULL)
+    return se_fail(L, SE_ERR_CLOSED, "the transport is closed");
+  request.headers = lua_isnil(L, -1) ? NULL : find_headers(L, lua_gettop(L));
+
+  int status = se_http_start(se_transport_http(box->transport), &request, &id);
+  switch (status) {
+    case SE_OK:
+      lua_pushinteger(L, (lua_Integer)id);
+      return 1;
+    case SE_ERR_FULL:
+      return se_fail(L, status, "too many requests are waiting");
+    case SE_ERR_ARGUMENT:
+      return se_fail(L, status, "the method must be a word in capitals, "
+                                "and the URL begin with http:// or https://");
+    default:
+      return se_fail(L, status, "not enough memory for the request");
+  }
+}
+
+/* Pushes the lines "name: value\n" as a table, nil when there are none. */
+static void push_header_table(lua_State *L, const char *lines, size_t len) {
+  if (len == 0) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, 0, 2);
+  for (const char *end = lines + len; lines < end;) {
+    const char *newline = memchr(lines, '\n', (size_t)(end - lines));
+    const char *colon = memchr(lines, ':', (size_t)(end - lines));
+    lua_pushlstring(L, lines, (size_t)(colon - lines));
+    lua_pushlstring(L, colon + 2, (size_t)(newline - colon - 2));
+    lua_rawset(L, -3);
+    lines = newline + 1;
+  }
+}
+
+/* transport:next_response() -> id, status, body, headers | id, nil, kind, message | nothing */
+static int transport_next_response(lua_State *L) {
+  ltransport *box = check_box(L);
+  se_http_answer answer;
+  if (box->transport == NULL || !se_http_next(se_transport_http(box->transport), &answer))
+    return 0;
+  /* Where memory is short the pushes below raise, and the answer is there to be met again. */
+  lua_pushinteger(L, (lua_Integer)answer.id);
+  if (answer.failure == SE_OK) {
+    lua_pushinteger(L, answer.status);
+    lua_pushlstring(L, answer.body, answer.body_len);
+    push_header_table(L, answer.headers, answer.headers_len);
+  } else {
+    lua_pushnil(L);
+    lua_pushstring(L, se_status_kind(answer.failure));
+    lua_pushstring(L, answer.message);
+  }
+  se_http_release(se_transport_http(box->transport));
+  return 4;
+}
+
+/* transport:cancel(id) */
+static int transport_cancel(lua_State *L) {
+  ltransport *box = check_box(L);
+  lua_Integer id = luaL_checkinteger(L, 2);
+  if (box->transport != NULL)
+    se_http_cancel(se_transport_http(box->transport), id);
+  return 0;
+}
+
+/* transport:connect(options) -> connection | nil, kind, message */
+static int transport_connect(lua_State *L) {
+  ltransport *box = check_box(L);
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (box->transport == NULL)
+    return se_fail(L, SE_ERR_CLOSED, "the transport is closed");
+  lua_getiuservalue(L, 1, 1);
+  return se_push_connection(L, se_transport_connections(box->transport), 3);
+}
+
+static const luaL_Reg methods[] = {
+    {"pollfd", transport_pollfd},   {"events", transport_events},
+    {"timeout", transport_timeout}, {"wait", transport_wait},
+    {"step", transport_step},       {"close", transport_close},
+    {"request", transport_request}, {"next_response", transport_next_response},
+    {"cancel", transport_cancel},   {"connect", transport_connect},
+    {NULL, NULL}};
+static const luaL_Reg meta[] = {
+    {"__gc", transport_close}, {"__close", transport_close}, {NULL, NULL}};
+static const luaL_Reg headers_meta[] = {{"__gc", headers_gc}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"transport", transport_new}, {NULL, NULL}};
+
+void se_open_transport(lua_State *L) {
+  if (luaL_newmetatable(L, TRANSPORT_MT)) {
+    luaL_setfuncs(L, meta, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+  if (luaL_newmetatable(L, HEADERS_MT))
+    luaL_setfuncs(L, headers_meta, 0);
+  lua_pop(L, 1);
+  se_open_connection(L);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -277,8 +277,8 @@ int se_multi_status(CURLcode result) {
     case CURLE_OK: return SE_OK;
     case CURLE_OUT_OF_MEMORY: return SE_ERR_MEMORY;
     case CURLE_OPERATION_TIMEDOUT: return SE_ERR_TIMEOUT;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return SE_ERR_ARGUMENT;
+    case CURLE_URL_MALFORMAT: return SE_ERR_ARGUMENT;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a status line */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM: return SE_ERR_PROTOCOL;

@@ -1,0 +1,263 @@
+/* lconnection.c -- Lua binding of a WebSocket connection.
+ *
+ * Its user value keeps the transport and the router alive. Whichever of them is collected first,
+ * the object stays valid: its transport has then closed it. */
+#include "lconnection.h"
+
+#include <string.h>
+
+#include "lcore.h"
+#include "status.h"
+#include "ws.h"
+
+#define CONNECTION_MT "stream_events.connection"
+#define EXCERPT 200 /* bytes shown of a text that is no event */
+#define DEFAULT_LIMIT (1024.0 * 1024)
+#define MOST_BYTES (1024.0 * 1024 * 1024)
+#define MOST_SECONDS 1e6
+
+typedef struct {
+  se_connection *connection; /* NULL only while it is being made, and after __gc */
+  size_t self_len;
+  char self[]; /* the id of the connected user */
+} lconnection;
+
+/* --- fields of option tables ------------------------------------------------------------------- */
+
+double se_number_field(lua_State *L, int index, const char *name, double otherwise, double least,
+                       double most) {
+  lua_getfield(L, index, name);
+  if (!lua_isnil(L, -1)) {
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      luaL_error(L, "'%s' must be a number", name);
+    otherwise = lua_tonumber(L, -1);
+    if (!(otherwise >= least && otherwise <= most))
+      luaL_error(L, "'%s' must be between %f and %f", name, least, most);
+  }
+  lua_pop(L, 1);
+  return otherwise;
+}
+
+const char *se_string_field(lua_State *L, int index, const char *name) {
+  size_t len;
+  lua_getfield(L, index, name);
+  if (lua_isnil(L, -1))
+    return NULL;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "'%s' must be a string", name);
+  const char *text = lua_tolstring(L, -1, &len);
+  if (strlen(text) != len)
+    luaL_error(L, "'%s' holds a zero byte", name);
+  return text;
+}
+
+/* Pushes the header lines of the options at 2 as one string, "" for none. */
+static const char *push_headers(lua_State *L) {
+  luaL_Buffer joined;
+  lua_getfield(L, 2, "headers");
+  int list = lua_gettop(L), count = 0;
+  if (!lua_isnil(L, list)) {
+    luaL_argcheck(L, lua_istable(L, list), 2, "'headers' must be a list of strings");
+    count = (int)lua_rawlen(L, list);
+  }
+  luaL_buffinit(L, &joined);
+  for (int i = 1; i <= count; i++) {
+    size_t len;
+    lua_rawgeti(L, list, i);
+    const char *line = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+    if (line == NULL || strlen(line) != len || strpbrk(line, "\r\n") != NULL)
+      luaL_argerror(L, 2, "'headers' must be a list of lines");
+    luaL_addvalue(&joined);
+    luaL_addstring(&joined, "\r\n");
+  }
+  luaL_pushresult(&joined);
+  return lua_tostring(L, -1);
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+/* The field of the options at 2, or else of the defaults; pushes it. */
+static const char *field_or_default(lua_State *L, const char *name, int defaults) {
+  const char *text = se_string_field(L, 2, name);
+  return text != NULL ? text : se_string_field(L, defaults, name);
+}
+
+int se_push_connection(lua_State *L, se_connections *all, int defaults) {
+  se_connection_options options;
+  size_t self_len = 0;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checkstack(L, 20, NULL);
+  options.url = se_string_field(L, 2, "url");
+  luaL_argcheck(L, options.url != NULL, 2, "'url' is missing");
+  options.headers = push_headers(L);
+  options.ca_file = field_or_default(L, "ca_file", defaults);
+  options.proxy = field_or_default(L, "proxy", defaults);
+  options.max_message =
+      (size_t)se_number_field(L, 2, "max_message", DEFAULT_LIMIT, 1, MOST_BYTES);
+  options.max_output = (size_t)se_number_field(L, 2, "max_output", DEFAULT_LIMIT, 1, MOST_BYTES);
+  options.timeout = se_number_field(L, 2, "timeout", 15, 0, MOST_SECONDS);
+  lua_getfield(L, 2, "self");
+  const char *self = lua_isnil(L, -1) ? NULL : luaL_checklstring(L, -1, &self_len);
+  lua_getfield(L, 2, "router");
+  options.router = lua_isnil(L, -1) ? NULL : se_check_router(L, lua_gettop(L));
+  int router = lua_gettop(L);
+
+  lconnection *box = lua_newuserdatauv(L, sizeof *box + self_len, 1);
+  box->connection = NULL;
+  box->self_len = self_len;
+  if (self_len > 0)
+    memcpy(box->self, self, self_len);
+  luaL_setmetatable(L, CONNECTION_MT);
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, router);
+  lua_rawseti(L, -2, 2);
+  lua_setiuservalue(L, -2, 1);
+
+  const char *reason = "";
+  int status = se_connection_new(all, &options, &box->connection, &reason);
+  if (status == SE_ERR_ARGUMENT)
+    return se_fail(L, status, "%s", reason);
+  if (status != SE_OK)
+    return se_fail(L, status, "not enough memory for a connection");
+  return 1;
+}
+
+static lconnection *check_box(lua_State *L) {
+  lconnection *box = luaL_checkudata(L, 1, CONNECTION_MT);
+  luaL_argcheck(L, box->connection != NULL, 1, "connection is collected");
+  return box;
+}
+
+/* --- methods ---------------------------------------------------------------------------------- */
+
+/* connection:state() -> "connecting" | "open" | "closing" | "closed" [, kind, message [, code]] */
+static int connection_state(lua_State *L) {
+  static const char *const names[] = {[SE_CONNECTING] = "connecting", [SE_OPEN] = "open",
+                                      [SE_CLOSING] = "closing", [SE_CLOSED] = "closed"};
+  lconnection *box = check_box(L);
+  se_connection_end end;
+  int state = se_connection_state(box->connection);
+  lua_pushstring(L, names[state]);
+  if (state != SE_CLOSED)
+    return 1;
+  se_connection_ended(box->connection, &end);
+  lua_pushstring(L, end.kind);
+  lua_pushstring(L, end.message);
+  lua_pushinteger(L, end.code);
+  return 4;
+}
+
+/* connection:next() -> event, type, cid | false, "malformed", reason, excerpt
+ *                    | data, "text" or "binary" | nothing */
+static int connection_next(lua_State *L) {
+  lconnection *box = check_box(L);
+  se_received got;
+  switch (se_connection_next(box->connection, &got)) {
+    case SE_NEXT_EVENT:
+      se_event_push(L, got.data, got.len, got.envelope, box->self_len > 0 ? box->self : NULL,
+                    box->self_len, got.received_at);
+      lua_pushlstring(L, got.envelope->type.at, got.envelope->type.len);
+      if (got.envelope->cid.at != NULL)
+        lua_pushlstring(L, got.envelope->cid.at, got.envelope->cid.len);
+      else
+        lua_pushnil(L);
+      return 3;
+    case SE_NEXT_RAW:
+      lua_pushlstring(L, got.data, got.len);
+      lua_pushstring(L, got.is_binary ? "binary" : "text");
+      return 2;
+    case SE_NEXT_MALFORMED:
+      lua_pushboolean(L, 0);
+      lua_pushliteral(L, "malformed");
+      lua_pushfstring(L, "%s at byte %I", got.reason, (lua_Integer)got.position + 1);
+      lua_pushlstring(L, got.data, got.len < EXCERPT ? got.len : EXCERPT);
+      return 4;
+    default:
+      return 0;
+  }
+}
+
+/* connection:heard() -> monotonic seconds */
+static int connection_heard(lua_State *L) {
+  lua_pushnumber(L, se_connection_heard(check_box(L)->connection));
+  return 1;
+}
+
+/* connection:pause(yes) */
+static int connection_pause(lua_State *L) {
+  lconnection *box = check_box(L);
+  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  se_connection_pause(box->connection, lua_toboolean(L, 2));
+  return 0;
+}
+
+/* connection:send(data [, kind]) -> true | nil, kind, message */
+static int connection_send(lua_State *L) {
+  static const char *const names[] = {"text", "binary", "ping", "pong", NULL};
+  static const int opcodes[] = {SE_WS_TEXT, SE_WS_BINARY, SE_WS_PING, SE_WS_PONG};
+  lconnection *box = check_box(L);
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  int kind = luaL_checkoption(L, 3, "text", names);
+  int status = se_connection_send(box->connection, opcodes[kind], data, len);
+  switch (status) {
+    case SE_OK:
+      lua_pushboolean(L, 1);
+      return 1;
+    case SE_ERR_FULL:
+      return se_fail(L, status, "no room for %I more bytes to be sent", (lua_Integer)len);
+    case SE_ERR_CLOSED:
+      return se_fail(L, status, "the connection is not open");
+    case SE_ERR_ARGUMENT:
+      return se_fail(L, status, kind == 0 ? "the text is not UTF-8" : "more than 125 bytes");
+    default:
+      return se_fail(L, status, "not enough memory for %I bytes", (lua_Integer)len);
+  }
+}
+
+/* connection:close([code [, reason [, seconds]]]) */
+static int connection_close(lua_State *L) {
+  lconnection *box = check_box(L);
+  size_t len;
+  lua_Integer code = luaL_optinteger(L, 2, 1000);
+  const char *reason = luaL_optlstring(L, 3, "", &len);
+  lua_Number seconds = luaL_optnumber(L, 4, 1);
+  luaL_argcheck(L, code > 0 && code < 5000, 2, "no close code");
+  luaL_argcheck(L, seconds >= 0 && seconds <= MOST_SECONDS, 4, "no number of seconds");
+  if (se_connection_close(box->connection, (uint16_t)code, reason, len, seconds) != SE_OK)
+    return luaL_error(L, "a close code or reason that may not be sent");
+  return 0;
+}
+
+/* connection:abort() */
+static int connection_abort(lua_State *L) {
+  lconnection *box = luaL_checkudata(L, 1, CONNECTION_MT);
+  if (box->connection != NULL)
+    se_connection_abort(box->connection);
+  return 0;
+}
+
+static int connection_gc(lua_State *L) {
+  lconnection *box = luaL_checkudata(L, 1, CONNECTION_MT);
+  se_connection_free(box->connection);
+  box->connection = NULL;
+  return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"state", connection_state}, {"next", connection_next},   {"heard", connection_heard},
+    {"pause", connection_pause}, {"send", connection_send},   {"close", connection_close},
+    {"abort", connection_abort}, {NULL, NULL}};
+static const luaL_Reg meta[] = {
+    {"__gc", connection_gc}, {"__close", connection_abort}, {NULL, NULL}};
+
+void se_open_connection(lua_State *L) {
+  if (luaL_newmetatable(L, CONNECTION_MT)) {
+    luaL_setfuncs(L, meta, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}

@@ -1,0 +1,28 @@
+/* transport.h -- everything of one client that needs a descriptor: HTTP requests and WebSocket
+ * connections, behind one descriptor, one deadline and one non-blocking step. */
+#ifndef SE_TRANSPORT_H
+#define SE_TRANSPORT_H
+
+#include "connection.h"
+#include "http.h"
+
+typedef struct se_transport se_transport;
+
+/* SE_OK; SE_ERR_MEMORY; SE_ERR_NETWORK when there is no descriptor left or libcurl does not start. */
+int se_transport_new(const se_http_options *options, se_transport **out);
+/* Ends all requests and connections at once; connection objects stay valid, and closed. */
+void se_transport_free(se_transport *transport); /* accepts NULL */
+
+se_http *se_transport_http(se_transport *transport);
+se_connections *se_transport_connections(se_transport *transport);
+
+int se_transport_fd(const se_transport *transport);
+/* Seconds until se_transport_step must be called; 0: now; negative: only when the descriptor is
+ * readable. */
+double se_transport_timeout(const se_transport *transport);
+/* Does what is possible now; never waits. */
+void se_transport_step(se_transport *transport);
+/* Sleeps until there is something to do, a signal has come, or 'seconds' have passed. */
+void se_transport_wait(const se_transport *transport, double seconds);
+
+#endif
