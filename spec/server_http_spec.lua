@@ -75,6 +75,15 @@ describe("the server over HTTP", function()
     ["a path that is not encoded correctly"] = { "GET", "/channels/%zz/lobby", {}, nil, 400, 4 },
     ["a query that is not encoded correctly"] = { "POST", "/sync?api_key=%f", JWT, "{}", 400, 4 },
     ["a parameter given twice"] = { "POST", "/sync?api_key=devkey&api_key=x", JWT, "{}", 400, 4 },
+    ["a path that is not UTF-8"] = { "GET", "/%ff", {}, nil, 404, 16 },
+    ["a parameter that is not UTF-8 and given twice"] =
+      { "POST", "/sync?%ff=1&%ff=2", JWT, "{}", 400, 4 },
+    ["a key that is not UTF-8"] = { "POST", "/sync?api_key=%ff", JWT, "{}", 401, 2 },
+    ["a connection id that is not UTF-8"] = { "POST",
+      "/channels/messaging/lobby/query?api_key=devkey&connection_id=%ff", JWT, '{"watch":true}', 400, 46 },
+    ["a user id that is not UTF-8"] =
+      { "POST", "/users/%ff/event?api_key=devkey", BACKEND, '{"event":{"type":"x"}}', 400, 4 },
+    ["a payload that is not UTF-8"] = { "GET", "/users?api_key=devkey&payload=%ff", BACKEND, nil, 400, 4 },
     ["no API key"] = { "POST", "/sync", JWT, "{}", 401, 2 },
     ["an empty API key"] = { "POST", "/sync?api_key=", JWT, "{}", 401, 2 },
     ["the key of another app"] = { "POST", "/sync?api_key=other", JWT, "{}", 401, 2 },
@@ -130,6 +139,17 @@ describe("the server over HTTP", function()
     assert.matches('^Sync failed with error: "', answer.body.message)
     answer = fixture.client:request("POST", SYNC, { query = KEY, headers = with "abc", body = "{}" })
     assert.not_matches("failed with error", answer.body.message)
+  end)
+
+  it("refuses bytes in a path that belong in none", function()
+    for _, path in ipairs { "/\255", "/a\1b", "/channels/\195/x" } do
+      local other = http_client.new(fixture.server)
+      other:send("GET", path)
+      local answer = other:next_answer()
+      assert.is_true(answer.status == 400 or answer.status == 404)
+      assert.is_table(answer.body)
+      other:close()
+    end
   end)
 
   it("names the methods that a path has", function()

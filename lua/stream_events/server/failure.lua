@@ -58,6 +58,11 @@ function M.is(value)
   return getmetatable(value) == Failure
 end
 
+-- Messages quote what was sent, which may be no UTF-8, or be cut within a character.
+local function well_formed(text)
+  return utf8.len(text) and text or (text:gsub("[\128-\255]", "?"))
+end
+
 --- The envelope as it travels.
 ---@param failure stream_events.server.Failure
 ---@param endpoint string? prefixes the message; absent where the request never reached one
@@ -68,7 +73,7 @@ function M.envelope(failure, endpoint, duration)
   if endpoint then message = ('%s failed with error: "%s"'):format(endpoint, message) end
   return {
     code = failure.code,
-    message = message,
+    message = well_formed(message),
     StatusCode = failure.status,
     duration = duration,
     more_info = MORE_INFO,

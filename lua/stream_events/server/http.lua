@@ -218,37 +218,31 @@ local function prepare(self, context, route)
   end
 end
 
-local function run(self, context, route)
-  local failure, bare = prepare(self, context, route)
-  if failure then return nil, failure, bare end
-  return route.handler(context)
-end
-
--- Turns what a handler returned into status, text and headers.
-local function finish(context, endpoint, status, answer, extra)
-  local headers = extra
-  if status == nil then
-    local failure, bare = answer, extra
-    status, headers = failure.status, failure.headers
-    answer = failures.envelope(failure, not bare and endpoint or nil, M.duration(context.started))
-  elseif type(answer) == "table" then
-    answer.duration = M.duration(context.started)
-  end
-  if type(answer) == "string" then return status, answer, headers end
+local function encode(answer, endpoint)
   local text, err = native.json.encode(answer)
   if not text then error(("the answer of %s cannot be encoded: %s"):format(endpoint, err.message)) end
-  return status, text, headers
+  return text
+end
+
+local function refusal(context, failure, endpoint)
+  local envelope = failures.envelope(failure, endpoint, M.duration(context.started))
+  return failure.status, encode(envelope, endpoint), failure.headers
 end
 
 local function handle(self, context)
   local request = context.request
   local target, failure = self:resolve(request.method, request.path)
-  if not target then
-    return finish(context, nil, nil, failure)
-  end
-  context.params = target.params
-  context.endpoint = target.route.endpoint
-  return finish(context, context.endpoint, run(self, context, target.route))
+  if not target then return refusal(context, failure) end
+  local route = target.route
+  context.params, context.endpoint = target.params, route.endpoint
+  local early
+  failure, early = prepare(self, context, route)
+  if failure then return refusal(context, failure, not early and route.endpoint or nil) end
+  local status, answer, headers = route.handler(context)
+  if not status then return refusal(context, answer, route.endpoint) end
+  if type(answer) == "string" then return status, answer, headers end
+  answer.duration = M.duration(context.started)
+  return status, encode(answer, route.endpoint), headers
 end
 
 --- Answers a request. Never raises: what a handler raises is logged and answered with code -1.
@@ -264,8 +258,8 @@ function Router:answer(connection, request)
   local ok, status, body, headers = xpcall(handle, debug.traceback, self, context)
   if ok then return status, body, headers end
   self.server.log("error", ("%s %s failed"):format(request.method, request.path:sub(1, 200)),
-    { error = status })
-  return finish(context, context.endpoint, nil, failures.internal())
+    { error = tostring(status) })
+  return refusal(context, failures.internal(), context.endpoint)
 end
 
 return M
