@@ -128,10 +128,11 @@ end
 ---@return integer ran handlers and callbacks
 function Client:poll(seconds, max_events)
   outside_handlers(self, "poll")
-  seconds, max_events = seconds or 0, max_events or math.huge
+  seconds = seconds or 0
   if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
     error("seconds must be a number, not negative", 2)
-  elseif type(max_events) ~= "number" or max_events <= 0 or max_events ~= max_events then
+  elseif max_events ~= nil
+    and (type(max_events) ~= "number" or max_events <= 0 or max_events ~= max_events) then
     error("max_events must be a positive number", 2)
   end
   self.context.loop.stopping = false

@@ -12,7 +12,8 @@ local NOTHING = { n = 0 }
 ---@class stream_events.Delivery
 ---@field source fun(connection: stream_events.core.Connection?) sets where events are read from
 ---@field push fun(event: table) queues an event that this client made itself
----@field run fun(limit: number): integer delivers what there is; returns how many handlers ran
+---@field run fun(limit: number): integer delivers at most so many events, a finite number; returns
+---  how many handlers ran
 ---@field aside fun(run: function, ...): any runs a function while no event is delivered
 ---@field discard fun() forgets everything that has not been delivered
 ---@field waiting fun(): boolean whether run() has something to do that it knows of
@@ -27,12 +28,18 @@ function M.new(context, malformed)
   local registry, crew = context.registry, context.workers
   local lists = registry.lists
   local counts = { delivered = 0, unhandled = 0, malformed = 0 }
+  local granted, unhandled = 0, 0 -- of the present run
 
   -- The event at hand, and how far its handlers have been called.
   local event, list, index, count = nil, NOTHING, 0, 0
   local left, ran, dry = 0, 0, true
   local connection, receive = nil, nil
   local own, first_own, last_own = {}, 1, 0
+
+  local function push(item)
+    last_own = last_own + 1
+    own[last_own] = item
+  end
 
   local function next_own()
     local item = own[first_own]
@@ -41,17 +48,23 @@ function M.new(context, malformed)
     return item, item.type, item.cid
   end
 
+  -- An event whose list is still to be made, or in which the client itself has a part.
   local function begin(event_type, cid)
     local by_cid = lists[event_type]
     list = by_cid and by_cid[cid or false] or registry:list(event_type, cid)
     index, count = 0, list.n
     if count > 0 then
       left = left - 1
-      counts.delivered = counts.delivered + 1
     elseif not list.hook then
-      counts.unhandled = counts.unhandled + 1
+      unhandled = unhandled + 1
     end
     if list.hook then list.hook(event) end
+  end
+
+  local function drop(reason, excerpt)
+    counts.malformed = counts.malformed + 1
+    local made = malformed(reason, excerpt)
+    if made then push(made) end
   end
 
   local function work()
@@ -73,16 +86,20 @@ function M.new(context, malformed)
         elseif connection then
           event, event_type, cid, excerpt = receive(connection)
         end
-        if event == false then
-          counts.malformed = counts.malformed + 1
-          event = malformed(cid, excerpt)
-          if event then event_type, cid = event.type, nil end
-        elseif event == nil then
-          dry = true
-          yield(IDLE)
+      end
+      if event then
+        local by_cid = lists[event_type]
+        local known = by_cid and by_cid[cid or false]
+        if known and known.plain then
+          list, index, count = known, 0, known.n
+          left = left - 1
+        else
+          begin(event_type, cid)
         end
-        if event then begin(event_type, cid) end
+      elseif event == false then
+        drop(cid, excerpt)
       else
+        dry = left > 0
         yield(IDLE)
       end
     end
@@ -94,9 +111,12 @@ function M.new(context, malformed)
   end
 
   local function run(limit)
-    left, ran, dry = limit, 0, false
+    ran, dry = 0, false
     if enough() then return 0 end
+    granted, left, unhandled = limit, limit, 0
     crew:drain(pool, enough)
+    counts.delivered = counts.delivered + granted - left
+    counts.unhandled = counts.unhandled + unhandled
     left = 0
     return ran
   end
@@ -112,6 +132,7 @@ function M.new(context, malformed)
       left = saved_left
     else
       count = 0 -- everything was discarded meanwhile
+      granted = granted - saved_left
     end
     ran = saved_ran
     return result
@@ -119,6 +140,7 @@ function M.new(context, malformed)
 
   local function discard()
     own, first_own, last_own = {}, 1, 0
+    granted = granted - left
     event, list, index, count, left = nil, NOTHING, 0, -1, 0
   end
 
@@ -128,10 +150,7 @@ function M.new(context, malformed)
     source = function(from)
       connection, receive = from, from and from.next
     end,
-    push = function(item)
-      last_own = last_own + 1
-      own[last_own] = item
-    end,
+    push = push,
     waiting = function() return first_own <= last_own end,
     dry = function() return dry end,
   }

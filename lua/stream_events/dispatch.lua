@@ -28,6 +28,7 @@ end
 
 ---@class stream_events.HandlerList
 ---@field n integer
+---@field plain boolean the common case: there are handlers, and the client itself has no part
 ---@field hook (fun(event: stream_events.Event))? what the client itself does with the event
 
 ---@class stream_events.Registry
@@ -222,6 +223,7 @@ function Registry:list(event_type, cid)
   local scope = cid and self.scopes[cid]
   if scope then collect(scope, event_type, class, list) end
   list.n = #list
+  list.plain = list.n > 0 and not list.hook
   self.lists[event_type] = self.lists[event_type] or {}
   self.lists[event_type][cid or false] = list
   self.made = self.made + 1

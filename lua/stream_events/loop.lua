@@ -4,6 +4,9 @@ local errors = require "stream_events.error"
 
 local M = {}
 
+-- Events in a turn where nobody said how many; finite, so that one can count with it.
+local UNLIMITED = 2 ^ 53
+
 ---@class stream_events.Loop
 local Loop = { __name = "stream_events.loop" }
 Loop.__index = Loop
@@ -96,9 +99,10 @@ end
 
 --- Turns until something ran or the time is over.
 ---@param seconds number
----@param limit number
+---@param limit number?
 ---@return integer ran
 function Loop:poll(seconds, limit)
+  limit = math.min(limit or UNLIMITED, UNLIMITED)
   local now = self.context.clock.now
   local ends = now() + seconds
   local ran = self:turn(limit)
@@ -121,7 +125,7 @@ function Loop:run()
   local context = self.context
   self.stopping = false
   while not self.stopping and not context.closed do
-    self:poll(LONGEST, math.huge)
+    self:poll(LONGEST)
     local failure = context.session.failure
     if failure and context.session.state == "failed" and self:timeout() ~= 0 then
       return nil, failure
@@ -138,7 +142,7 @@ function Loop:work_for(call)
   while not call.done do
     -- Events are not for the turns inside a handler: left unread they must not wake it either.
     if inside and context.session.state == "online" then context.link:pause(true) end
-    local ran = self:turn(math.huge)
+    local ran = self:turn(UNLIMITED)
     if context.closed then
       call:finish(nil, context.closed)
     elseif ran == 0 and not call.done then

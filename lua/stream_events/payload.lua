@@ -22,6 +22,8 @@ end
 local BUILTIN_DATA = { parent_id = true, message_id = true, ai_state = true, ai_message = true }
 
 local MOST_HEADS = 256 -- types remembered
+local BEGIN = '{"event":{"type":'
+local HEAD_EXTRA = #'{"event":' -- of a head, what is not part of the event itself
 
 ---@class stream_events.Encoder
 local Encoder = { __name = "stream_events.encoder" }
@@ -37,12 +39,12 @@ local function fail(message, hint)
   return errors.fail("protocol", message, { hint = hint })
 end
 
--- `{"type":"x"` for a type; types come again and again.
+-- `{"event":{"type":"x"` for a type; types come again and again.
 local function head_of(self, event_type)
   local ok, message = names.event_type(event_type)
   if not ok then return fail(message) end
   if self.count >= MOST_HEADS then self.heads, self.count = {}, 0 end
-  local head = '{"type":' .. native.json.encode(event_type)
+  local head = BEGIN .. native.json.encode(event_type)
   self.heads[event_type] = head
   self.count = self.count + 1
   return head
@@ -56,6 +58,26 @@ local function reserved_name(data, event_type)
     end
   end
   return nil
+end
+
+-- What follows the type: the data's own text without its first brace.
+local function data_of(data, event_type, level)
+  if data == nil then return "}" end
+  if type(data) ~= "table" then
+    error("the data of an event must be a table, not a " .. type(data), level + 1)
+  end
+  local name = reserved_name(data, event_type)
+  if name then
+    return fail(("'%s' is a name that the service uses itself in events"):format(name),
+      "Call it something else, or put your data one level deeper: { data = { ... } }.")
+  end
+  local text, failure = native.json.encode(data)
+  if not text then error("the data of an event: " .. failure.message, level + 1) end
+  if text == "{}" then return "}" end
+  if text:byte(1) ~= 123 then -- '{'
+    error("the data of an event must have names, a list has none", level + 1)
+  end
+  return "," .. text:sub(2)
 end
 
 --- The body of the request that sends an event. Raises on what is no data at all: functions, NaN,
@@ -73,32 +95,19 @@ function Encoder:encode(event_type, data, sender, level)
   local head, err = self.heads[event_type]
   if not head then head, err = head_of(self, event_type) end
   if not head then return nil, err end
-  local event = head .. "}"
-  if data ~= nil then
-    if type(data) ~= "table" then
-      error("the data of an event must be a table, not a " .. type(data), level + 1)
-    end
-    local name = reserved_name(data, event_type)
-    if name then
-      return fail(("'%s' is a name that the service uses itself in events"):format(name),
-        "Call it something else, or put your data one level deeper: { data = { ... } }.")
-    end
-    local text, failure = native.json.encode(data)
-    if not text then error("the data of an event: " .. failure.message, level + 1) end
-    if text:byte(1) ~= 123 then -- '{'
-      error("the data of an event must have names, a list has none", level + 1)
-    end
-    if text ~= "{}" then event = head .. "," .. text:sub(2) end
+  local rest, err_data = data_of(data, event_type, level + 1)
+  if not rest then return nil, err_data end
+  local size = #head - HEAD_EXTRA + #rest
+  if size > self.limit then
+    return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, self.limit), {
+      retryable = false,
+      hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
+    })
   end
-  if #event > self.limit then
-    return errors.fail("full", ("the event is %d bytes long, %d are allowed")
-      :format(#event, self.limit), {
-        retryable = false,
-        hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
-      })
+  if sender then
+    rest = rest:sub(1, -2) .. ',"user_id":' .. native.json.encode(sender) .. "}"
   end
-  if sender then event = event:sub(1, -2) .. ',"user_id":' .. native.json.encode(sender) .. "}" end
-  return '{"event":' .. event .. "}"
+  return head .. rest .. "}"
 end
 
 return M

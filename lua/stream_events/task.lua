@@ -47,7 +47,12 @@ function Tasks:begin(callback)
   if callback ~= nil and type(callback) ~= "function" then
     error("the callback must be a function, not a " .. type(callback), 3)
   end
-  return setmetatable({ tasks = self, callback = callback }, Call)
+  return setmetatable({
+    tasks = self, callback = callback,
+    -- Room for what the call will hold: a table that grows costs more than the rest of a send.
+    method = nil, url = nil, headers = nil, body = nil, timeout = nil, expires = nil, acting = nil,
+    token = nil, settle = nil, settled = nil, done = nil, result = nil, event_options = nil,
+  }, Call)
 end
 
 --- Gives the result of a call in the form that the caller chose.
