@@ -292,7 +292,8 @@ local function check_options(options, level)
 end
 
 --- Sends a custom event to everyone who watches the channel, this client included (protocol §5).
---- The result is the event as it was distributed. It needs no watch.
+--- The result is the event as it was distributed. It needs no watch. Events that are sent without
+--- waiting for the answer of the one before may overtake each other.
 ---
 --- Errors: code 18 custom events are off for the channel type, or the type belongs to the service;
 --- 17 this user may not; 16 no such channel; kind "protocol" for a type that is none and for data
