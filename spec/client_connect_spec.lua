@@ -454,6 +454,39 @@ describe("disconnect", function()
     assert.is_true(fake.socket.aborted)
   end)
 
+  it("ends the making of a guest", function()
+    local fake = fakes.new()
+    local client = stream_events.new(fake.options())
+    fake.answer = function() return nil end
+    local failure
+    client:connect_guest({ id = "bob" }, function(_, err) failure = err end)
+    client:poll()
+    assert.is_true(client:disconnect())
+    fake.reply(fake.requests[1], 201,
+      ('{"user":{"id":"guest-1"},"access_token":"%s"}'):format(tokens.user(SECRET, "guest-1")))
+    for _ = 1, 3 do client:poll() end
+    assert.equal("closed", failure.kind)
+    assert.same({}, fake.sockets)
+  end)
+
+  it("forgets a provider that is still at work: the next user's own is asked", function()
+    local fake = fakes.new()
+    local client = stream_events.new(fake.options())
+    local failure
+    client:connect_user({ id = "john" }, function()
+      for _ = 1, 3 do coroutine.yield() end
+      return fake.token
+    end, function(_, err) failure = err end)
+    client:poll()
+    assert.is_true(client:disconnect())
+    local me = assert(client:connect_user({ id = "jane" }, function(id) return tokens.user(SECRET, id) end))
+    assert.equal("jane", me.id)
+    for _ = 1, 5 do client:poll() end
+    assert.equal("closed", failure.kind)
+    assert.equal(1, #fake.sockets)
+    assert.equal(tokens.user(SECRET, "jane"), client.context.identity.token)
+  end)
+
   it("leaves a client that can connect as somebody else", function()
     local fake = fakes.new()
     local client = fake.connected()

@@ -501,6 +501,31 @@ describe("a handler", function()
     assert.equal(0, client:stats().handler_errors)
   end)
 
+  it("that waited goes on inside such a call, and leaves the other event to its own turn", function()
+    local fake, client, channel = connected()
+    local log = {}
+    local held
+    fake.answer = function(request)
+      if request.body:find("slow", 1, true) then held = request return nil end
+      fake.reply(held, fake.usual_answer(held))
+      return fake.usual_answer(request)
+    end
+    channel:subscribe_for("first", function()
+      channel:send_event("slow")
+      log[#log + 1] = "first goes on"
+    end)
+    channel:subscribe_for("second", function()
+      coroutine.wrap(function() channel:send_event("inner") end)()
+      log[#log + 1] = "second"
+    end)
+    channel:subscribe_for("second", function() log[#log + 1] = "second's other" end)
+    channel:subscribe_for("third", function() log[#log + 1] = "third" end)
+    for _, event_type in ipairs { "first", "second", "third" } do fake.socket:event(event_type) end
+    assert.equal(4, client:poll())
+    assert.same({ "first goes on", "second", "second's other", "third" }, log)
+    assert.equal(0, client:stats().handler_errors)
+  end)
+
   it("may not call poll or run: it runs inside them", function()
     local fake, client, channel = connected()
     local errors = {}
@@ -530,7 +555,7 @@ describe("a handler", function()
   end)
 
   it("pauses reading when too many of them wait, and reading goes on afterwards", function()
-    local fake, client, channel = connected { limits = { handlers = 10 } }
+    local fake, client, channel = connected { limits = { handlers = 10 }, timeouts = { request = 100 } }
     local began = 0
     fake.answer = function() return nil end
     channel:subscribe_for("poke", function()
@@ -542,7 +567,7 @@ describe("a handler", function()
     assert.equal(10, began)
     assert.is_true(fake.socket.paused)
     assert.equal(10, client:stats().handlers_waiting)
-    fake.clock.advance(5)
+    fake.clock.advance(40)
     client:poll()
     assert.is_true(client:online()) -- what is not read is no silence
     for i = #fake.requests - 9, #fake.requests do

@@ -87,3 +87,17 @@ describe("stream_events.stderr_logger", function()
     assert.same({ "stream-events: warning: two lines at=3 cid=a:b\n" }, lines)
   end)
 end)
+
+describe("a logger", function()
+  it("never sees a token, wherever it stands", function()
+    local token = require("stream_events.token").user("secret", "john")
+    local seen = {}
+    local log = require("stream_events.logger").safe(function(level, message, fields)
+      seen[#seen + 1] = level .. message .. fields.url
+    end)
+    log("info", "sent " .. token, { url = "ws://x/connect?authorization=" .. token .. "&a=b" })
+    assert.equal(1, #seen)
+    assert.is_nil(seen[1]:find(token:match("[^.]+$"), 1, true))
+    assert.truthy(seen[1]:find("a=b", 1, true))
+  end)
+end)

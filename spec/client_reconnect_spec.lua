@@ -53,9 +53,7 @@ describe("a connection", function()
     local fake = fakes.new()
     local client = fake.connected()
     fake.clock.advance(60) -- the program did something else, the bytes lie in the socket
-    local heard = fake.socket.heard_at
     fake.socket:event("poke")
-    assert.is_true(fake.socket.heard_at > heard)
     client:poll()
     assert.is_true(client:online())
   end)
@@ -222,6 +220,25 @@ describe("a connection", function()
       assert.is_truthy(client:connect_user({ id = "john" }, fake.token))
     end)
   end
+
+  it("watches again what it watched before it was refused, when the same user connects anew", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    assert(client:channel("messaging", "general"):watch())
+    fake.socket:refuse(43)
+    client:poll()
+    fake.requests = {}
+    assert(client:connect_user({ id = "john" }, fake.token))
+    for _ = 1, 3 do client:poll() end
+    assert.equal(1, #fake.requests)
+    assert.truthy(fake.requests[1].query:find("connection_id=connection-2", 1, true))
+    fake.socket:refuse(43)
+    client:poll()
+    assert(client:connect_user({ id = "jane" }, tokens.user(SECRET, "jane")))
+    for _ = 1, 3 do client:poll() end
+    assert.equal(1, #fake.requests) -- jane never asked for it
+    assert.equal(0, client:stats().watched)
+  end)
 
   it("that is told by an error frame that the token has expired comes back with a new one", function()
     local fake, asked = fakes.new(), 0

@@ -271,7 +271,11 @@ end
 -- The URL holds as long as this client is the same user.
 local function event_url(self, server)
   local identity = self.context.identity
-  if server then return self.context.api.base .. self.path .. "/event?" .. identity:query(true) end
+  if server then
+    self.server_url = self.server_url
+      or self.context.api.base .. self.path .. "/event?" .. identity:query(true)
+    return self.server_url
+  end
   if self.url_generation ~= identity.generation then
     self.url = self.context.api.base .. self.path .. "/event?" .. identity:query(false)
     self.url_generation = identity.generation

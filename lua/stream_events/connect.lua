@@ -105,6 +105,7 @@ function methods:connect_guest(user, callback)
   local request = { method = "POST", path = "/guest", as = "guest", body = { user = user } }
   context.connect_call = call
   context.api:call(request, function(answer, err)
+    if context.connect_call ~= call then return end -- disconnected meanwhile
     context.connect_call = nil
     local details
     if answer then details, err = guest_details(answer) end
@@ -126,6 +127,14 @@ function methods:connect_anonymous(callback)
   return context.tasks:wait(call)
 end
 
+-- A guest that was asked for is not connected any more when the answer comes.
+local function give_up_guest(context)
+  local call = context.connect_call
+  if not call or not context.session:at_rest() then return end
+  context.connect_call = nil
+  call:finish(nil, errors.new { kind = "closed", message = "disconnected while connecting" })
+end
+
 --- Says goodbye and ends the session. Watches end with it, subscriptions stay for the next one.
 --- Never fails; without a session it has nothing to do.
 ---@param callback (fun(ok: true))?
@@ -136,6 +145,7 @@ function methods:disconnect(callback)
   if context.closed then
     call:finish(true)
   else
+    give_up_guest(context)
     context.disconnect_calls[#context.disconnect_calls + 1] = call
     context.session:input("disconnect")
   end

@@ -97,13 +97,6 @@ function Identity:become(kind, details, token)
   return true
 end
 
---- Becomes nobody again.
-function Identity:clear()
-  self.kind, self.user_id, self.details, self.token, self.provider = nil, nil, nil, nil, nil
-  self.acting, self.user_query, self.connection_id, self.me = nil, nil, nil, nil
-  self.generation = self.generation + 1
-end
-
 --- Whether a refused token can be replaced.
 ---@return boolean
 function Identity:renewable()
@@ -150,6 +143,20 @@ local function ask(self)
   }
 end
 
+--- Ends the waiting for a token.
+---@param err stream_events.Error
+function Identity:give_up(err)
+  answer(self, nil, err)
+end
+
+--- Becomes nobody again. Whoever waits for a token of the former user gets an error.
+function Identity:clear()
+  self.kind, self.user_id, self.details, self.token, self.provider = nil, nil, nil, nil, nil
+  self.acting, self.user_query, self.connection_id, self.me = nil, nil, nil, nil
+  self.generation = self.generation + 1
+  self:give_up(errors.new { kind = "closed", message = "disconnected" })
+end
+
 --- Gives a token to use now. The provider is asked once, for everybody who waits.
 ---@param refused string? the token that the service no longer takes
 ---@param done fun(token: string?, err: stream_events.Error?) called at once when there is one
@@ -162,12 +169,6 @@ function Identity:need_token(refused, done)
   end
   self.waiting[#self.waiting + 1] = done
   if not self.asking then ask(self) end
-end
-
---- Ends the waiting for a token.
----@param err stream_events.Error
-function Identity:give_up(err)
-  answer(self, nil, err)
 end
 
 --- The query part of a URL for calls made as the user, or by a backend.

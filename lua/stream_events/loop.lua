@@ -5,7 +5,7 @@ local errors = require "stream_events.error"
 local M = {}
 
 -- Events in a turn where nobody said how many; finite, so that one can count with it.
-local UNLIMITED = 2 ^ 53
+local UNLIMITED = 9007199254740992
 
 ---@class stream_events.Loop
 local Loop = { __name = "stream_events.loop" }
@@ -102,7 +102,7 @@ end
 ---@param limit number?
 ---@return integer ran
 function Loop:poll(seconds, limit)
-  limit = math.min(limit or UNLIMITED, UNLIMITED)
+  limit = math.ceil(math.min(limit or UNLIMITED, UNLIMITED))
   local now = self.context.clock.now
   local ends = now() + seconds
   local ran = self:turn(limit)

@@ -36,6 +36,7 @@ function Socket:next()
   if self.paused then return nil end
   while #self.inbox > 0 do
     local text = table.remove(self.inbox, 1)
+    self.heard_at = self.fake.clock.now() -- what lies in a socket unread has not been heard
     local router = self.fake.router
     local event, err = native.event.new(text, { self = self.options.self })
     if not event then
@@ -71,7 +72,6 @@ function Socket:abort() self.aborted = true end
 function Socket:receive(message)
   if type(message) == "table" then message = json.encode(message) end
   self.inbox[#self.inbox + 1] = message
-  self.heard_at = self.fake.clock.now()
 end
 
 --- The connection opens and is greeted.
