@@ -668,7 +668,7 @@ void se_connection_free(se_connection *c) {
   free(c);
 }
 
-/* --- what a program does with one -------------------------------------------------------------- */
+/* --- what a program does with one ------------------------------------------------------------- */
 
 int se_connection_state(const se_connection *c) {
   switch (c->phase) {

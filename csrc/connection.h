@@ -78,12 +78,14 @@ int se_connection_next(se_connection *connection, se_received *out);
 double se_connection_heard(const se_connection *connection);
 /* Stops or goes on reading the socket. */
 void se_connection_pause(se_connection *connection, int yes);
-/* Queues a message (opcode of ws.h) and sends what the socket takes. SE_OK; SE_ERR_FULL; SE_ERR_CLOSED
- * when it is not open; SE_ERR_ARGUMENT (a text that is not UTF-8, an overlong ping); SE_ERR_MEMORY. */
+/* Queues a message (opcode of ws.h) and sends what the socket takes. SE_OK; SE_ERR_FULL;
+ * SE_ERR_CLOSED when it is not open; SE_ERR_ARGUMENT (a text that is not UTF-8, an overlong ping);
+ * SE_ERR_MEMORY. */
 int se_connection_send(se_connection *connection, int opcode, const char *data, size_t len);
 /* Starts the closing handshake and waits at most 'seconds' for the answer. While it is closing,
  * messages still come through se_connection_next; without calls of it they are thrown away.
- * Not open yet: ends it at once. SE_OK, or SE_ERR_ARGUMENT for a code or reason that may not be sent. */
+ * Not open yet: ends it at once. SE_OK, or SE_ERR_ARGUMENT for a code or reason that may not be
+ * sent. */
 int se_connection_close(se_connection *connection, uint16_t code, const char *reason, size_t len,
                         double seconds);
 /* Ends it now; does nothing when it is closed. */

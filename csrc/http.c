@@ -379,7 +379,7 @@ static CURLcode set_headers(slot *at, se_headers *headers) {
   return result;
 }
 
-/* --- the way of a request: waiting, active, finished ------------------------------------------- */
+/* --- the way of a request: waiting, active, finished ------------------------------------------ */
 
 static void finish(se_http *http, request *done, int failure) {
   done->failure = failure;
@@ -471,7 +471,7 @@ static void let_go(se_http *http, request *gone) {
   request_free(gone);
 }
 
-/* --- what the header offers -------------------------------------------------------------------- */
+/* --- what the header offers ------------------------------------------------------------------- */
 
 static char *copy(const char *text, int *failed) {
   if (text == NULL)

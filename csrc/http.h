@@ -54,8 +54,8 @@ typedef struct {
   const char *message; /* when there was none: why, for people */
   const char *body;
   size_t body_len;
-  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type): lines "name: value"
-                          ended by '\n', the names in lower case */
+  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type): lines
+                          "name: value" ended by '\n', the names in lower case */
   size_t headers_len;
 } se_http_answer;
 

@@ -22,7 +22,7 @@ typedef struct {
   char self[]; /* the id of the connected user */
 } lconnection;
 
-/* --- fields of option tables ------------------------------------------------------------------- */
+/* --- fields of option tables ------------------------------------------------------------------ */
 
 double se_number_field(lua_State *L, int index, const char *name, double otherwise, double least,
                        double most) {

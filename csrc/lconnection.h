@@ -13,12 +13,13 @@ void se_open_connection(lua_State *L);
  * table at 'defaults'. Pushes the connection, or nil, kind, message; returns how many. */
 int se_push_connection(lua_State *L, se_connections *all, int defaults);
 
-/* The number in field 'name' of the table at 'index', or 'otherwise' when it is nil. Raises unless it
- * lies between the two limits. */
+/* The number in field 'name' of the table at 'index', or 'otherwise' when it is nil. Raises unless
+ * it lies between the two limits. */
 double se_number_field(lua_State *L, int index, const char *name, double otherwise, double least,
                        double most);
 /* Pushes the string in field 'name' of the table at 'index', which stays on the stack, and returns
- * it; NULL (nil on the stack) when it is nil. Raises for another type, or a string with a zero byte. */
+ * it; NULL (nil on the stack) when it is nil. Raises for another type, or a string with a zero
+ * byte. */
 const char *se_string_field(lua_State *L, int index, const char *name);
 
 #endif

@@ -83,7 +83,7 @@ static int transport_close(lua_State *L) {
   return 0;
 }
 
-/* --- the loop's side --------------------------------------------------------------------------- */
+/* --- the loop's side -------------------------------------------------------------------------- */
 
 /* transport:pollfd() -> descriptor */
 static int transport_pollfd(lua_State *L) {

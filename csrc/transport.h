@@ -8,7 +8,7 @@
 
 typedef struct se_transport se_transport;
 
-/* SE_OK; SE_ERR_MEMORY; SE_ERR_NETWORK when there is no descriptor left or libcurl does not start. */
+/* SE_OK; SE_ERR_MEMORY; SE_ERR_NETWORK when no descriptor is left or libcurl does not start. */
 int se_transport_new(const se_http_options *options, se_transport **out);
 /* Ends all requests and connections at once; connection objects stay valid, and closed. */
 void se_transport_free(se_transport *transport); /* accepts NULL */

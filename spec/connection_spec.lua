@@ -28,8 +28,8 @@ local function open(server, options)
   return connection, server.connections[#server.connections]
 end
 
---- Pumps and pulls until condition() or the connection is closed; returns what was received, each as
---- a list of next()'s results.
+--- Pumps and pulls until condition() or the connection is closed; returns what was received, each
+--- as a list of next()'s results.
 local function pull(connection, condition)
   local got = {}
   peer.pump(transport, function()
@@ -235,9 +235,11 @@ end)
 
 describe("next", function()
   it("gives messages and their kind, in order, however they are cut", function()
-    local whole = peer.frame("text", "one") .. peer.frame("ping", "p") .. peer.frame("binary", "\0\1")
+    local whole = peer.frame("text", "one") .. peer.frame("ping", "p")
+      .. peer.frame("binary", "\0\1")
       .. peer.frame("text", "tw", { fin = false }) .. peer.frame("pong", "")
-      .. peer.frame("continuation", "o") .. peer.frame("text", "") .. peer.frame("text", ("é"):rep(100))
+      .. peer.frame("continuation", "o") .. peer.frame("text", "")
+      .. peer.frame("text", ("é"):rep(100))
       .. peer.close_frame(3456, "done")
     local expected = { { "one", "text" }, { "\0\1", "binary" }, { "two", "text" }, { "", "text" },
       { ("é"):rep(100), "text" } }
@@ -319,14 +321,15 @@ describe("next", function()
     ["a forbidden close code"] = { 1002, peer.close_frame(1005) },
     ["a text that is not UTF-8"] = { 1007, peer.frame("text", "\xC3\x28") },
     ["a message over the limit"] = { 1009, peer.frame("text", ("x"):rep(1001)) },
-    ["a header that announces too much"] = { 1009, peer.frame("text", "", { length = 2 ^ 40 // 1 | 0 }) },
+    ["a header that announces too much"] = { 1009, peer.frame("text", "", { length = 1 << 40 }) },
     ["fragments over the limit"] = { 1009, peer.frame("text", ("x"):rep(600), { fin = false })
       .. peer.frame("continuation", ("x"):rep(600)) },
   } do
     it(("ends with %d after %s, and tells the server"):format(case[1], what), function()
-      -- More follows than the other side will read: the server must get the close frame all the same.
+      -- More follows than will be read: the server must get the close frame all the same.
       local server = peer.websocket(function(connection)
-        connection:say(peer.frame("text", "before") .. case[2] .. peer.frame("text", "after"):rep(9999))
+        local after = peer.frame("text", "after"):rep(9999)
+        connection:say(peer.frame("text", "before") .. case[2] .. after)
       end)
       local connection = connect(server, { max_message = 1000 })
       local got = pull(connection)
@@ -381,7 +384,9 @@ describe("reading", function()
     local connection, far = open(peer.websocket())
     connection:pause(true)
     far:say(peer.frame("text", "x"):rep(10))
-    local fence = connect(peer.websocket(function(other) other:say(peer.frame("text", "fence")) end))
+    local fence = connect(peer.websocket(function(other)
+      other:say(peer.frame("text", "fence"))
+    end))
     pull(fence, function(got) return got[1] end)
     assert.is_nil(connection:next())
     assert.is_nil(transport:timeout())
@@ -440,7 +445,7 @@ describe("send", function()
 
   it("refuses what may not be sent", function()
     local connection = open(peer.websocket())
-    assert.same({ nil, "argument" }, { (connection:send "\xC3\x28"), (select(2, connection:send "\xC3\x28")) })
+    assert.equal("argument", (select(2, connection:send "\xC3\x28")))
     assert.equal("argument", (select(2, connection:send(("x"):rep(126), "ping"))))
     assert.has_error(function() connection:send("x", "close") end)
     assert.has_error(function() connection:send() end)
@@ -512,7 +517,8 @@ describe("close", function()
       assert.equal("closed", (select(2, connection:send "x")))
       local kind, code = ending(connection)
       assert.same({ "closed", case[1] }, { kind, code })
-      assert.same({ case[1], case[2] }, { far.items[1].code, far.items[1].reason or far.items[1].data })
+      local said = far.items[1]
+      assert.same({ case[1], case[2] }, { said.code, said.reason or said.data })
     end
   end)
 
@@ -590,8 +596,9 @@ describe("close", function()
   it("raises for codes and reasons that may not be sent, in any state", function()
     local connection = open(answering())
     for _ = 1, 2 do
-      for _, wrong in ipairs { { 0 }, { 999 }, { 1005 }, { 1006 }, { 1015 }, { 2000 }, { 5000 }, { "x" },
-        { 1000, ("x"):rep(124) }, { 1000, "\xFF" }, { 1000, "", -1 }, { 1000, "", 0 / 0 } } do
+      for _, wrong in ipairs { { 0 }, { 999 }, { 1005 }, { 1006 }, { 1015 }, { 2000 }, { 5000 },
+        { "x" }, { 1000, ("x"):rep(124) }, { 1000, "\xFF" }, { 1000, "", -1 },
+        { 1000, "", 0 / 0 } } do
         assert.has_error(function() connection:close(table.unpack(wrong)) end)
       end
       connection:abort()
@@ -643,7 +650,8 @@ describe("events", function()
     local connection = open(says(
       '{"type":"friendship_request","cid":"messaging:general","user":{"id":"jane"},"text":"hé"}',
       '{"type":"user_event","user":{"id":"john"},"n":12345678901}',
-      '{"type":"ping","cid":"messaging:general","user":{"id":"john"}}'), { router = router, self = "john" })
+      '{"type":"ping","cid":"messaging:general","user":{"id":"john"}}'),
+      { router = router, self = "john" })
     local before = core.time()
     local got = pull(connection, function(got) return #got == 3 end)
     assert.same({ "friendship_request", "messaging:general" }, { got[1][2], got[1][3] })
@@ -664,18 +672,23 @@ describe("events", function()
     ["nothing"] = { {}, {} },
     ["types"] = { { types = { "ab", "message.new", "connection.error" } },
       { "ab", "message.new", "connection.error" } },
-    ["a prefix without a dot"] = { { prefixes = { "trade_", "m", "c", "h" } }, { "trade_offer", "trade_" } },
-    ["a prefix with a dot"] = { { prefixes = { "message.", "connection." } }, { "message.new", "message.read" } },
-    ["prefixes of each other"] = { { prefixes = { "abc", "ab", "user." } }, { "ab", "abc", "user.custom" } },
+    ["a prefix without a dot"] = { { prefixes = { "trade_", "m", "c", "h" } },
+      { "trade_offer", "trade_" } },
+    ["a prefix with a dot"] = { { prefixes = { "message.", "connection." } },
+      { "message.new", "message.read" } },
+    ["prefixes of each other"] = { { prefixes = { "abc", "ab", "user." } },
+      { "ab", "abc", "user.custom" } },
     ["the empty prefix"] = { { prefixes = { "" } },
       { "a", "ab", "abc", "b", "trade_offer", "trade_", "user.custom" } },
     ["every custom type"] = { { custom = true },
       { "a", "ab", "abc", "b", "trade_offer", "trade_", "user.custom" } },
     ["custom types but some"] = { { custom = true, refused = { a = "noise", b = "noise" } },
       { "ab", "abc", "trade_offer", "trade_", "user.custom" } },
-    ["a local type"] = { { types = { "connection.changed" }, custom = true, prefixes = { "connection." } },
+    ["a local type"] = {
+      { types = { "connection.changed" }, prefixes = { "connection." }, custom = true },
       { "a", "ab", "abc", "b", "trade_offer", "trade_", "user.custom" } },
-    ["a type that is refused too"] = { { types = { "a", "b" }, refused = { a = "rule" } }, { "b" } },
+    ["a type that is refused too"] = { { types = { "a", "b" }, refused = { a = "rule" } },
+      { "b" } },
   } do
     it("are let through when the router wants " .. what, function()
       local router = core.router()
@@ -731,7 +744,9 @@ describe("events", function()
     router:set { types = { "wanted" }, refused = { refused = "rule" } }
     local texts = {}
     for i = 1, 1500 do texts[i] = ('{"type":"type_%d"}'):format(i) end
-    texts[1501], texts[1502], texts[1503] = '{"type":"wanted"}', '{"type":"refused"}', '{"type":"*"}'
+    for i, type in ipairs { "wanted", "refused", "*" } do
+      texts[1500 + i] = ('{"type":%q}'):format(type)
+    end
     local got = pull(open(says(table.unpack(texts)), { router = router }), function()
       return router:totals().received == 1503
     end)
@@ -772,7 +787,8 @@ describe("events", function()
 
   it("nobody wants are passed over whatever follows their type", function()
     local router = core.router()
-    local connection = open(says('{"type":"x", and so on', '{"type":"x","type":"y"}'), { router = router })
+    local connection = open(says('{"type":"x", and so on', '{"type":"x","type":"y"}'),
+      { router = router })
     local got = pull(connection, function() return router:totals().received == 2 end)
     assert.same({}, got)
     assert.same({ x = { unwanted = 2 } }, router:counts())
@@ -814,8 +830,8 @@ describe("objects", function()
   end)
 
   it("are closed with their transport, in whatever state", function()
-    local connections = { connect(peer.listen()), connect(peer.websocket()), (open(peer.websocket())),
-      (open(peer.websocket())) }
+    local connections = { connect(peer.listen()), connect(peer.websocket()),
+      (open(peer.websocket())), (open(peer.websocket())) }
     connections[4]:close()
     transport:close()
     transport:close()

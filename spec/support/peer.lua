@@ -6,6 +6,11 @@ local core = require "stream_events.core"
 
 local M = {}
 
+-- A peer may write to who has gone: that is an error of the write, and must not end the process.
+local broken_pipe = uv.new_signal()
+broken_pipe:start("sigpipe", function() end)
+broken_pipe:unref()
+
 local PATIENCE = 20 -- seconds until a spec that waits for something is given up
 
 --------------------------------------------------------------------------------- connections
@@ -62,6 +67,7 @@ function Connection:read()
       if self.on_bytes then self:on_bytes() end
     else
       self.ended, self.reset = true, err ~= nil
+      if self.ws then self:close() end
     end
   end)
 end

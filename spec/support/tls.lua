@@ -6,7 +6,7 @@ local M = {}
 local HERE = debug.getinfo(1, "S").source:match "^@(.*)[/\\][^/\\]*$"
 
 local function run(command)
-  assert(os.execute(command .. " >/dev/null 2>&1"), "failed: " .. command)
+  assert(os.execute("env -u LD_PRELOAD " .. command .. " >/dev/null 2>&1"), "failed: " .. command)
 end
 
 --- A folder with self-signed certificates NAME.pem and NAME.key, by name and subjectAltName.
@@ -34,6 +34,7 @@ function M.forward(certificate, key, port)
   process = assert(uv.spawn("/usr/bin/python3", {
     args = { HERE .. "/tls_forward.py", certificate, key, tostring(port) },
     stdio = { input, output, 2 },
+    env = { "PATH=" .. os.getenv "PATH" }, -- no sanitizer that this process may run under
   }, function()
     over = true
     process:close()
