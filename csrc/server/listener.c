@@ -26,7 +26,7 @@
 #include "status.h"
 
 #define READY_AT_ONCE 256 /* sockets asked of the poller at a time, ... */
-#define READY_ROUNDS 16   /* ...and how often in one step */
+#define READY_ROUNDS 4    /* ...and how often in one step */
 #define ACCEPTS 128       /* new connections in one round */
 #define LINGER 3.0        /* seconds that a peer gets to answer a close frame or to shut its side */
 /* Frames that may wait for a flush before it is done unasked, so that a turn stays bounded. */
