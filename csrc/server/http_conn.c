@@ -154,7 +154,6 @@ void se_http_conn_respond(se_listener *listener, se_conn *conn, int status, cons
     result = send_answer(conn, head, body, len);
   se_buffer_consume(head, se_buffer_length(head), SE_INPUT_SIZE);
   end_request(conn);
-  conn->pending &= (uint8_t)~(SE_PENDING_REQUEST | SE_PENDING_UPGRADE);
   conn->stalled = 0;
   if ((result != SE_OK && result != SE_AGAIN) ||
       se_output_cost(&conn->out.output) > listener->options.max_output) {

@@ -484,10 +484,19 @@ int se_listener_next(se_listener *listener, se_event *event) {
 
 /* ---- what the caller decides ---- */
 
+/* The connection whose request or handshake was handed out and waits for an answer. */
+static se_conn *find_owed(const se_listener *listener, int64_t id) {
+  se_conn *conn = find(listener, id);
+  if (conn == NULL || (conn->state != SE_CONN_BUSY && conn->state != SE_CONN_UPGRADE) ||
+      (conn->pending & (SE_PENDING_REQUEST | SE_PENDING_UPGRADE)))
+    return NULL;
+  return conn;
+}
+
 int se_listener_respond(se_listener *listener, int64_t connection, int status, const char *body,
                         size_t len, const char *lines, size_t lines_len) {
-  se_conn *conn = find(listener, connection);
-  if (conn == NULL || (conn->state != SE_CONN_BUSY && conn->state != SE_CONN_UPGRADE))
+  se_conn *conn = find_owed(listener, connection);
+  if (conn == NULL)
     return 0;
   listener->now = clock_now();
   se_http_conn_respond(listener, conn, status, body, len, lines, lines_len);
@@ -495,7 +504,7 @@ int se_listener_respond(se_listener *listener, int64_t connection, int status, c
 }
 
 int se_listener_accept(se_listener *listener, int64_t connection) {
-  se_conn *conn = find(listener, connection);
+  se_conn *conn = find_owed(listener, connection);
   if (conn == NULL || conn->state != SE_CONN_UPGRADE)
     return 0;
   listener->now = clock_now();

@@ -146,7 +146,6 @@ void se_ws_conn_begin(se_listener *listener, se_conn *conn) {
   len += SE_UPGRADE_ACCEPT + 4;
   se_http_reader_free(conn->reader);
   conn->reader = NULL;
-  conn->pending &= (uint8_t)~SE_PENDING_UPGRADE;
   conn->stalled = 0;
   conn->ws = malloc(sizeof *conn->ws);
   status = conn->ws == NULL ? SE_ERR_MEMORY : se_conn_write(conn, 0, head, len);
