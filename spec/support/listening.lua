@@ -169,7 +169,7 @@ end
 --- Connects a client.
 ---@return support.RawClient
 function Fixture:client()
-  local client = setmetatable({ fixture = self, tcp = uv.new_tcp(), parts = {} }, Client)
+  local client = setmetatable({ fixture = self, tcp = uv.new_tcp(), parts = {}, ended = false }, Client)
   self.clients[#self.clients + 1] = client
   local connected
   client.tcp:connect("127.0.0.1", self.port, function(err)
