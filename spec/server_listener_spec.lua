@@ -348,6 +348,7 @@ describe("the listener refuses", function()
     ["a space before the colon"] = { HEAD .. "Content-Length : 3\r\n\r\nabc" },
     ["a name that is no token"] = { HEAD .. "A(b): c\r\n\r\n" },
     ["a zero byte in a value"] = { HEAD .. "A: b\0c\r\n\r\n" },
+    ["a zero byte before a value"] = { HEAD .. "A:\0b\r\n\r\n" },
     ["a length twice"] = { HEAD .. "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc" },
     ["a list of lengths"] = { HEAD .. "Content-Length: 3, 3\r\n\r\nabc" },
     ["a negative length"] = { HEAD .. "Content-Length: -3\r\n\r\nabc" },

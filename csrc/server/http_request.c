@@ -163,6 +163,17 @@ static int is_token(const char *text, size_t len) {
   return len > 0;
 }
 
+/* The parser lets control characters pass at the start of a value. */
+static int is_value(const char *text, size_t len) {
+  size_t i;
+  for (i = 0; i < len; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if ((c < ' ' && c != '\t') || c == 127)
+      return 0;
+  }
+  return 1;
+}
+
 static int is_word(const char *text, size_t len, const char *word) {
   return strlen(word) == len && strncasecmp(text, word, len) == 0;
 }
@@ -311,6 +322,8 @@ static int finish_head(se_http_reader *reader) {
     const char *value = text_at(request, field->value);
     if (!is_token(text_at(request, field->name), field->name_len))
       return refuse(reader, 400, "a header name is no token");
+    if (!is_value(value, field->value_len))
+      return refuse(reader, 400, "a control character in a header");
     while (field->value_len > 0 && (value[field->value_len - 1] == ' ' ||
                                     value[field->value_len - 1] == '\t'))
       field->value_len--;
