@@ -97,8 +97,8 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	  csrc/number.c csrc/utf8.c
 	clang $(FUZZ_FLAGS) -o build/fuzz/ws_fuzz spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c csrc/buffer.c \
 	  -lcrypto
-	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_head.c \
-	  csrc/buffer.c -lhttp_parser
+	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_request.c \
+	  csrc/buffer.c csrc/crypto.c -lhttp_parser -lcrypto
 	@for target in json ws http; do \
 	  echo "== fuzz $$target"; \
 	  build/fuzz/$${target}_fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \

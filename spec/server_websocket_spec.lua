@@ -390,6 +390,7 @@ describe("a closed listener", function()
       port = select(2, listener:address())
     end
     local again <close> = assert(core.listen { port = port })
+    assert.equal(port, select(2, again:address()))
   end)
 
   it("does not take a foreign object for itself", function()

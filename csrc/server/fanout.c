@@ -81,16 +81,17 @@ struct se_fanout {
 /* Makes room for one more element of the array that the pointer at 'items' points to; without
  * memory nothing changes. */
 static int room(void *items, uint32_t count, uint32_t *capacity, size_t size) {
-  void *grown;
+  void *old, *grown;
   uint32_t wanted = *capacity == 0 ? 4 : *capacity * 2;
   if (count < *capacity)
     return SE_OK;
-  memcpy(&grown, items, sizeof grown); /* the pointer's own type is not known here */
-  grown = realloc(grown, wanted * size);
+  memcpy(&old, items, sizeof old); /* the pointer's own type is not known here */
+  grown = realloc(old, wanted * size);
   if (grown == NULL)
     return SE_ERR_MEMORY;
   memcpy(items, &grown, sizeof grown);
   *capacity = wanted;
+  /* cppcheck-suppress memleak -- the array's owner has it now */
   return SE_OK;
 }
 
@@ -451,7 +452,8 @@ static int gather(se_fanout *fanout, const se_receiver *receiver) {
         return SE_ERR_MEMORY;
     }
   }
-  qsort(fanout->merge, fanout->merge_count, sizeof *fanout->merge, by_order);
+  if (fanout->merge_count > 1)
+    qsort(fanout->merge, fanout->merge_count, sizeof *fanout->merge, by_order);
   return SE_OK;
 }
 

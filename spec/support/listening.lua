@@ -12,7 +12,6 @@ M.HANDSHAKE = "GET /connect?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocke
   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " .. M.KEY .. "\r\n\r\n"
 
 ---@class support.RawClient
----@field received string
 ---@field ended boolean the server has shut its side
 ---@field broken string? a reset, or another error
 local Client = {}
@@ -48,8 +47,10 @@ end
 
 --- Everything received so far.
 function Client:text()
-  if #self.parts > 1 then self.parts = { table.concat(self.parts) } end
-  return self.parts[1] or ""
+  if self.joined ~= #self.parts then
+    self.joined, self.all = #self.parts, table.concat(self.parts)
+  end
+  return self.all
 end
 
 --- Shuts our side: the server reads the end of the stream.
@@ -67,30 +68,53 @@ function Client:expect(pattern)
   return self:text():match(pattern)
 end
 
+--- Waits until what was received ends so, without looking at the rest of it.
+function Client:expect_end(text)
+  self.fixture:wait("received " .. text, function()
+    return self.parts[1] and self.parts[#self.parts]:sub(-#text) == text
+  end)
+end
+
 --- Waits for the end of the stream.
 function Client:finish()
   self.fixture:wait("the server ends the stream", function() return self.ended or self.broken end)
   return self:text()
 end
 
+-- The opcode byte of the frame at that place, its payload, and the place behind it; or nil.
+local function parse_frame(text, at)
+  local first, len = text:byte(at, at + 1)
+  local start = at + 2
+  if len == 126 and #text >= at + 3 then
+    len, start = string.unpack(">I2", text, start)
+  elseif len == 127 and #text >= at + 9 then
+    len, start = string.unpack(">I8", text, start)
+  end
+  if len and #text >= start + len - 1 and (start > at + 2 or len < 126) then
+    return first, text:sub(start, start + len - 1), start + len
+  end
+end
+
 --- The frames received after the head of the handshake, as { opcode, payload }; and what is left.
 function Client:frames()
-  local text = self:text()
-  local at = select(2, text:find("\r\n\r\n", 1, true)) + 1
-  local found = {}
-  while #text - at + 1 >= 2 do
-    local first, len = text:byte(at, at + 1)
-    local start = at + 2
-    if len == 126 and #text >= at + 3 then
-      len, start = string.unpack(">I2", text, at + 2)
-    elseif len == 127 and #text >= at + 9 then
-      len, start = string.unpack(">I8", text, at + 2)
-    end
-    if #text < start + len - 1 then break end
-    found[#found + 1] = { first, text:sub(start, start + len - 1) }
-    at = start + len
+  if self.seen < #self.parts then
+    self.rest = self.rest .. table.concat(self.parts, "", self.seen + 1)
+    self.seen = #self.parts
   end
-  return found, text:sub(at)
+  local at = 1
+  if not self.upgraded then
+    local _, last = self.rest:find("\r\n\r\n", 1, true)
+    if not last then return self.found, self.rest end
+    self.upgraded, at = true, last + 1
+  end
+  while true do
+    local first, payload, behind = parse_frame(self.rest, at)
+    if not first then break end
+    self.found[#self.found + 1] = { first, payload }
+    at = behind
+  end
+  self.rest = self.rest:sub(at)
+  return self.found, self.rest
 end
 
 --- Waits for that many frames.
@@ -144,7 +168,8 @@ function Fixture:wait(what, condition)
     if not self.closed then
       local seconds = self.listener:timeout()
       ring:stop()
-      if seconds then ring:start(math.ceil(seconds * 1000), 0, function() end) end
+-- Repeats, because a run "once" whose timer rings first goes on to wait for something else.
+      if seconds then ring:start(math.ceil(seconds * 1000), 10, function() end) end
     end
     uv.run "once"
     if not self.closed then self:turn() end
@@ -169,7 +194,11 @@ end
 --- Connects a client.
 ---@return support.RawClient
 function Fixture:client()
-  local client = setmetatable({ fixture = self, tcp = uv.new_tcp(), parts = {}, ended = false }, Client)
+  local client = setmetatable({
+    fixture = self, tcp = uv.new_tcp(), ended = false,
+    parts = {}, all = "", joined = 0, -- what was received
+    seen = 0, rest = "", found = {}, -- how far it was read as frames
+  }, Client)
   self.clients[#self.clients + 1] = client
   local connected
   client.tcp:connect("127.0.0.1", self.port, function(err)
