@@ -18,7 +18,7 @@
 #include "upgrade.h"
 #include "ws.h"
 
-#define BLOCK 262144         /* read at once: a system call, and a wake-up of the sender, for many events */
+#define BLOCK 65536          /* read at once: a system call for some hundred events */
 #define BUDGET (1024 * 1024) /* bytes read per turn, so that one busy connection stops no other */
 #define SEND_AT_ONCE (1024 * 1024)
 #define OUTPUT_KEPT 16384    /* a larger block for output is given back once it is sent */
@@ -50,7 +50,7 @@ struct se_connection {
   int broken;   /* sending has failed; what the peer said before can still be read */
   int paused;
   int pulled;   /* se_connection_next was called in this turn */
-  int drain;    /* PHASE_LAST: wait for the peer to end its side */
+  int shut;     /* PHASE_LAST: end our side once all is sent, before the peer has ended its own */
   size_t budget;
   double heard, received_at, deadline, started_for;
   char *block;  /* holds bytes [at, have), or NULL */
@@ -74,7 +74,7 @@ static int is_over(const se_connection *c) {
 
 static int may_read(const se_connection *c) {
   if (c->phase == PHASE_LAST)
-    return c->drain != 0;
+    return 1;
   return !c->paused && !(c->stuck && c->blocked);
 }
 
@@ -172,6 +172,12 @@ static void end_with_curl(se_connection *c, CURLcode result) {
   end_now(c, status == SE_ERR_ARGUMENT ? "network" : se_status_kind(status), ABNORMAL, c->message);
 }
 
+/* Not of a connection that is over: its message says why. */
+static void note_failure(se_connection *c, CURLcode result) {
+  if (c->end.kind == NULL)
+    se_multi_message(result, c->error, c->message, sizeof c->message);
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static void break_off(se_connection *c) {
@@ -203,7 +209,7 @@ static void flush(se_connection *c) {
     } else if (result == CURLE_OK) {
       se_buffer_consume(&c->sending, sent, OUTPUT_KEPT);
     } else {
-      se_multi_message(result, c->error, c->message, sizeof c->message);
+      note_failure(c, result);
       break_off(c);
     }
   }
@@ -227,7 +233,8 @@ static int fill(se_connection *c) {
   if (!c->readable || c->budget == 0)
     return FILL_NOTHING;
   if (!take_block(c)) {
-    snprintf(c->message, sizeof c->message, "not enough memory");
+    if (c->end.kind == NULL)
+      snprintf(c->message, sizeof c->message, "not enough memory");
     return FILL_FAILED;
   }
   size_t room = BLOCK - c->have;
@@ -240,7 +247,7 @@ static int fill(se_connection *c) {
   }
   if (result != CURLE_OK) {
     if (!c->broken)
-      se_multi_message(result, c->error, c->message, sizeof c->message);
+      note_failure(c, result);
     return FILL_FAILED;
   }
   if (got == 0)
@@ -268,17 +275,18 @@ static void end_without_word(se_connection *c, int how) {
 
 /* --- the last words --------------------------------------------------------------------------- */
 
-/* Sends what is left, then waits for the peer's end where that is needed: closing a socket with
- * unread bytes would reset the connection, and the peer might never read our close frame. */
+/* Sends what is left, then waits for the peer's end: closing a socket with unread bytes would reset
+ * the connection, and the peer might never read our close frame. After a closing handshake it is
+ * the server that ends the TCP connection (RFC 6455 §7.1.1), for some time at most. */
 static void last_turn(se_connection *c) {
   flush(c);
-  if (c->broken || (!c->drain && !c->blocked)) {
+  if (c->broken) {
     release(c);
     return;
   }
-  if (!c->blocked && c->drain == 1) {
+  if (!c->blocked && c->shut) {
     shutdown(c->fd, SHUT_WR);
-    c->drain = 2;
+    c->shut = 0;
   }
   for (;;) {
     int how = fill(c);
@@ -292,9 +300,9 @@ static void last_turn(se_connection *c) {
   }
 }
 
-static void begin_last(se_connection *c, int drain) {
+static void begin_last(se_connection *c, int shut) {
   c->phase = PHASE_LAST;
-  c->drain = drain;
+  c->shut = shut;
   c->at = c->have = 0;
   double latest = se_now() + LAST_SECONDS;
   if (latest < c->deadline)
@@ -326,15 +334,6 @@ static int is_wanted(void *user, const char *type, size_t len) {
   return se_router_decide(user, type, len) == SE_ROUTE_DELIVER;
 }
 
-/* A text that is to be more than counted must be UTF-8; that nobody wants it shows before. */
-static int is_text(se_connection *c, const se_ws_item *item) {
-  if (!item->unchecked || se_utf8_valid(item->data, item->len) == item->len)
-    return 1;
-  se_ws_refuse_text(&c->ws);
-  c->stuck = 1; /* the close frame is owed even if no byte is left */
-  return 0;
-}
-
 /* What to make of a message: SE_NEXT_NOTHING when nobody wants it. */
 static int on_message(se_connection *c, const se_ws_item *item, se_received *out) {
   se_envelope *envelope = &c->home->envelope;
@@ -350,15 +349,13 @@ static int on_message(se_connection *c, const se_ws_item *item, se_received *out
     out->position = 0;
     return SE_NEXT_MALFORMED;
   }
-  switch (se_scan(item->data, item->len, !item->unchecked, is_wanted, c->router, envelope)) {
-    case SE_SCAN_EVENT: /* it has checked the text itself */
+  switch (se_scan(item->data, item->len, 1, is_wanted, c->router, envelope)) {
+    case SE_SCAN_EVENT:
       out->envelope = envelope;
       return SE_NEXT_EVENT;
     case SE_SCAN_UNWANTED:
       return SE_NEXT_NOTHING;
     default:
-      if (!is_text(c, item))
-        return SE_NEXT_NOTHING;
       out->reason = envelope->reason;
       out->position = envelope->position;
       return SE_NEXT_MALFORMED;
@@ -606,7 +603,6 @@ static int prepare(se_connection *c, const se_connection_options *options, const
   SET(CURLOPT_PRIVATE, c);
   SET(CURLOPT_URL, base);
   SET(CURLOPT_CONNECT_ONLY, 1L);
-  SET(CURLOPT_BUFFERSIZE, (long)BLOCK); /* curl_easy_recv reads no more than this at once */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* over HTTP/2 there is no upgrade */
   SET(CURLOPT_HTTPPROXYTUNNEL, 1L); /* or a proxy would take our frames for requests */
   SET(CURLOPT_FRESH_CONNECT, 1L);
@@ -662,8 +658,6 @@ int se_connection_new(se_connections *all, const se_connection_options *options,
   c->heard = se_now();
   c->deadline = c->heard + options->timeout;
   se_ws_init(&c->ws, SE_WS_CLIENT, options->max_message);
-  if (options->router != NULL)
-    se_ws_leave_text(&c->ws);
   se_buffer_init(&c->output, output + CONTROL_ROOM);
   se_buffer_init(&c->sending, output + CONTROL_ROOM);
   int status = start(c, options, reason);

@@ -257,11 +257,12 @@ describe("next", function()
         local request = connection:take_request()
         if not request then return end
         local all = peer.accept(request) .. whole
+        local function done() connection:shut() end
         if at == 0 then
-          connection:drip(all)
+          connection:drip(all, done)
         else
           connection:say(all:sub(1, at), function()
-            connection:say(all:sub(at + 1))
+            connection:say(all:sub(at + 1), done)
           end)
         end
       end
@@ -568,6 +569,26 @@ describe("close", function()
       peer.pump(transport, function() return far.items[1] end)
       assert.same({ "close", code }, { far.items[1].kind, far.items[1].code })
     end
+  end)
+
+  it("leaves it to the server to end the TCP connection", function()
+    local connection, far = open(peer.websocket(nil, function() end))
+    far:say(peer.close_frame(1000))
+    pull(connection, function() return far.items[1] end)
+    assert.equal("closing", (connection:state()))
+    assert.is_false(far.ended)
+    far:shut()
+    assert.equal("closed", (ending(connection)))
+    peer.pump(nil, function() return far.ended end)
+    assert.is_false(far.reset)
+  end)
+
+  it("says why, whatever becomes of the socket after that", function()
+    local connection, far = open(peer.websocket(nil, function(far) far:abort() end))
+    far:say(peer.frame("text", "x", { rsv = 0x40 }))
+    local kind, code, message = ending(connection)
+    assert.same({ "protocol", 1002 }, { kind, code })
+    assert.matches("reserved bits", message)
   end)
 
   it("reports 1005 for a close frame without a code", function()

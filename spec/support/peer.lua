@@ -43,10 +43,15 @@ function Connection:drip(bytes, done, at)
   end)
 end
 
+--- Ends our side in an orderly way, after what was said; goes on reading.
+function Connection:shut(done)
+  if self.socket:is_closing() then return end
+  if not self.socket:shutdown(done) and done then done() end -- it was so already
+end
+
 --- Ends the connection in an orderly way, after what was said.
 function Connection:close()
-  if self.socket:is_closing() then return end
-  self.socket:shutdown(function()
+  self:shut(function()
     if not self.socket:is_closing() then self.socket:close() end
   end)
 end
@@ -179,7 +184,8 @@ function M.http(handler)
 end
 
 --- Accepts WebSockets. connection.items holds the frames that came, as core.ws gives them;
---- on_item(connection, item) is called for each.
+--- on_item(connection, item) is called for each; without it, a close frame is not answered, but our
+--- side is ended, as that of a server that has sent its own close frame.
 ---@param on_open fun(connection: support.PeerConnection, request: table)?
 ---@param on_item fun(connection: support.PeerConnection, item: table)?
 function M.websocket(on_open, on_item)
@@ -197,7 +203,11 @@ function M.websocket(on_open, on_item)
       connection.received = ""
       for _, item in ipairs(connection.ws:read(bytes)) do
         connection.items[#connection.items + 1] = item
-        if on_item then on_item(connection, item) end
+        if on_item then
+          on_item(connection, item)
+        elseif item.kind == "close" then
+          connection:shut()
+        end
       end
     end
   end)
