@@ -27,6 +27,8 @@ enum { /* se_conn.state */
   SE_CONN_UPGRADE,   /* the same for a WebSocket handshake */
   SE_CONN_ANSWERING, /* the answer is not quite out; then comes the next request */
   SE_CONN_WS,
+  SE_CONN_LEAVING,   /* the peer is done; our close frame waits for what the caller answers to the
+                        messages before, that is until "closed" is fetched; nothing is read */
   SE_CONN_CLOSING,   /* our close frame is under way, the peer's is awaited */
   SE_CONN_FLUSHING,  /* the last bytes go out; what comes in is thrown away */
   SE_CONN_DRAIN,     /* our side is shut; waits for the peer to shut its own */
@@ -58,7 +60,8 @@ typedef struct se_conn {
   uint8_t address[16];
   uint32_t drained;        /* bytes thrown away */
   se_http_reader *reader;  /* of the request under way */
-  se_buffer rest;          /* read, but behind the request that is being answered */
+  se_buffer rest;          /* read, but behind the request that is being answered; leaving: the
+                              last frames to be sent */
   se_ws *ws;
   se_inbound *inbound, **inbound_end;
   struct se_conn *next;    /* in the list of results, or of the dead */
@@ -124,6 +127,8 @@ void se_ws_conn_begin(se_listener *listener, se_conn *conn);
 void se_ws_conn_input(se_listener *listener, se_conn *conn, char *data, size_t len);
 void se_ws_conn_close(se_listener *listener, se_conn *conn, uint16_t code, const char *reason,
                       size_t len);
+/* Leaving: the caller has answered what there was to answer. */
+void se_ws_conn_leave(se_listener *listener, se_conn *conn);
 /* After something was sent with this status: too much queued, or dead. */
 void se_ws_conn_sent(se_listener *listener, se_conn *conn, int status);
 

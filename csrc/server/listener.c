@@ -335,6 +335,7 @@ static void on_ready(se_listener *listener, se_conn *conn, int events, int may_r
         se_conn_watch(listener, conn);
       }
       break;
+    case SE_CONN_LEAVING: /* what is wrong with the socket shows when it sends its last */
     case SE_CONN_DEAD:
       break;
     default:
@@ -463,6 +464,10 @@ static int take(se_listener *listener, se_conn *conn, se_event *event) {
   if (conn->pending & SE_PENDING_CLOSED) {
     conn->pending &= (uint8_t)~SE_PENDING_CLOSED;
     event->code = conn->close_code;
+    if (conn->state == SE_CONN_LEAVING) {
+      listener->now = clock_now();
+      se_ws_conn_leave(listener, conn);
+    }
     return SE_EVENT_CLOSED;
   }
   return SE_EVENT_NONE;
@@ -546,8 +551,8 @@ static void flush_if_much(se_listener *listener) {
 
 int se_listener_send(se_listener *listener, int64_t connection, int opcode, const char *data,
                      size_t len) {
-  se_conn *conn = find_ws(listener, connection);
-  if (conn == NULL)
+  se_conn *conn = find(listener, connection);
+  if (conn == NULL || (conn->state != SE_CONN_WS && conn->state != SE_CONN_LEAVING))
     return 0;
   if (se_fanout_send(listener->fanout, &conn->out, opcode, data, len) != SE_OK) {
     se_conn_drop(listener, conn); /* a gap in what it receives would be worse */

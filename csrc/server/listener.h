@@ -54,7 +54,9 @@ typedef struct {
 /* Fills *event with the next result and returns its kind. */
 int se_listener_next(se_listener *listener, se_event *event);
 
-/* All return 1, or 0 when there is no such connection in that state. */
+/* All return 1, or 0 when there is no such connection in that state. What is sent in answer to a
+ * message goes out even when the peer's close frame, or its violation of the protocol, came right
+ * behind it: until SE_EVENT_CLOSED is fetched, which then sends the close frame. */
 int se_listener_respond(se_listener *listener, int64_t connection, int status, const char *body,
                         size_t len, const char *lines, size_t lines_len);
 int se_listener_accept(se_listener *listener, int64_t connection);

@@ -91,17 +91,47 @@ static void on_message(se_listener *listener, se_conn *conn, const se_ws_item *i
     se_conn_emit(listener, conn, SE_PENDING_MESSAGE);
 }
 
-/* The peer's close frame came, or it broke the protocol: an answer is the last it gets. */
-static void end(se_listener *listener, se_conn *conn, int code) {
-  int status;
-  se_conn_gone(listener, conn, code);
-  status = send_control(listener, conn);
+static void finish(se_listener *listener, se_conn *conn, int status) {
   if (status == SE_OK || status == SE_AGAIN) {
     se_conn_timer(listener, conn, SE_TIMER_LINGER);
     se_conn_finish(listener, conn);
   } else {
     se_conn_drop(listener, conn);
   }
+}
+
+/* What the caller has not yet seen came before the end, and so do the answers to it: the close
+ * frame waits for them. */
+static void leave_later(se_listener *listener, se_conn *conn) {
+  se_buffer *control = &listener->scratch;
+  size_t len = se_buffer_length(control);
+  int status = se_buffer_append(&conn->rest, se_buffer_bytes(control), len);
+  se_buffer_consume(control, len, SE_INPUT_SIZE);
+  if (status != SE_OK) {
+    se_conn_drop(listener, conn);
+    return;
+  }
+  conn->state = SE_CONN_LEAVING;
+  se_conn_timer(listener, conn, SE_TIMER_LINGER);
+  se_conn_watch(listener, conn);
+}
+
+void se_ws_conn_leave(se_listener *listener, se_conn *conn) {
+  int status = se_fanout_flush_one(listener->fanout, &conn->out);
+  if (status == SE_OK || status == SE_AGAIN)
+    status = se_conn_write(conn, 1, se_buffer_bytes(&conn->rest), se_buffer_length(&conn->rest));
+  se_buffer_free(&conn->rest);
+  finish(listener, conn, status);
+}
+
+/* The peer's close frame came, or it broke the protocol: an answer is the last it gets. */
+static void end(se_listener *listener, se_conn *conn, int code) {
+  int answers = conn->state == SE_CONN_WS && (conn->pending & SE_PENDING_MESSAGE);
+  se_conn_gone(listener, conn, code);
+  if (answers)
+    leave_later(listener, conn);
+  else
+    finish(listener, conn, send_control(listener, conn));
 }
 
 void se_ws_conn_input(se_listener *listener, se_conn *conn, char *data, size_t len) {
