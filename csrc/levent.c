@@ -448,11 +448,11 @@ static int event_new(lua_State *L) {
   }
   if (member != NULL && !find_member(L, member, member_len, &text, &len))
     return 3;
-  se_envelope *envelope = lua_newuserdatauv(L, sizeof *envelope, 0);
-  if (se_scan(text, len, 0, NULL, NULL, envelope) != SE_SCAN_EVENT)
-    return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", envelope->reason,
-                   (lua_Integer)(text - whole) + (lua_Integer)envelope->position + 1);
-  se_event_push(L, text, len, envelope, self, self_len,
+  se_envelope envelope; /* some KiB: on the stack it costs nothing, as a Lua value it is garbage */
+  if (se_scan(text, len, 0, NULL, NULL, &envelope) != SE_SCAN_EVENT)
+    return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", envelope.reason,
+                   (lua_Integer)(text - whole) + (lua_Integer)envelope.position + 1);
+  se_event_push(L, text, len, &envelope, self, self_len,
                 received_at < 0 ? time_now() : received_at);
   return 1;
 }
