@@ -27,36 +27,28 @@ function M.new(context)
   }, Api)
 end
 
--- A request ends once; whatever comes later finds it settled.
-local function settle(request, err, status, body)
-  if request.settled then return end
-  request.settled = true
-  request:settle(err, status, body)
-end
-
 local function watch_time(self, request)
   if not self.next_sweep or request.expires < self.next_sweep then
     self.next_sweep = request.expires
   end
 end
 
---- Sends a request: a table with method, url, headers, body, `acting` when it is made as the user,
---- and settle(request, err, status, body), called exactly once.
+--- Sends a request: a table with method, url, headers, body, `acting` and `token` when it is made as
+--- the user, and settle(request, err, status, body), called exactly once.
 ---@param request stream_events.Call|table
 function Api:send(request)
-  if self.closed then return settle(request, self.closed) end
-  local now = self.now()
-  request.timeout = request.timeout or self.timeout
-  request.expires = request.expires or now + request.timeout
-  request.token = request.acting and self.identity.token
+  if self.closed then return request:settle(self.closed) end
+  if not request.timeout then request.timeout = self.timeout end
+  if not request.expires then request.expires = self.now() + request.timeout end
+  local counts = self.counts
   local id, kind, message = self.transport:request(request)
   if not id then
-    self.counts.failed = self.counts.failed + 1
-    return settle(request, native.error(kind, message))
+    counts.failed = counts.failed + 1
+    return request:settle(native.error(kind, message))
   end
   self.pending[id] = request
-  self.counts.sent = self.counts.sent + 1
-  self.counts.in_flight = self.counts.in_flight + 1
+  counts.sent = counts.sent + 1
+  counts.in_flight = counts.in_flight + 1
   watch_time(self, request)
 end
 
@@ -72,10 +64,10 @@ local function renew(self, request, err)
   self.parked[request] = true
   watch_time(self, request)
   self.identity:need_token(request.token, function(token, failure)
+    if not self.parked[request] then return end -- too late, or closed
     self.parked[request] = nil
-    if request.settled then return end
-    if not token then return settle(request, failure) end
-    request.headers = self.identity.acting
+    if not token then return request:settle(failure) end
+    request.headers, request.token = self.identity.acting, token
     self:send(request)
   end)
   return true
@@ -83,13 +75,13 @@ end
 
 local function answered(self, request, status, body, headers)
   if not status then
-    settle(request, native.error(body, headers or "no answer"))
+    request:settle(native.error(body, headers or "no answer"))
   elseif status >= 200 and status < 300 then
-    return settle(request, nil, status, body)
+    return request:settle(nil, status, body)
   else
     local err = errors.from_response(status, body, headers)
     if renew(self, request, err) then return end
-    settle(request, err)
+    request:settle(err)
   end
   self.counts.failed = self.counts.failed + 1
 end
@@ -135,7 +127,7 @@ function Api:sweep()
     end
     self.parked[request] = nil
     self.counts.failed = self.counts.failed + 1
-    settle(request, too_late())
+    request:settle(too_late())
   end
 end
 
@@ -154,7 +146,7 @@ function Api:close(err)
   for request in pairs(self.parked) do open[#open + 1] = request end
   self.pending, self.parked, self.next_sweep = {}, {}, nil
   self.counts.in_flight = 0
-  for _, request in ipairs(open) do settle(request, err) end
+  for _, request in ipairs(open) do request:settle(err) end
 end
 
 local function not_connected()
@@ -188,8 +180,7 @@ function Api:sign(request, as)
     return true
   end
   if not identity.acting then return nil, not_connected() end
-  request.headers = identity.acting
-  request.acting = true
+  request.headers, request.token, request.acting = identity.acting, identity.token, true
   return false
 end
 

@@ -268,20 +268,32 @@ local function settle_sent(call, err, _, body)
   call:finish(native.event.new(body, call.event_options))
 end
 
--- The URL holds as long as this client is the same user.
-local function event_url(self, server)
-  local identity = self.context.identity
-  if server then
-    self.server_url = self.server_url
-      or self.context.api.base .. self.path .. "/event?" .. identity:query(true)
-    return self.server_url
+-- What the sends of this channel have in common, as a class of calls: it holds as long as the client
+-- is the same user with the same token.
+local function new_sending(self, as)
+  local context = self.context
+  if not self.path then
+    return errors.fail("protocol", "the channel has no id yet: query or watch it first")
   end
-  if self.url_generation ~= identity.generation then
-    self.url = self.context.api.base .. self.path .. "/event?" .. identity:query(false)
-    self.url_generation = identity.generation
-    self.event_options = { member = "event", self = identity.user_id }
+  local common = { method = "POST", settle = settle_sent, timeout = context.api.timeout }
+  local server, err = context.api:sign(common, as)
+  if err then return nil, err end
+  common.url = context.api.base .. self.path .. "/event?" .. context.identity:query(server)
+  common.event_options = { member = "event", self = not server and context.identity.user_id or nil }
+  return context.tasks:class(common)
+end
+
+local function sending(self, as)
+  local generation = self.context.identity.generation
+  if self.prepared_for ~= generation then
+    self.prepared, self.prepared_for = {}, generation
   end
-  return self.url
+  local class, err = self.prepared[as], nil
+  if not class then
+    class, err = new_sending(self, as)
+    self.prepared[as] = class
+  end
+  return class, err
 end
 
 local function check_options(options, level)
@@ -313,20 +325,14 @@ end
 function Channel:send_event(event_type, data, options, callback)
   if type(options) == "function" then options, callback = nil, options end
   if options ~= nil then check_options(options, 2) end
+  local sender = options and options.user_id
   local context = self.context
   local tasks = context.tasks
-  local call = tasks:begin(callback)
-  local sender = options and options.user_id
-  local body, err = context.encoder:encode(event_type, data, sender, 2)
-  local server
-  if body then server, err = context.api:sign(call, sender and "server" or "acting") end
-  if err == nil and not self.path then
-    err = errors.new { kind = "protocol", message = "the channel has no id yet: query or watch it first" }
-  end
-  if err then return tasks:fail(call, err) end
-  call.method, call.body, call.settle = "POST", body, settle_sent
-  call.url = event_url(self, server)
-  call.event_options = not server and self.event_options or { member = "event" }
+  local class, err = sending(self, sender and "server" or "acting")
+  local call = tasks:begin(callback, class)
+  local body, refusal = context.encoder:encode(event_type, data, sender, 2)
+  if not body or err then return tasks:fail(call, refusal or err) end
+  call.body = body
   context.api:send(call)
   return tasks:wait(call)
 end

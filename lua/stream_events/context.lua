@@ -187,7 +187,7 @@ function M.close(context, err)
   link:drop()
   context.transport:close()
   context.delivery.discard()
-  context.session.state = "idle"
+  context.session:close()
   context.recovery:forget_all()
   context.identity:give_up(err)
   context.api:close(err)

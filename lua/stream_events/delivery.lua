@@ -34,6 +34,7 @@ function M.new(context, malformed)
   local event, list, index, count = nil, NOTHING, 0, 0
   local left, ran, dry = 0, 0, true
   local connection, receive = nil, nil
+  local seen, seen_type, seen_cid, seen_excerpt = nil, nil, nil, nil -- received, and not yet begun
   local own, first_own, last_own = {}, 1, 0
 
   local function push(item)
@@ -61,6 +62,20 @@ function M.new(context, malformed)
     if list.hook then list.hook(event) end
   end
 
+  -- Whether there is nothing to do: most turns find nothing, and need no worker for that.
+  local function idle()
+    if index < count or first_own <= last_own or seen ~= nil then return false end
+    if registry.stale then context.update_router() end
+    if connection then seen, seen_type, seen_cid, seen_excerpt = receive(connection) end
+    return seen == nil
+  end
+
+  local function take_seen()
+    local first = seen
+    seen = nil
+    return first, seen_type, seen_cid, seen_excerpt
+  end
+
   local function drop(reason, excerpt)
     counts.malformed = counts.malformed + 1
     local made = malformed(reason, excerpt)
@@ -83,6 +98,8 @@ function M.new(context, malformed)
         if registry.stale then context.update_router() end
         if first_own <= last_own then
           event, event_type, cid = next_own()
+        elseif seen ~= nil then
+          event, event_type, cid, excerpt = take_seen()
         elseif connection then
           event, event_type, cid, excerpt = receive(connection)
         end
@@ -113,6 +130,10 @@ function M.new(context, malformed)
   local function run(limit)
     ran, dry = 0, false
     if enough() then return 0 end
+    if idle() then
+      dry = true
+      return 0
+    end
     granted, left, unhandled = limit, limit, 0
     crew:drain(pool, enough)
     counts.delivered = counts.delivered + granted - left
@@ -140,6 +161,7 @@ function M.new(context, malformed)
 
   local function discard()
     own, first_own, last_own = {}, 1, 0
+    seen = nil
     granted = granted - left
     event, list, index, count, left = nil, NOTHING, 0, -1, 0
   end
@@ -148,7 +170,7 @@ function M.new(context, malformed)
     counts = counts,
     run = run, aside = aside, discard = discard,
     source = function(from)
-      connection, receive = from, from and from.next
+      connection, receive, seen = from, from and from.next, nil
     end,
     push = push,
     waiting = function() return first_own <= last_own end,

@@ -26,7 +26,7 @@ end
 ---@field details table? what connecting says about the user
 ---@field token string? in use now
 ---@field connection_id string? of the live connection
----@field generation integer changes with user and token kind: cached URLs hold for one of them
+---@field generation integer changes with user and token: what is prepared holds for one of them
 ---@field acting string[]? header lines of calls made as the user
 local Identity = { __name = "stream_events.identity" }
 Identity.__index = Identity
@@ -71,6 +71,7 @@ end
 
 local function use_token(self, token)
   self.token = token
+  self.generation = self.generation + 1
   self.acting = self.kind and header_lines("jwt", token) or nil
 end
 

@@ -14,26 +14,24 @@ Loop.__index = Loop
 ---@param context table of the client
 ---@return stream_events.Loop
 function M.new(context)
-  local self = setmetatable({ context = context, stopping = false, more = false }, Loop)
+  local self = setmetatable({ context = context, stopping = false, more = false, quick = 0 }, Loop)
   context.tasks.work = function(call) self:work_for(call) end
   return self
 end
 
--- Everything but events: answers, connects, timers, callbacks.
+-- What can be done without waiting: answers are taken, connects go on.
 local function io(self)
   local context = self.context
   context.transport:step()
   context.api:collect()
-  if context.closed then return end
-  context.link:step()
-  context.recovery:step()
-  context.api:sweep()
+  if context.session.state ~= "online" and not context.closed then context.link:step() end
 end
 
 -- After everything was read: only then is silence the server's.
 local function tick(self)
   local context = self.context
-  if not context.closed then context.session:input("tick", context.link:heard()) end
+  local due = context.session.due
+  if due and context.clock.now() >= due then context.session:input("tick", context.link:heard()) end
 end
 
 -- The turn of a call made inside a handler that cannot suspend (in a coroutine of the user's own,
@@ -49,17 +47,12 @@ local function too_many_wait(context)
   return context.workers.suspended >= context.limits.handlers
 end
 
---- One turn.
----@param limit number events at most
----@return integer ran
-function Loop:turn(limit)
+-- What follows the I/O in a turn: callbacks, events, timers.
+local function deliver(self, limit)
   local context = self.context
-  if context.closed then
-    -- What close() has ended still has to be told.
-    return context.workers:run()
-  end
-  io(self)
   local workers = context.workers
+  if context.recovery.run then context.recovery:step() end
+  context.api:sweep()
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit)
   if context.closed then return ran end
@@ -71,6 +64,17 @@ function Loop:turn(limit)
   context.link:after_delivery()
   tick(self)
   return ran + delivered
+end
+
+--- One turn.
+---@param limit number events at most
+---@return integer ran
+function Loop:turn(limit)
+  -- On a closed client only that is left which close() has ended and nobody was told so far.
+  if self.context.closed then return self.context.workers:run() end
+  io(self)
+  if self.context.closed then return self.context.workers:run() end
+  return deliver(self, limit)
 end
 
 local function sooner(a, b)
@@ -86,8 +90,8 @@ function Loop:timeout()
   if due == 0 or context.closed then return due end
   local inside = context.workers.depth > 0
   if not inside and (self.more or context.delivery.waiting()) then return 0 end
-  local timer = sooner(context.session:deadline(context.link:heard()), context.api:deadline())
-  timer = sooner(timer, context.recovery:deadline())
+  local timer = sooner(context.session.due, context.api:deadline())
+  if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
   if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
   return sooner(due, context.transport:timeout())
 end
@@ -134,22 +138,28 @@ function Loop:run()
   return true
 end
 
+-- Calls in a row whose answer comes at once, before a whole turn is made all the same.
+local QUICK_CALLS = 16
+
 --- Turns until a call has its answer; for calls that cannot suspend.
 ---@param call stream_events.Call
 function Loop:work_for(call)
   local context = self.context
   local inside = context.workers.depth > 0
-  while not call.done do
+  while not call.done and not context.closed do
     -- Events are not for the turns inside a handler: left unread they must not wake it either.
     if inside and context.session.state == "online" then context.link:pause(true) end
-    local ran = self:turn(UNLIMITED)
-    if context.closed then
-      call:finish(nil, context.closed)
-    elseif ran == 0 and not call.done then
-      sleep(self, LONGEST)
+    io(self)
+    if call.done and not inside and self.quick < QUICK_CALLS then
+      self.quick = self.quick + 1
+      break
     end
+    self.quick = 0
+    local ran = context.closed and 0 or deliver(self, UNLIMITED)
+    if ran == 0 and not call.done and not context.closed then sleep(self, LONGEST) end
   end
   if inside then context.link:pause(too_many_wait(context)) end
+  call:finish(nil, context.closed) -- unless it has its answer
 end
 
 --- Makes run() and a poll() that waits return after the present turn.

@@ -21,18 +21,18 @@ function M.error(kind, message, code)
   return errors.new { kind = kind, message = message, code = code, retryable = kind == "full" or nil }
 end
 
-local function check(value, kind, message)
-  if value == nil then return nil, M.error(kind, message) end
-  return value
-end
-
--- The part `name` of the core, with those functions that can fail giving `nil, err`.
+-- The part `name` of the core, with those functions that can fail giving `nil, err`. None of them
+-- takes more than two arguments.
 local function part(name, failing)
   local source = core[name]
   local result = {}
   for _, key in ipairs(failing) do
-    local call = source[key]
-    result[key] = function(first, second) return check(call(first, second)) end
+    local run = source[key]
+    result[key] = function(a, b)
+      local value, kind, message = run(a, b)
+      if value == nil then return nil, M.error(kind, message) end
+      return value
+    end
   end
   return setmetatable(result, { __index = source })
 end

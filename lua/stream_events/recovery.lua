@@ -11,7 +11,7 @@ local ATTEMPTS = 5 -- of one channel in one recovery; the next reconnect begins 
 
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
----@field package run table? the recovery under way
+---@field run table? the recovery under way
 local Recovery = { __name = "stream_events.recovery" }
 Recovery.__index = Recovery
 
@@ -135,12 +135,11 @@ function Recovery:step()
   if run.in_flight == 0 and #run.delayed == 0 and #run.queue == 0 then finish(self, run) end
 end
 
---- Monotonic time at which step() has something to do that no answer will bring about.
+--- Monotonic time at which step() of a run has something to do that no answer will bring about.
 ---@return number?
 function Recovery:deadline()
-  local run = self.run
   local soonest
-  for _, item in ipairs(run and run.delayed or {}) do
+  for _, item in ipairs(self.run.delayed) do
     if not soonest or item.due < soonest then soonest = item.due end
   end
   return soonest

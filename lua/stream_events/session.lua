@@ -35,6 +35,7 @@ local M = {}
 
 ---@class stream_events.Session
 ---@field state string
+---@field due number? monotonic time of the next tick that has something to do; nil: none
 ---@field failures integer consecutive ones
 ---@field reconnects integer
 ---@field failure stream_events.Error? why the state is "failed"
@@ -62,9 +63,12 @@ end
 -- Codes that no retry with the same token and key can change (protocol §2.7).
 local FATAL = { [2] = true, [5] = true, [41] = true, [42] = true, [43] = true }
 
+local function enter(self, state, due)
+  self.state, self.due = state, due
+end
+
 local function fetch(self, fresh)
-  self.state = "token"
-  self.attempt_ends = self.now() + self.timeouts.connect
+  enter(self, "token", self.now() + self.timeouts.connect) -- for the whole attempt
   self.actions.fetch_token(fresh)
 end
 
@@ -79,13 +83,12 @@ end
 local function plan_retry(self, err)
   self.failures = self.failures + 1
   local delay = backoff.delay(self.failures, self.random)
-  self.state = "waiting"
-  self.retry_at = self.now() + delay
+  enter(self, "waiting", self.now() + delay)
   announce_offline(self, err, delay)
 end
 
 local function stop(self, err)
-  self.state = "failed"
+  enter(self, "failed")
   self.failure = err
   announce_offline(self, err, nil)
 end
@@ -94,7 +97,7 @@ end
 local function fail(self, err, fatal)
   self.actions.drop()
   if not self.was_online then
-    self.state = "idle"
+    enter(self, "idle")
     self.actions.ended(err)
   elseif fatal then
     stop(self, err)
@@ -132,18 +135,25 @@ local function have_token(self)
   self.actions.open()
 end
 
+-- Silence is over the limit only just after it.
+local function plan_tick(self, heard)
+  self.due = math.min(self.health_at, heard + self.timeouts.silence + 0.001)
+end
+
 local function hello(self)
   local first = not self.was_online
   self.state = "online"
   self.was_online, self.failures, self.fresh, self.renewed = true, 0, false, false
-  self.health_at = self.now() + self.timeouts.health
+  local now = self.now()
+  self.health_at = now + self.timeouts.health
+  plan_tick(self, now)
   if not first then self.reconnects = self.reconnects + 1 end
   self.actions.announce { online = true, will_retry = false }
   self.actions.established(first)
 end
 
 local function attempt_tick(self)
-  if self.now() < self.attempt_ends then return end
+  if self.now() < self.due then return end
   local what = self.state == "token" and "no token" or "no connection"
   fail(self, errors.new {
     kind = "timeout", message = ("%s within %g seconds"):format(what, self.timeouts.connect),
@@ -153,35 +163,36 @@ end
 local function online_tick(self, heard)
   local now = self.now()
   if now - heard > self.timeouts.silence then
-    fail(self, errors.new {
+    return fail(self, errors.new {
       kind = "timeout",
       message = ("nothing heard from the server for %g seconds"):format(self.timeouts.silence),
     }, false)
-  elseif now >= self.health_at then
+  end
+  if now >= self.health_at then
     self.health_at = now + self.timeouts.health
     self.actions.send_health()
   end
+  plan_tick(self, heard)
 end
 
 local function waiting_tick(self)
-  if self.now() >= self.retry_at then fetch(self, self.fresh) end
+  if self.now() >= self.due then fetch(self, self.fresh) end
 end
 
 local function said_goodbye(self)
   self.actions.drop()
-  self.state = "idle"
+  enter(self, "idle")
   announce_offline(self, errors.new { kind = "closed", message = "disconnected", code = 1000 }, nil)
   self.actions.disconnected()
 end
 
 local function closing_tick(self)
-  if self.now() >= self.closing_ends then said_goodbye(self) end
+  if self.now() >= self.due then said_goodbye(self) end
 end
 
 local function say_goodbye(self)
-  self.state = "closing"
   -- The transport ends the handshake itself; this is for one that does not.
-  self.closing_ends = self.now() + self.timeouts.close + 0.5
+  enter(self, "closing", self.now() + self.timeouts.close + 0.5)
   self.actions.close()
 end
 
@@ -189,7 +200,7 @@ end
 local function leave(self)
   local first = not self.was_online
   self.actions.drop()
-  self.state = "idle"
+  enter(self, "idle")
   if first then
     self.actions.ended(errors.new { kind = "closed", message = "disconnected while connecting" })
   end
@@ -197,7 +208,7 @@ local function leave(self)
 end
 
 local function nothing_to_leave(self)
-  self.state = "idle"
+  enter(self, "idle")
   self.actions.disconnected()
 end
 
@@ -232,28 +243,15 @@ function Session:input(name, value)
   if act then act(self, value) end
 end
 
+--- Ends it without another action: the client is closed.
+function Session:close()
+  enter(self, "idle")
+end
+
 --- Whether connect may be told to it.
 ---@return boolean
 function Session:at_rest()
   return self.state == "idle" or self.state == "failed"
-end
-
---- Monotonic time at which the next tick has something to do.
----@param heard number?
----@return number?
-function Session:deadline(heard)
-  local state = self.state
-  if state == "token" or state == "connecting" or state == "greeting" then
-    return self.attempt_ends
-  elseif state == "online" then
-    -- Silence is over the limit only just after it.
-    return math.min(self.health_at, (heard or self.now()) + self.timeouts.silence + 0.001)
-  elseif state == "waiting" then
-    return self.retry_at
-  elseif state == "closing" then
-    return self.closing_ends
-  end
-  return nil
 end
 
 return M

@@ -4,16 +4,15 @@
 local M = {}
 
 --- A call that has begun. It is also the request that goes to the transport, so that an event
---- costs one table to send.
+--- costs one small table to send.
 ---@class stream_events.Call
----@field package tasks stream_events.Tasks
+---@field tasks stream_events.Tasks
 ---@field callback (fun(result: any, err: stream_events.Error?))?
 ---@field package waiter thread?
 ---@field done boolean?
 ---@field result any
 ---@field err stream_events.Error?
-local Call = {}
-Call.__index = Call
+local Call = { what = "a callback" }
 
 --- Ends the call. Only the first time counts.
 ---@param result any
@@ -22,7 +21,7 @@ function Call:finish(result, err)
   if self.done then return end
   self.done, self.result, self.err = true, result, err
   if self.callback then
-    self.tasks.workers:push("a callback", self.callback, result, err)
+    self.tasks.workers:push_job(self)
   elseif self.waiter then
     self.tasks.workers:wake(self.waiter)
   end
@@ -37,22 +36,33 @@ Tasks.__index = Tasks
 ---@param workers stream_events.Workers
 ---@return stream_events.Tasks
 function M.new(workers)
-  return setmetatable({ workers = workers }, Tasks)
+  local self = setmetatable({ workers = workers }, Tasks)
+  self.plain = self:class {}
+  return self
+end
+
+--- A class of calls that have fields in common, so that a call need not hold them itself.
+---@param fields table
+---@return table
+function Tasks:class(fields)
+  for name, value in pairs(Call) do fields[name] = value end
+  fields.tasks = self
+  return { __index = fields }
 end
 
 --- Begins a call of the user's. Raises, blaming the caller's caller, when `callback` is none.
 ---@param callback any
+---@param class table? of class()
 ---@return stream_events.Call
-function Tasks:begin(callback)
+function Tasks:begin(callback, class)
   if callback ~= nil and type(callback) ~= "function" then
     error("the callback must be a function, not a " .. type(callback), 3)
   end
   return setmetatable({
-    tasks = self, callback = callback,
-    -- Room for what the call will hold: a table that grows costs more than the rest of a send.
-    method = nil, url = nil, headers = nil, body = nil, timeout = nil, expires = nil, acting = nil,
-    token = nil, settle = nil, settled = nil, done = nil, result = nil, event_options = nil,
-  }, Call)
+    callback = callback,
+    -- Room for what comes: a table that has to grow costs more than the rest of a send.
+    body = nil, expires = nil, done = nil, result = nil, err = nil,
+  }, class or self.plain)
 end
 
 --- Gives the result of a call in the form that the caller chose.
@@ -62,7 +72,7 @@ end
 function Tasks:wait(call)
   if call.callback then return end
   if not call.done then
-    local thread = self.workers:here()
+    local thread = self.workers.depth > 0 and self.workers:here()
     if thread then
       call.waiter = thread
       self.workers:wait()

@@ -143,8 +143,8 @@ function Workers:push(what, run, a, b, c)
   return self:push_job { run, a, b, c, what = what }
 end
 
----@param job table function and arguments, `what`, and `failed`: called with the text of an error
----  instead of reporting it
+---@param job table a call that is done, for its callback; or function and arguments, `what`, and
+---  `failed`: called with the text of an error instead of reporting it
 function Workers:push_job(job)
   self.last_job = self.last_job + 1
   self.jobs[self.last_job] = job
@@ -158,9 +158,11 @@ function Workers:work()
       local job = self.jobs[self.first_job]
       self.jobs[self.first_job] = nil
       self.first_job = self.first_job + 1
+      if self.first_job > self.last_job then self.first_job, self.last_job = 1, 0 end
       self.budget = self.budget - 1
       self.current[thread] = job
-      job[1](job[2], job[3], job[4])
+      local callback = job.callback
+      if callback then callback(job.result, job.err) else job[1](job[2], job[3], job[4]) end
       self.current[thread] = nil
     else
       yield(M.IDLE)
