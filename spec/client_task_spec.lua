@@ -282,6 +282,25 @@ describe("close", function()
 end)
 
 describe("stats", function()
+  it("is up to date also inside a handler, and inside a call made there", function()
+    local fake, client = client_for(CALLS.send_event)
+    local channel = client:channel("a", "b")
+    local counted = {}
+    channel:subscribe_for("poke", function()
+      counted[#counted + 1] = client:stats().delivered
+      coroutine.wrap(function() assert(channel:send_event("inner")) end)()
+      counted[#counted + 1] = client:stats().delivered
+    end)
+    for _ = 1, 3 do fake.socket:event("poke", {}, "a:b") end
+    client:poll()
+    assert.same({ 1, 1, 2, 2, 3, 3 }, counted)
+    assert.equal(3, client:stats().delivered)
+    channel:subscribe_for("bye", function() client:close() end)
+    fake.socket:event("bye", {}, "a:b")
+    client:poll()
+    assert.equal(4, client:stats().delivered)
+  end)
+
   it("counts", function()
     local fake, client = client_for(CALLS.send_event)
     local channel = client:channel("a", "b")

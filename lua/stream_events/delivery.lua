@@ -18,7 +18,7 @@ local NOTHING = { n = 0 }
 ---@field discard fun() forgets everything that has not been delivered
 ---@field waiting fun(): boolean whether run() has something to do that it knows of
 ---@field dry fun(): boolean whether the last run() read everything there was
----@field counts { delivered: integer, unhandled: integer, malformed: integer }
+---@field totals fun(): { delivered: integer, unhandled: integer, malformed: integer }
 
 ---@param context table of the client: registry, workers, router, limits
 ---@param malformed fun(reason: string, excerpt: string?): table? told of each text that is no event;
@@ -127,6 +127,13 @@ function M.new(context, malformed)
     return crew.suspended >= context.limits.handlers
   end
 
+  -- Moves what the present run has counted so far to the totals.
+  local function settle()
+    counts.delivered = counts.delivered + granted - left
+    counts.unhandled = counts.unhandled + unhandled
+    granted, unhandled = left, 0
+  end
+
   local function run(limit)
     ran, dry = 0, false
     if enough() then return 0 end
@@ -136,9 +143,8 @@ function M.new(context, malformed)
     end
     granted, left, unhandled = limit, limit, 0
     crew:drain(pool, enough)
-    counts.delivered = counts.delivered + granted - left
-    counts.unhandled = counts.unhandled + unhandled
-    left = 0
+    settle()
+    granted, left = 0, 0
     return ran
   end
 
@@ -146,14 +152,15 @@ function M.new(context, malformed)
   local function aside(inner, ...)
     local saved_event, saved_list, saved_index, saved_count = event, list, index, count
     local saved_left, saved_ran = left, ran
+    settle()
+    granted = 0
     list, index, count, left = NOTHING, 0, 0, 0
     local result = inner(...)
     if count >= 0 then
       event, list, index, count = saved_event, saved_list, saved_index, saved_count
-      left = saved_left
+      granted, left = saved_left, saved_left
     else
       count = 0 -- everything was discarded meanwhile
-      granted = granted - saved_left
     end
     ran = saved_ran
     return result
@@ -162,12 +169,16 @@ function M.new(context, malformed)
   local function discard()
     own, first_own, last_own = {}, 1, 0
     seen = nil
-    granted = granted - left
+    settle()
+    granted = 0
     event, list, index, count, left = nil, NOTHING, 0, -1, 0
   end
 
   return {
-    counts = counts,
+    totals = function()
+      settle()
+      return counts
+    end,
     run = run, aside = aside, discard = discard,
     source = function(from)
       connection, receive, seen = from, from and from.next, nil

@@ -34,7 +34,7 @@ end
 ---@param context table of the client
 ---@return stream_events.Stats
 function M.collect(context)
-  local totals, counts = context.router:totals(), context.delivery.counts
+  local totals, counts = context.router:totals(), context.delivery.totals()
   local dropped = context.router:counts()
   if counts.malformed > 0 then
     dropped["*"] = dropped["*"] or {}
