@@ -18,7 +18,7 @@
 #include "upgrade.h"
 #include "ws.h"
 
-#define BLOCK 65536          /* read at once: a system call for some hundred events */
+#define BLOCK 262144         /* read at once: a system call, and a wake-up of the sender, for many events */
 #define BUDGET (1024 * 1024) /* bytes read per turn, so that one busy connection stops no other */
 #define SEND_AT_ONCE (1024 * 1024)
 #define OUTPUT_KEPT 16384    /* a larger block for output is given back once it is sent */
@@ -334,6 +334,15 @@ static int is_wanted(void *user, const char *type, size_t len) {
   return se_router_decide(user, type, len) == SE_ROUTE_DELIVER;
 }
 
+/* A text that is to be more than counted must be UTF-8; that nobody wants it shows before. */
+static int is_text(se_connection *c, const se_ws_item *item) {
+  if (!item->unchecked || se_utf8_valid(item->data, item->len) == item->len)
+    return 1;
+  se_ws_refuse_text(&c->ws);
+  c->stuck = 1; /* the close frame is owed even if no byte is left */
+  return 0;
+}
+
 /* What to make of a message: SE_NEXT_NOTHING when nobody wants it. */
 static int on_message(se_connection *c, const se_ws_item *item, se_received *out) {
   se_envelope *envelope = &c->home->envelope;
@@ -349,13 +358,15 @@ static int on_message(se_connection *c, const se_ws_item *item, se_received *out
     out->position = 0;
     return SE_NEXT_MALFORMED;
   }
-  switch (se_scan(item->data, item->len, 1, is_wanted, c->router, envelope)) {
-    case SE_SCAN_EVENT:
+  switch (se_scan(item->data, item->len, !item->unchecked, is_wanted, c->router, envelope)) {
+    case SE_SCAN_EVENT: /* it has checked the text itself */
       out->envelope = envelope;
       return SE_NEXT_EVENT;
     case SE_SCAN_UNWANTED:
       return SE_NEXT_NOTHING;
     default:
+      if (!is_text(c, item))
+        return SE_NEXT_NOTHING;
       out->reason = envelope->reason;
       out->position = envelope->position;
       return SE_NEXT_MALFORMED;
@@ -603,6 +614,7 @@ static int prepare(se_connection *c, const se_connection_options *options, const
   SET(CURLOPT_PRIVATE, c);
   SET(CURLOPT_URL, base);
   SET(CURLOPT_CONNECT_ONLY, 1L);
+  SET(CURLOPT_BUFFERSIZE, (long)BLOCK); /* curl_easy_recv reads no more than this at once */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* over HTTP/2 there is no upgrade */
   SET(CURLOPT_HTTPPROXYTUNNEL, 1L); /* or a proxy would take our frames for requests */
   SET(CURLOPT_FRESH_CONNECT, 1L);
@@ -658,6 +670,8 @@ int se_connection_new(se_connections *all, const se_connection_options *options,
   c->heard = se_now();
   c->deadline = c->heard + options->timeout;
   se_ws_init(&c->ws, SE_WS_CLIENT, options->max_message);
+  if (options->router != NULL)
+    se_ws_leave_text(&c->ws);
   se_buffer_init(&c->output, output + CONTROL_ROOM);
   se_buffer_init(&c->sending, output + CONTROL_ROOM);
   int status = start(c, options, reason);

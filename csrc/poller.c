@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "poller.h"
@@ -24,16 +25,24 @@
 /* Asked of the system at a time; more of what is ready comes with the next call. */
 #define BATCH 256
 
+/* Kept from one sleep for the wait after it; when there is more, that wait asks again. */
+#define KEPT 16
+
 struct se_poller {
   int fd;
+  int kept_count;
+  se_poll_result kept[KEPT];
 };
 
 static int poller_open(void);
+static int watch(se_poller *poller, int fd, int before, int events, void *tag);
+static int ask(se_poller *poller, double seconds, se_poll_result *results, int max);
 
 se_poller *se_poller_new(void) {
   se_poller *poller = malloc(sizeof *poller);
   if (poller == NULL)
     return NULL;
+  poller->kept_count = 0;
   poller->fd = poller_open();
   if (poller->fd < 0) {
     int reason = errno;
@@ -55,13 +64,46 @@ int se_poller_fd(const se_poller *poller) {
   return poller->fd;
 }
 
+int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) {
+  for (int i = 0; i < poller->kept_count; i++) {
+    if (poller->kept[i].tag != tag)
+      continue;
+    poller->kept[i].events &= events == 0 ? 0 : events | SE_POLL_ERROR;
+    if (poller->kept[i].events == 0)
+      poller->kept[i--] = poller->kept[--poller->kept_count];
+  }
+  return watch(poller, fd, before, events, tag);
+}
+
+int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max) {
+  int count = poller->kept_count;
+  if (max < 1) {
+    errno = EINVAL;
+    return -1;
+  }
+  if (count == 0 || count > max) {
+    poller->kept_count = 0; /* level-triggered: it is told again */
+    return ask(poller, seconds, results, max);
+  }
+  memcpy(results, poller->kept, (size_t)count * sizeof *results);
+  poller->kept_count = 0;
+  return count;
+}
+
+void se_poller_sleep(se_poller *poller, double seconds) {
+  poller->kept_count = 0; /* what was ready before may be over: only the newest news count */
+  int count = ask(poller, seconds, poller->kept, KEPT);
+  /* A full house: others may be ready as well, so the next wait has to look for itself. */
+  poller->kept_count = count > 0 && count < KEPT ? count : 0;
+}
+
 #ifndef SE_KQUEUE
 
 static int poller_open(void) {
   return epoll_create1(EPOLL_CLOEXEC);
 }
 
-int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) {
+static int watch(se_poller *poller, int fd, int before, int events, void *tag) {
   struct epoll_event event = {0};
   event.data.ptr = tag;
   if (events & SE_POLL_READ)
@@ -97,12 +139,8 @@ static int milliseconds(double seconds) {
   return (double)whole < exact ? whole + 1 : whole;
 }
 
-int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max) {
+static int ask(se_poller *poller, double seconds, se_poll_result *results, int max) {
   struct epoll_event events[BATCH];
-  if (max < 1) {
-    errno = EINVAL;
-    return -1;
-  }
   int count = epoll_wait(poller->fd, events, max < BATCH ? max : BATCH, milliseconds(seconds));
   if (count < 0)
     return errno == EINTR ? 0 : -1;
@@ -135,7 +173,7 @@ static int change(se_poller *poller, int fd, short filter, int wanted, void *tag
   return !wanted && (errno == ENOENT || errno == EBADF) ? 0 : -1;
 }
 
-int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) {
+static int watch(se_poller *poller, int fd, int before, int events, void *tag) {
   static const struct {
     int event;
     short filter;
@@ -150,12 +188,8 @@ int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag) 
   return 0;
 }
 
-int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max) {
+static int ask(se_poller *poller, double seconds, se_poll_result *results, int max) {
   struct kevent events[BATCH];
-  if (max < 1) {
-    errno = EINVAL;
-    return -1;
-  }
   struct timespec limit = {0, 0};
   if (seconds > 0) {
     double most = seconds < 1e9 ? seconds : 1e9;

@@ -26,4 +26,9 @@ int se_poller_set(se_poller *poller, int fd, int before, int events, void *tag);
  * something is ready). Returns how many; 0 also when a signal came; -1 with errno. */
 int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, int max);
 
+/* Sleeps as se_poller_wait does, but keeps what is ready for the next se_poller_wait, which then
+ * need not ask the system again. What is no longer watched by then, said with the same tag, is not
+ * handed out. */
+void se_poller_sleep(se_poller *poller, double seconds);
+
 #endif

@@ -88,10 +88,9 @@ void se_transport_step(se_transport *transport) {
 }
 
 void se_transport_wait(const se_transport *transport, double seconds) {
-  se_poll_result ignored; /* level-triggered: the next step is told again */
   double timeout = se_transport_timeout(transport);
   if (timeout >= 0 && timeout < seconds)
     seconds = timeout;
   if (seconds > 0)
-    se_poller_wait(transport->poller, seconds, &ignored, 1);
+    se_poller_sleep(transport->poller, seconds);
 }

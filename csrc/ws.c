@@ -62,6 +62,10 @@ void se_ws_free(se_ws *ws) {
   ws->masks_left = 0;
 }
 
+void se_ws_leave_text(se_ws *ws) {
+  ws->leaves_text = 1;
+}
+
 static int is_control(int opcode) {
   return opcode >= SE_WS_CLOSE;
 }
@@ -407,6 +411,7 @@ static int read_control(se_ws *ws, input *in, se_ws_item *item, se_buffer *out) 
 
 static int hand_out(se_ws *ws, const char *data, size_t len, se_ws_item *item) {
   item->opcode = ws->message;
+  item->unchecked = 0;
   item->data = data;
   item->len = len;
   ws->message = 0;
@@ -414,8 +419,9 @@ static int hand_out(se_ws *ws, const char *data, size_t len, se_ws_item *item) {
   return SE_WS_MESSAGE;
 }
 
+static const char not_utf8[] = "a text is not UTF-8";
+
 static int read_data(se_ws *ws, input *in, se_ws_item *item) {
-  static const char not_utf8[] = "a text is not UTF-8";
   size_t rest = in->len - in->at;
   size_t len = ws->left < rest ? (size_t)ws->left : rest;
   char *data = in->data + in->at;
@@ -460,12 +466,18 @@ static size_t read_short_text(const se_ws *ws, char *data, size_t len, se_ws_ite
   }
   if (payload > len - size || payload > ws->max_message)
     return 0;
-  if (se_utf8_valid(data + size, payload) != payload)
+  if (!ws->leaves_text && se_utf8_valid(data + size, payload) != payload)
     return 0;
   item->opcode = SE_WS_TEXT;
+  item->unchecked = ws->leaves_text;
   item->data = data + size;
   item->len = payload;
   return size + payload;
+}
+
+void se_ws_refuse_text(se_ws *ws) {
+  if (ws->state < FAILING)
+    fail(ws, CODE_TEXT, not_utf8);
 }
 
 int se_ws_read(se_ws *ws, char *data, size_t len, size_t *taken, se_ws_item *item, se_buffer *out) {

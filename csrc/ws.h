@@ -30,6 +30,7 @@ typedef struct {
   uint8_t header_have;  /* bytes of a cut header */
   uint8_t control_have; /* payload bytes of a cut control frame */
   uint8_t sent_close, got_close;
+  uint8_t leaves_text;  /* short texts are handed out unchecked */
   se_utf8 utf8;
   uint16_t close_code;  /* as received: 1005 when the frame had none; 1002 ... when we failed it */
   uint16_t masks_left;  /* bytes of 'masks' not yet used */
@@ -60,11 +61,20 @@ typedef struct {
   const char *data;  /* not zero-terminated; good until the next se_ws_read or se_ws_free */
   size_t len;
   uint16_t code;     /* SE_WS_CLOSED */
+  uint8_t unchecked; /* a text that nobody has looked at: see se_ws_leave_text */
 } se_ws_item;
 
 /* Cannot fail; allocates nothing. A message over max_message bytes fails with 1009. */
 void se_ws_init(se_ws *ws, int side, size_t max_message);
 void se_ws_free(se_ws *ws);
+
+/* For a client that can tell from the beginning of a text that it wants nothing of it: short texts
+ * that arrive whole are from now on handed out without the UTF-8 check, marked 'unchecked'. What
+ * is made of such a text has to be checked first; if it fails, se_ws_refuse_text. */
+void se_ws_leave_text(se_ws *ws);
+/* Says that the text handed out last is not UTF-8: the next se_ws_read, with 0 bytes or more,
+ * fails with 1007 and takes them. */
+void se_ws_refuse_text(se_ws *ws);
 
 /* Reads from data[0..len), which is changed (unmasked) in place; *taken tells how many bytes are
  * done with. Call again with the rest, even if that is nothing, until it says SE_WS_MORE: only

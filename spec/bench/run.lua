@@ -20,14 +20,19 @@ end
 
 --------------------------------------------------------------------------------------- processes
 
+local running = {} -- by pid: ended with this program, however it ends
+
 --- Starts a program; returns it with the first line it printed.
 local function start(command, ...)
   local out = uv.new_pipe()
   local process = { text = "" }
-  process.handle, process.pid = uv.spawn(command, { args = { ... }, stdio = { nil, out, 2 } }, function(code)
-    process.code = code
-  end)
-  assert(process.handle, process.pid)
+  local options = { args = { ... }, stdio = { nil, out, 2 } }
+  process.handle, process.pid = uv.spawn(command, options, function(code) process.code = code end)
+  if not process.handle then
+    out:close()
+    error(command .. ": " .. process.pid)
+  end
+  running[process.pid] = process
   out:read_start(function(_, data) process.text = process.text .. (data or "") end)
   while not process.text:find("\n", 1, true) do
     assert(not process.code, command .. " ended early")
@@ -41,6 +46,7 @@ end
 local function stop(process)
   if not process.code then process.handle:kill "sigterm" end
   while not process.code do uv.run "once" end
+  running[process.pid] = nil
   process.out:close()
   process.handle:close()
   uv.run "nowait"
@@ -104,6 +110,11 @@ end
 
 ------------------------------------------------------------------------------------------ receive
 
+local PLUGIN = "this plugin"
+local NODE = "(a) Node, ws + JSON.parse"
+local LUV = "(b) lua-luv + lua-cjson by hand"
+local FLOOR = "(c) floor: frames found, nothing done"
+
 local function receive(title, mix, place, wanted, bar)
   print(title)
   local function against(name, command, count)
@@ -118,28 +129,16 @@ local function receive(title, mix, place, wanted, bar)
     }
   end
   local figures = rounds_of {
-    against("this plugin", LUA .. " spec/bench/plugin_client.lua PORT " .. wanted, 1000000),
-    against("(a) Node, ws + JSON.parse", "node spec/bench/node_client.js ws://127.0.0.1:PORT/ " .. wanted, 200000),
-    against("(b) lua-luv + lua-cjson by hand", LUA .. " spec/bench/luv_client.lua PORT " .. wanted, 100000),
-    place == "first" and against("(c) floor: frames found, nothing done", BENCH .. "floor_client PORT", 2000000)
-      or nil,
+    against(PLUGIN, LUA .. " spec/bench/plugin_client.lua PORT " .. wanted, 1000000),
+    against(NODE, "node spec/bench/node_client.js ws://127.0.0.1:PORT/ " .. wanted, 200000),
+    against(LUV, LUA .. " spec/bench/luv_client.lua PORT " .. wanted, 100000),
+    place == "first" and against(FLOOR, BENCH .. "floor_client PORT", 2000000) or nil,
   }
-  local plugin = figures["this plugin"]
-  verdict("(a) / this plugin", ratios(figures["(a) Node, ws + JSON.parse"], plugin), "at least", bar)
-  verdict("(b) / this plugin", ratios(figures["(b) lua-luv + lua-cjson by hand"], plugin))
-  if place == "first" then
-    verdict("this plugin / (c)", ratios(plugin, figures["(c) floor: frames found, nothing done"]))
-  end
+  verdict("(a) / this plugin", ratios(figures[NODE], figures[PLUGIN]), "at least", bar)
+  verdict("(b) / this plugin", ratios(figures[LUV], figures[PLUGIN]))
+  if place == "first" then verdict("this plugin / (c)", ratios(figures[PLUGIN], figures[FLOOR])) end
 end
 
-if chosen "receive" then
-  receive("receive (i): every event wanted", "all", "first", "wanted", 3)
-  receive("receive (ii): one in ten wanted", "tenth", "first", "wanted", 15)
-  receive("receive (iii): none wanted", "all", "first", "none", 15)
-  receive("receive (i), type last", "all", "last", "wanted")
-  receive("receive (ii), type last", "tenth", "last", "wanted", 6)
-  receive("receive (iii), type last", "all", "last", "none", 6)
-end
 
 --------------------------------------------------------------------------------------------- send
 
@@ -164,10 +163,6 @@ local function send(in_flight)
   verdict("this plugin / libcurl alone", ratios(figures["this plugin"], figures["libcurl alone"]), "at most", 1.3)
 end
 
-if chosen "send" then
-  send(1)
-  send(32)
-end
 
 ------------------------------------------------------------------------------------------- fanout
 
@@ -195,8 +190,8 @@ local function fanout(watchers, in_flight)
       name = name, unit = "thousand deliveries per CPU second",
       run = function()
         local server = starter()
-        local swarm = io.popen(("%sswarm %s %d %d %d %d %s"):format(BENCH, server.port, server.pid, watchers,
-          events, in_flight, secret))
+        local swarm = io.popen(("%sswarm %s %d %d %d %d %s"):format(
+          BENCH, server.port, server.pid, watchers, events, in_flight, secret))
         local cpu, deliveries, bytes = (swarm:read "l" or ""):match "(%S+) (%S+) (%S+)"
         swarm:close()
         stop(server)
@@ -228,12 +223,6 @@ local function fanout(watchers, in_flight)
   end
 end
 
-if chosen "fanout" then
-  fanout(100, 1)
-  fanout(100, 32)
-  fanout(1000, 1)
-  fanout(1000, 32)
-end
 
 --------------------------------------------------------------------------------------------- idle
 
@@ -258,7 +247,8 @@ local function idle()
     while not over do uv.run "once" end
     timer:close()
     used[i] = ticks(client.pid) - before
-    memory[i] = tonumber(read_file("/proc/" .. client.pid .. "/smaps_rollup"):match "Anonymous:%s+(%d+)") / 1024
+    local pages = read_file("/proc/" .. client.pid .. "/smaps_rollup")
+    memory[i] = tonumber(pages:match "Anonymous:%s+(%d+)") / 1024
     stop(client)
     stop(sink)
   end
@@ -286,6 +276,32 @@ local function idle()
   verdict("this plugin, ms", figures["this plugin"], "at most", 25)
 end
 
-if chosen "idle" then idle() end
+-------------------------------------------------------------------------------------------- main
 
-print(missed == 0 and "every bar reached" or missed .. " bars missed")
+local function main()
+  if chosen "receive" then
+    receive("receive (i): every event wanted", "all", "first", "wanted", 3)
+    receive("receive (ii): one in ten wanted", "tenth", "first", "wanted", 15)
+    receive("receive (iii): none wanted", "all", "first", "none", 15)
+    receive("receive (i), type last", "all", "last", "wanted")
+    receive("receive (ii), type last", "tenth", "last", "wanted", 6)
+    receive("receive (iii), type last", "all", "last", "none", 6)
+  end
+  if chosen "send" then
+    send(1)
+    send(32)
+  end
+  if chosen "fanout" then
+    fanout(100, 1)
+    fanout(100, 32)
+    fanout(1000, 1)
+    fanout(1000, 32)
+  end
+  if chosen "idle" then idle() end
+  print(missed == 0 and "every bar reached" or missed .. " bars missed")
+end
+
+local ok, problem = xpcall(main, debug.traceback)
+for _, process in pairs(running) do stop(process) end
+if not ok then io.stderr:write(problem, "\n") end
+os.exit(ok and 0 or 1, true)

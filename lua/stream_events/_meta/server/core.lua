@@ -13,7 +13,9 @@ local core = {}
 ---@field max_header integer? bytes of request line and headers, default 16384: more is 431
 ---@field max_body integer? bytes of a request body, default 1 MiB: more is 413
 ---@field max_message integer? bytes of an incoming WebSocket message, default 64 KiB
----@field max_output integer? bytes that may wait for a client that does not read, default 1 MiB:
+---@field messages boolean? hand out what comes in over WebSockets, see next(); default false
+---@field max_output integer? bytes that may wait for a client that does not read, default 1 MiB, each
+---  waiting piece counted with 64 more;
 ---  more closes a WebSocket with 1013, an HTTP connection without a word
 ---@field header_timeout number? seconds for a complete head, default 10
 ---@field body_timeout number? seconds for a complete body, default 30
@@ -49,8 +51,10 @@ function Listener:step() end
 --- "message", connection               any inbound text or binary message, or a ping (its pong is
 ---                                      already on the way); with listen option `messages = true`
 ---                                      also data, "text"|"binary"|"ping"
---- "closed", connection, code          a WebSocket that had been accepted is gone (1006: no close frame)
+--- "closed", connection, code          a WebSocket that had been accepted is gone: the code of the side
+---                                      that closed it (1005: the peer gave none, 1006: no close frame)
 ---                                      What is sent in answer to the messages before still arrives
+--- Until nil has come, step() reads nothing more.
 --- `connection` is a positive integer, never used again for another connection.
 ---@return string? what
 ---@return integer? connection
@@ -79,14 +83,16 @@ function Listener:respond(connection, status, body, headers) end
 ---@return boolean
 function Listener:accept(connection) end
 
---- Queues one text message for a WebSocket; goes out at the next flush.
+--- Queues one message for a WebSocket; goes out at the next flush. Raises for a text that is not UTF-8,
+--- as broadcast() does: it would make the receivers end their connections.
 ---@param connection integer
 ---@param text string
 ---@param kind "text"|"binary"|nil
 ---@return boolean
 function Listener:send(connection, text, kind) end
 
---- Queues a close frame behind what is queued; nothing more is read; "closed" follows.
+--- Sends a close frame behind everything queued; nothing more is handed out but "closed". Raises for a
+--- code or reason that no close frame may carry.
 ---@param connection integer
 ---@param code integer
 ---@param reason string?
@@ -111,7 +117,7 @@ function Listener:group_size(group) end
 function Listener:broadcast(group, text) end
 
 --- Sends what this turn has queued: all frames of a connection in one system call. What would
---- block stays queued, bounded by max_output.
+--- block stays queued, bounded by max_output. Done unasked when a turn has gathered 8 MiB.
 function Listener:flush() end
 
 ---@return { connections: integer, websockets: integer, queued_bytes: integer, accepted: integer, refused: integer, timed_out: integer, too_slow: integer }
