@@ -160,7 +160,8 @@ local function send(in_flight)
     against("this plugin", LUA .. " spec/bench/plugin_sender.lua"),
     against("libcurl alone", BENCH .. "curl_sender"),
   }
-  verdict("this plugin / libcurl alone", ratios(figures["this plugin"], figures["libcurl alone"]), "at most", 1.3)
+  local ratio = ratios(figures["this plugin"], figures["libcurl alone"])
+  verdict("this plugin / libcurl alone", ratio, "at most", 1.3)
 end
 
 
@@ -175,10 +176,14 @@ local function start_server()
   return server
 end
 
-local function start_plain(command, ...)
-  local server = start(command, ...)
-  server.port = server.line
-  return server
+-- A server that prints nothing but its port.
+local function plain(command, ...)
+  local arguments = { ... }
+  return function()
+    local server = start(command, table.unpack(arguments))
+    server.port = server.line
+    return server
+  end
 end
 
 local function fanout(watchers, in_flight)
@@ -205,8 +210,8 @@ local function fanout(watchers, in_flight)
   local events = math.max(in_flight * 10, 400000 // watchers)
   local figures = rounds_of {
     against("this server", start_server, token, in_flight > 1 and events * 4 or events),
-    against("Node, ws", function() return start_plain("node", "spec/bench/node_server.js") end, "-", events),
-    against("floor: ready frames", function() return start_plain(BENCH .. "floor_server") end, "-", events * 4),
+    against("Node, ws", plain("node", "spec/bench/node_server.js"), "-", events),
+    against("floor: ready frames", plain(BENCH .. "floor_server"), "-", events * 4),
   }
   local server, node, floor = figures["this server"], figures["Node, ws"], figures["floor: ready frames"]
   local large = watchers == 1000

@@ -120,7 +120,16 @@ function Listener:broadcast(group, text) end
 --- block stays queued, bounded by max_output. Done unasked when a turn has gathered 8 MiB.
 function Listener:flush() end
 
----@return { connections: integer, websockets: integer, queued_bytes: integer, accepted: integer, refused: integer, timed_out: integer, too_slow: integer }
+---@class stream_events.server.ListenerStats
+---@field connections integer
+---@field websockets integer
+---@field queued_bytes integer
+---@field accepted integer
+---@field refused integer
+---@field timed_out integer
+---@field too_slow integer
+
+---@return stream_events.server.ListenerStats
 function Listener:stats() end
 
 --- Stops accepting. WebSockets get a close frame with that code; connections end when it is out.
