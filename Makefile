@@ -32,7 +32,7 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps build demo test bench check asan fuzz install uninstall clean
+.PHONY: help deps build demo test bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -123,6 +123,9 @@ uninstall: ## remove what install copied
 	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
 	@rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events'
 	@echo "removed from $(DESTDIR)$(PREFIX)"
+
+print-shared: # what the server's module takes of the client's C, for the spec of the rockspecs
+	@printf 'csrc/%s.c\n' $(sort $(SERVER_SHARES))
 
 clean: ## remove everything that was built
 	rm -rf build

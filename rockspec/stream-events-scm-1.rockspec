@@ -1,0 +1,107 @@
+rockspec_format = "3.0"
+package = "stream-events"
+version = "scm-1"
+source = {
+  url = "git+https://github.com/stream-events/stream-events.git",
+}
+description = {
+  summary = "Custom events of Stream Chat for Lua, with rules for what may come in",
+  detailed = [[
+Sends and receives custom events of Stream Chat channels and users: a thin C core on libcurl
+under a small Lua API, for bots, games and programs that embed Lua. Never blocks a frame.
+]],
+  license = "MIT",
+  labels = { "chat", "websocket", "events", "games", "bots" },
+}
+dependencies = {
+  "lua >= 5.4, < 5.5",
+  "lua-cjson >= 2.1",
+  "argparse >= 0.7",
+  "luv >= 1.43",
+}
+external_dependencies = {
+  CURL = { library = "curl" },
+  CRYPTO = { library = "crypto" },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["stream_events.core"] = {
+      sources = {
+        "csrc/buffer.c",
+        "csrc/connection.c",
+        "csrc/core.c",
+        "csrc/crypto.c",
+        "csrc/http.c",
+        "csrc/json.c",
+        "csrc/lconnection.c",
+        "csrc/lcore.c",
+        "csrc/lcrypto.c",
+        "csrc/levent.c",
+        "csrc/ljson.c",
+        "csrc/lrouter.c",
+        "csrc/ltransport.c",
+        "csrc/lws.c",
+        "csrc/multi.c",
+        "csrc/number.c",
+        "csrc/poller.c",
+        "csrc/router.c",
+        "csrc/scan.c",
+        "csrc/status.c",
+        "csrc/transport.c",
+        "csrc/upgrade.c",
+        "csrc/utf8.c",
+        "csrc/ws.c",
+      },
+      incdirs = { "csrc", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
+      defines = { "_POSIX_C_SOURCE=200809L" },
+      libraries = { "curl", "crypto" },
+      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+    },
+    ["stream_events._meta.core"] = "lua/stream_events/_meta/core.lua",
+    ["stream_events.api"] = "lua/stream_events/api.lua",
+    ["stream_events.backend"] = "lua/stream_events/backend.lua",
+    ["stream_events.backoff"] = "lua/stream_events/backoff.lua",
+    ["stream_events.channel"] = "lua/stream_events/channel.lua",
+    ["stream_events.channel_state"] = "lua/stream_events/channel_state.lua",
+    ["stream_events.client"] = "lua/stream_events/client.lua",
+    ["stream_events.command.acting"] = "lua/stream_events/command/acting.lua",
+    ["stream_events.command.fields"] = "lua/stream_events/command/fields.lua",
+    ["stream_events.command.format"] = "lua/stream_events/command/format.lua",
+    ["stream_events.command"] = "lua/stream_events/command/init.lua",
+    ["stream_events.command.listen"] = "lua/stream_events/command/listen.lua",
+    ["stream_events.command.loop"] = "lua/stream_events/command/loop.lua",
+    ["stream_events.command.output"] = "lua/stream_events/command/output.lua",
+    ["stream_events.command.send"] = "lua/stream_events/command/send.lua",
+    ["stream_events.command.serve"] = "lua/stream_events/command/serve.lua",
+    ["stream_events.command.settings"] = "lua/stream_events/command/settings.lua",
+    ["stream_events.command.token"] = "lua/stream_events/command/token.lua",
+    ["stream_events.connect"] = "lua/stream_events/connect.lua",
+    ["stream_events.connection"] = "lua/stream_events/connection.lua",
+    ["stream_events.context"] = "lua/stream_events/context.lua",
+    ["stream_events.delivery"] = "lua/stream_events/delivery.lua",
+    ["stream_events.dispatch"] = "lua/stream_events/dispatch.lua",
+    ["stream_events.error"] = "lua/stream_events/error.lua",
+    ["stream_events.identity"] = "lua/stream_events/identity.lua",
+    ["stream_events"] = "lua/stream_events/init.lua",
+    ["stream_events.logger"] = "lua/stream_events/logger.lua",
+    ["stream_events.loop"] = "lua/stream_events/loop.lua",
+    ["stream_events.names"] = "lua/stream_events/names.lua",
+    ["stream_events.native"] = "lua/stream_events/native.lua",
+    ["stream_events.options"] = "lua/stream_events/options.lua",
+    ["stream_events.payload"] = "lua/stream_events/payload.lua",
+    ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
+    ["stream_events.session"] = "lua/stream_events/session.lua",
+    ["stream_events.stats"] = "lua/stream_events/stats.lua",
+    ["stream_events.subscription"] = "lua/stream_events/subscription.lua",
+    ["stream_events.task"] = "lua/stream_events/task.lua",
+    ["stream_events.timestamp"] = "lua/stream_events/timestamp.lua",
+    ["stream_events.token"] = "lua/stream_events/token.lua",
+    ["stream_events.url"] = "lua/stream_events/url.lua",
+    ["stream_events.webhook"] = "lua/stream_events/webhook.lua",
+    ["stream_events.workers"] = "lua/stream_events/workers.lua",
+  },
+  install = {
+    bin = { ["stream-events"] = "lua/bin/stream-events" },
+  },
+}
