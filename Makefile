@@ -2,7 +2,7 @@
 
 LUA        ?= lua5.4
 LUA_PC     ?= lua5.4
-BUSTED     ?= $(firstword $(wildcard /usr/bin/busted /usr/local/bin/busted) busted)
+BUSTED     ?= busted
 CC         ?= cc
 CFLAGS     ?= -O2 -g
 BUILD      ?= build
@@ -65,7 +65,8 @@ demo: ## build, start the bundled server, let two users exchange custom events
 	@$(MAKE) --no-print-directory -s build
 	@$(LUA) lua/examples/demo.lua
 
-RUN_SPECS = $(LUA) $(BUSTED)
+# Looked for when it runs, not when this file is read: it may have been installed in between.
+RUN_SPECS = $(LUA) "$$(command -v $(BUSTED))"
 test: ## build and run every spec
 	@$(NEED) build test
 	@$(MAKE) --no-print-directory -s build

@@ -2,6 +2,7 @@
 -- A request that fails with an expired token is repeated once with a new one.
 local errors = require "stream_events.error"
 local native = require "stream_events.native"
+local plain_json = require "stream_events.plain_json"
 local url = require "stream_events.url"
 
 local M = {}
@@ -186,7 +187,7 @@ end
 
 local function settle_json(request, err, status, body)
   if err then return request.receive(nil, err) end
-  local answer, failure = native.json.decode(body)
+  local answer, failure = plain_json.decode(body)
   if type(answer) ~= "table" then
     return request.receive(nil, errors.new {
       kind = "protocol", status = status, cause = failure,

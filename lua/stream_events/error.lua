@@ -152,8 +152,8 @@ end
 
 -- The error envelope in the text of an answer; nil when the text is none (a proxy's page, say).
 local function envelope(body)
-  -- Required only here: native makes its own errors with this module.
-  local fields = require("stream_events.native").json.decode(body or "")
+  -- Required only here: it makes its own errors with this module.
+  local fields = require("stream_events.plain_json").decode(body or "")
   if type(fields) == "table" and type(fields.message) == "string" then return fields end
   return nil
 end

@@ -111,23 +111,37 @@ local function write(value)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+local function nested(value)
+  local deepest = 0
+  for _, inner in pairs(type(value) == "table" and value or {}) do
+    if type(inner) == "table" then deepest = math.max(deepest, nested(inner)) end
+  end
+  return deepest + 1
+end
+
 local M = { null = null, _NAME = "cjson", _VERSION = "stand-in" }
 
-function M.new() return M end
-
-function M.encode(value) return write(value) end
-
-function M.decode(text)
-  local value, at = read(text, 1)
-  if text:find("%S", at) then fail(text, at) end
-  return value
+--- An instance with settings of its own.
+function M.new()
+  local instance = { null = null, new = M.new, encode = write }
+  local lax, deepest = true, 1000
+  function instance.decode_invalid_numbers(yes) lax = yes end
+  function instance.decode_max_depth(depth) deepest = depth end
+  function instance.decode(text)
+    if not lax and (text:find "0[xX]" or text:find "[nN]a[nN]") then fail(text, 1) end
+    local value, at = read(text, 1)
+    if text:find("%S", at) then fail(text, at) end
+    if type(value) == "table" and nested(value) > deepest then fail(text, 1) end
+    return value
+  end
+  --- Settings that programs use and that change nothing here.
+  for _, name in ipairs { "encode_sparse_array", "encode_max_depth", "encode_number_precision",
+    "encode_keep_buffer", "encode_invalid_numbers" } do
+    instance[name] = function(value) return value end
+  end
+  return instance
 end
 
---- The settings of lua-cjson that programs use; they change nothing here.
-for _, name in ipairs { "encode_sparse_array", "encode_max_depth", "decode_max_depth",
-  "encode_number_precision", "encode_keep_buffer", "encode_invalid_numbers",
-  "decode_invalid_numbers" } do
-  M[name] = function(value) return value end
-end
+for name, value in pairs(M.new()) do M[name] = value end
 
 return M
