@@ -90,6 +90,7 @@ build = {
     ["stream_events.native"] = "lua/stream_events/native.lua",
     ["stream_events.options"] = "lua/stream_events/options.lua",
     ["stream_events.payload"] = "lua/stream_events/payload.lua",
+    ["stream_events.plain_json"] = "lua/stream_events/plain_json.lua",
     ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
     ["stream_events.session"] = "lua/stream_events/session.lua",
     ["stream_events.stats"] = "lua/stream_events/stats.lua",
