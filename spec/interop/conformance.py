@@ -774,7 +774,7 @@ def _(peer):
     peer.finish()
 
 
-@case("20.5.2", "a message, a close frame, and nothing read until the end is due")
+@case("20.5.2", "a large message, and a close frame right behind it")
 def _(peer):
     payload = filler(BINARY, peer.scaled(16 * MIB))
     peer.send(binary(payload), close(NORMAL))
