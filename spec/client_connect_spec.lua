@@ -371,7 +371,7 @@ describe("connect_guest", function()
     assert.truthy(request.headers:find("stream-auth-type: anonymous", 1, true))
     local url = fake.socket.options.url
     assert.equal(token, parameter(url, "authorization"))
-    assert.same({ id = guest, name = "Bob", role = "guest" },
+    assert.same({ id = guest, name = "Bob" },
       native.json.decode(parameter(url, "json")).user_details)
   end)
 

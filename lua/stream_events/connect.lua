@@ -74,17 +74,16 @@ function methods:connect_user(user, token, callback)
   return context.tasks:wait(call)
 end
 
--- What the service adds to a new guest and does not want to be told (protocol §2.5).
-local NOT_SENT = { created_at = true, updated_at = true, last_active = true, online = true }
-
-local function guest_details(answer)
-  local user, details = answer.user, {}
+-- The guest as it connects: what the caller said of it, under the id that it was given. The rest of
+-- the answer is the service's own and not to be told to it (protocol §2.5).
+local function guest_details(answer, asked_for)
+  local user = answer.user
   if type(user) ~= "table" or not names.user_id(user.id) or type(answer.access_token) ~= "string" then
     return errors.fail("protocol", "the answer names no guest")
   end
-  for name, value in pairs(user) do
-    if not NOT_SENT[name] then details[name] = value end
-  end
+  local details = {}
+  for name, value in pairs(asked_for) do details[name] = value end
+  details.id = user.id
   return details
 end
 
@@ -108,7 +107,7 @@ function methods:connect_guest(user, callback)
     if context.connect_call ~= call then return end -- disconnected meanwhile
     context.connect_call = nil
     local details
-    if answer then details, err = guest_details(answer) end
+    if answer then details, err = guest_details(answer, user) end
     if not details then return call:finish(nil, err) end
     begin(context, call, "guest", details, answer.access_token)
   end)
