@@ -589,13 +589,6 @@ done:
   return status;
 }
 
-static int has_proxy(const char *proxy) {
-  static const char *const names[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
-  for (size_t i = 0; proxy == NULL && i < sizeof names / sizeof *names; i++)
-    proxy = getenv(names[i]);
-  return proxy != NULL && proxy[0] != '\0';
-}
-
 #define SET(option, value)                            \
   do {                                                \
     if (result == CURLE_OK)                           \
@@ -629,7 +622,7 @@ static int start(se_connection *c, const se_connection_options *options, const c
     return SE_ERR_ARGUMENT;
   int status = take_apart(c, options->url, is_tls, &base, reason);
   if (status == SE_OK) {
-    c->direct = !is_tls && !has_proxy(options->proxy);
+    c->direct = !is_tls && !se_multi_has_proxy(options->proxy);
     c->headers = joined(options->headers, "", "", "");
     status = c->headers == NULL || se_upgrade_key(c->key) != 0 ? SE_ERR_MEMORY : SE_OK;
   }

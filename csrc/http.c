@@ -53,6 +53,7 @@ struct slot {
   request *request;
   char *url; /* the last one set */
   size_t url_len, url_room;
+  CURLU *parts; /* the same, taken apart; NULL until needed */
   int is_https;
   int method;
   se_headers *headers; /* the last ones set */
@@ -248,6 +249,7 @@ static void slot_free(slot *gone) {
     return;
   if (gone->easy != NULL)
     curl_easy_cleanup(gone->easy);
+  curl_url_cleanup(gone->parts);
   se_buffer_free(&gone->body);
   se_buffer_free(&gone->header_lines);
   se_headers_release(gone->headers);
@@ -306,6 +308,17 @@ static slot *slot_take(se_http *http) {
   return taken;
 }
 
+/* Has libcurl take the URL apart once, and not again for every request that goes there. One that it
+ * cannot take apart is left to the request, whose failure then says why. */
+static CURLcode set_parts(slot *at) {
+  if (at->parts == NULL)
+    at->parts = curl_url();
+  if (at->parts == NULL)
+    return CURLE_OUT_OF_MEMORY;
+  int is_good = curl_url_set(at->parts, CURLUPART_URL, at->url, 0) == CURLUE_OK;
+  return curl_easy_setopt(at->easy, CURLOPT_CURLU, is_good ? at->parts : NULL);
+}
+
 static CURLcode set_url(slot *at, const request *from) {
   CURL *easy = at->easy;
   CURLcode result = CURLE_OK;
@@ -322,6 +335,8 @@ static CURLcode set_url(slot *at, const request *from) {
   memcpy(at->url, from->url, from->url_len + 1);
   at->url_len = from->url_len;
   SET(CURLOPT_URL, at->url);
+  if (result == CURLE_OK)
+    result = set_parts(at);
   int is_https = strncasecmp(from->url, "https:", 6) == 0;
   /* One connection for a burst of requests where the server may speak HTTP/2. In the clear there is
    * nothing to wait for. */

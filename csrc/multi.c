@@ -236,6 +236,14 @@ void se_multi_run(se_multi *multi, double now) {
       result = curl_easy_setopt(easy, option, value);            \
   } while (0)
 
+int se_multi_has_proxy(const char *proxy) {
+  static const char *const names[] = {"http_proxy",  "https_proxy", "HTTPS_PROXY",
+                                      "all_proxy", "ALL_PROXY"};
+  for (size_t i = 0; proxy == NULL && i < sizeof names / sizeof *names; i++)
+    proxy = getenv(names[i]);
+  return proxy != NULL && proxy[0] != '\0';
+}
+
 int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], const char *ca_file,
                      const char *proxy, double connect_timeout) {
   CURLcode result = CURLE_OK;
@@ -265,7 +273,9 @@ int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], c
   }
   if (ca_file != NULL)
     SET(CURLOPT_CAINFO, ca_file);
-  if (proxy != NULL)
+  if (!se_multi_has_proxy(proxy))
+    SET(CURLOPT_PROXY, ""); /* or libcurl looks through the environment for every request */
+  else if (proxy != NULL)
     SET(CURLOPT_PROXY, proxy);
   if (result == CURLE_OK)
     return SE_OK;

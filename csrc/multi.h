@@ -29,6 +29,10 @@ void se_multi_free(se_multi *multi); /* accepts NULL */
 /* 1 when libcurl's global part is up; safe to ask from several threads. */
 int se_multi_library(void);
 
+/* Whether anything may go through a proxy: the one that is given or, with NULL, one that the
+ * environment names. */
+int se_multi_has_proxy(const char *proxy);
+
 /* What every handle must have, so that nothing ever blocks, leaves http, or goes unchecked.
  * 'ca_file' and 'proxy' may be NULL. SE_OK, SE_ERR_MEMORY, or SE_ERR_ARGUMENT. */
 int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], const char *ca_file,

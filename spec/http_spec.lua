@@ -1,6 +1,7 @@
 -- HTTP requests, against servers in this process that answer rightly, wrongly, late or never.
 local core = require "stream_events.core"
 local peer = require "support.peer"
+local process = require "support.process"
 
 local transport
 
@@ -103,6 +104,30 @@ describe("request", function()
       assert.equal(200, answer_to { method = "GET", url = server:url "http" }.status)
     end
     assert.equal(1, #server.connections)
+  end)
+
+  it("sends each request where it is to go, whatever its handle did before", function()
+    local targets = {}
+    local function handler(request, connection)
+      targets[#targets + 1] = request.headers.host .. request.target
+      connection:answer(200, request.headers.authorization)
+    end
+    local one, two = peer.http(handler), peer.http(handler)
+    local first, second = "127.0.0.1:" .. one.port, "127.0.0.1:" .. two.port
+    new_transport { max_in_flight = 1 }
+    local function get(url)
+      local answer = answer_to { method = "GET", url = url, timeout = 5 }
+      return answer.status or answer.body, answer.body
+    end
+    for _, target in ipairs { "/a?b=c", "/a?b=c", "/a", "/a?b=d", "", "/%2e%2f/x#y" } do
+      assert.equal(200, get("http://" .. first .. target))
+    end
+    assert.equal(200, get("http://" .. second .. "/a"))
+    assert.equal("argument", get "http://[bad/")
+    assert.equal("Basic bWU6aXQ=", select(2, get("http://me:it@" .. first .. "/a")))
+    assert.equal("", select(2, get("http://" .. first .. "/a"))) -- no word of it in the next one
+    assert.same({ first .. "/a?b=c", first .. "/a?b=c", first .. "/a", first .. "/a?b=d", first .. "/",
+      first .. "/%2e%2f/x", second .. "/a", first .. "/a", first .. "/a" }, targets)
   end)
 
   it("makes a new connection when the server has closed the idle one", function()
@@ -383,6 +408,48 @@ describe("a request that fails", function()
     transport:request { method = "GET", url = silent:url "http", timeout = 10 }
     assert.equal("fine", answer_to { method = "GET", url = server:url "http" }.body)
   end)
+end)
+
+describe("a proxy", function()
+  local proxy, asked
+
+  before_each(function()
+    asked = {}
+    proxy = peer.http(function(request, connection)
+      asked[#asked + 1] = request.target
+      connection:answer(200, "by proxy")
+    end)
+  end)
+
+  it("is asked for the whole URL", function()
+    new_transport { proxy = proxy:url("http", ""), max_in_flight = 1 }
+    for _, url in ipairs { "http://stream.invalid/a?b=c", "http://stream.invalid:81/d" } do
+      assert.equal("by proxy", answer_to { method = "GET", url = url }.body)
+    end
+    assert.same({ "http://stream.invalid/a?b=c", "http://stream.invalid:81/d" }, asked)
+  end)
+
+  for name, case in pairs {
+    ["is taken from the environment"] = { "", 200 },
+    ["is not taken from there when the program says that there is none"] = { "proxy = ''", nil },
+  } do
+    it(name, function()
+      local child = process.start("lua5.4", { "-e", ([[
+        local transport = require("stream_events.core").transport { %s }
+        transport:request { method = "GET", url = "http://stream.invalid/", timeout = 5 }
+        local id, status
+        repeat
+          transport:step()
+          transport:wait(1)
+          id, status = transport:next_response()
+        until id
+        print(status)
+      ]]):format(case[1]) }, { http_proxy = proxy:url("http", ""), no_proxy = false, NO_PROXY = false })
+      assert.equal(0, child:finish(), child.stderr)
+      assert.equal(tostring(case[2]), child.stdout:match "%S+")
+      assert.equal(case[2] and 1 or 0, #asked)
+    end)
+  end
 end)
 
 describe("misuse", function()

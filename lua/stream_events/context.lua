@@ -19,7 +19,6 @@ local M = {}
 local function new_transport(options)
   local limits = options.limits
   return native.transport {
-    user_agent = identities.AGENT,
     max_in_flight = limits.in_flight,
     max_waiting = limits.waiting,
     max_body = limits.answer_size,

@@ -9,11 +9,13 @@ local M = {}
 
 M.AGENT = "stream-events-lua-" .. native.version
 
--- Header lines of a call. The tables are kept: the transport knows those it has seen before.
+-- Header lines of a call. The tables are kept: the transport knows those it has seen before. The
+-- name of this program is one of them, since libcurl would format its own option for every request.
 local function header_lines(auth_type, token)
   local lines = {
     "stream-auth-type: " .. auth_type,
     "X-Stream-Client: " .. M.AGENT,
+    "User-Agent: " .. M.AGENT,
     "Content-Type: application/json",
   }
   if token then lines[#lines + 1] = "Authorization: " .. token end
