@@ -18,7 +18,7 @@
 #include "upgrade.h"
 #include "ws.h"
 
-#define BLOCK 262144         /* read at once: a system call, and a wake-up of the sender, for many events */
+#define BLOCK 262144         /* read at once: one system call, and one wake-up of the sender */
 #define BUDGET (1024 * 1024) /* bytes read per turn, so that one busy connection stops no other */
 #define SEND_AT_ONCE (1024 * 1024)
 #define OUTPUT_KEPT 16384    /* a larger block for output is given back once it is sent */

@@ -49,6 +49,8 @@ describe("transport", function()
   end)
 
   it("wants its first step at once, then at the earliest deadline", function()
+    transport:close()
+    transport = core.transport { connect_timeout = 2000 }
     local server = peer.listen()
     transport:request { method = "GET", url = server:url "http", timeout = 1000 }
     assert.equal(0, transport:timeout())
@@ -243,8 +245,12 @@ describe("TLS", function()
     local server = peer.websocket(function(connection)
       connection:say(peer.frame("text", ("x"):rep(100)):rep(3000))
     end, function(connection, item)
-      connection:say(item.kind == "text" and peer.frame("text", item.data)
-        or connection.ws:output())
+      if item.kind == "text" then
+        connection:say(peer.frame("text", item.data))
+      else
+        connection:say(connection.ws:output())
+        connection:close()
+      end
     end)
     local port = before(server, "good")
     local connection = assert(transport:connect { ca_file = certificates.path "good.pem",

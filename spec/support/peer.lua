@@ -46,7 +46,19 @@ end
 --- Ends our side in an orderly way, after what was said; goes on reading.
 function Connection:shut(done)
   if self.socket:is_closing() then return end
-  if not self.socket:shutdown(done) and done then done() end -- it was so already
+  if self.shutting == "done" then
+    if done then done() end
+  elseif self.shutting then -- what was said may still be on its way
+    self.shutting[#self.shutting + 1] = done
+  else
+    self.shutting = { done }
+    local function over()
+      local waiting = self.shutting
+      self.shutting = "done"
+      for _, call in ipairs(waiting) do call() end
+    end
+    if not self.socket:shutdown(over) then over() end
+  end
 end
 
 --- Ends the connection in an orderly way, after what was said.

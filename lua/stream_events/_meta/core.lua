@@ -194,7 +194,8 @@ function Transport:close() end
 ---@class stream_events.core.Request
 ---@field method string
 ---@field url string
----@field headers string[]? lines "Name: value"; the same table again costs nothing to parse again
+---@field headers string[]? lines "Name: value"; the same table again costs nothing to parse again,
+---  so do not change lines of one that was used (to add some is fine)
 ---@field body string?
 ---@field timeout number? seconds for the whole request, default 6
 
@@ -225,7 +226,8 @@ function Transport:cancel(id) end
 ---@field max_message integer? bytes, default 1 MiB
 ---@field max_output integer? bytes waiting to be sent, default 1 MiB
 ---@field timeout number? seconds until open, default 15
----@field ca_file string?  @field proxy string?
+---@field ca_file string? default: the transport's
+---@field proxy string? default: the transport's
 
 --- Begins to connect.
 ---@param options stream_events.core.ConnectOptions
@@ -241,7 +243,7 @@ local Connection = {}
 ---@return "connecting"|"open"|"closing"|"closed" state
 ---@return string? kind "closed" (a closing handshake, whoever began) "network" "timeout" "protocol" "auth"
 ---@return string? message
----@return integer? code close code, or HTTP status of a refused upgrade
+---@return integer? code close code, or HTTP status of a refused upgrade; 1006: no word was said
 function Connection:state() end
 
 --- The next thing received: reads the socket as far as this turn's budget allows.
@@ -272,7 +274,9 @@ function Connection:pause(yes) end
 function Connection:send(data, kind) end
 
 --- Starts the closing handshake; the state becomes "closed" when the peer answered, or after
---- `seconds` (default 1).
+--- `seconds` (default 1). What the peer sends before its answer still comes through next(); where
+--- nobody calls next() it is thrown away. Not open yet: ends at once. Raises for a code or reason
+--- that may not be sent.
 ---@param code integer? default 1000
 ---@param reason string?
 ---@param seconds number?
