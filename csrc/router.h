@@ -25,8 +25,8 @@ void se_router_free(se_router *router); /* accepts NULL */
 
 /* SE_OK, SE_ERR_MEMORY, SE_ERR_FULL (over 4096 names). Each may be said again. */
 int se_router_want(se_router *router, const char *type, size_t len);        /* this type */
-int se_router_want_prefix(se_router *router, const char *prefix, size_t len); /* types that begin so:
-                     custom ones, and built-in ones only if the prefix itself holds a '.' */
+/* Types that begin so: custom ones, and built-in ones only if the prefix itself holds a '.'. */
+int se_router_want_prefix(se_router *router, const char *prefix, size_t len);
 void se_router_want_custom(se_router *router, int yes);                     /* every custom type */
 /* A refused type goes nowhere even if wanted. 'reason' is copied and zero-terminated; from the 65th
  * different reason on they are counted together as "refused". */
