@@ -121,11 +121,13 @@ static int transport_wait(lua_State *L) {
   return 0;
 }
 
-/* transport:step() */
+/* transport:step([seconds]) */
 static int transport_step(lua_State *L) {
   ltransport *box = check_box(L);
+  lua_Number seconds = luaL_optnumber(L, 2, 0);
+  luaL_argcheck(L, seconds >= 0, 2, "no number of seconds");
   if (box->transport != NULL)
-    se_transport_step(box->transport);
+    se_transport_step(box->transport, seconds);
   return 0;
 }
 

@@ -71,10 +71,20 @@ double se_transport_timeout(const se_transport *transport) {
   return due > now ? due - now : 0;
 }
 
-void se_transport_step(se_transport *transport) {
+/* No longer than until something is due. */
+static double shorten(const se_transport *transport, double seconds) {
+  double timeout = se_transport_timeout(transport);
+  return timeout >= 0 && timeout < seconds ? timeout : seconds;
+}
+
+void se_transport_step(se_transport *transport, double seconds) {
   se_poll_result results[BATCH];
+  if (seconds > 0) {
+    se_http_run(transport->http, se_now()); /* what we wait for has to be asked first */
+    seconds = shorten(transport, seconds);
+  }
   for (int asked = 0; asked < MAX_ASKED; asked++) {
-    int count = se_poller_wait(transport->poller, 0, results, BATCH);
+    int count = se_poller_wait(transport->poller, asked == 0 ? seconds : 0, results, BATCH);
     for (int i = 0; i < count; i++) {
       se_watch *watch = results[i].tag;
       watch->ready(watch, results[i].events);
@@ -88,9 +98,7 @@ void se_transport_step(se_transport *transport) {
 }
 
 void se_transport_wait(const se_transport *transport, double seconds) {
-  double timeout = se_transport_timeout(transport);
-  if (timeout >= 0 && timeout < seconds)
-    seconds = timeout;
+  seconds = shorten(transport, seconds);
   if (seconds > 0)
     se_poller_sleep(transport->poller, seconds);
 }

@@ -20,8 +20,9 @@ int se_transport_fd(const se_transport *transport);
 /* Seconds until se_transport_step must be called; 0: now; negative: only when the descriptor is
  * readable. */
 double se_transport_timeout(const se_transport *transport);
-/* Does what is possible now; never waits. */
-void se_transport_step(se_transport *transport);
+/* Does what is possible now or, when that brings nothing to look at, what first becomes possible
+ * within 'seconds'; with 0 it never waits. A signal ends the wait. */
+void se_transport_step(se_transport *transport, double seconds);
 /* Sleeps until there is something to do, a signal has come, or 'seconds' have passed. */
 void se_transport_wait(const se_transport *transport, double seconds);
 

@@ -14,6 +14,7 @@ after_each(function()
   if transport then transport:close() end
   transport = nil
   peer.stop_all()
+  process.end_all()
 end)
 
 --- Pumps until `count` requests are finished; answers by id, and the ids in order.

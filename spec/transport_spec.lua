@@ -1,8 +1,9 @@
--- The transport as a loop sees it: one descriptor, one timeout, steps that never wait, waits that
--- end in time; and TLS, which both of its halves share.
+-- The transport as a loop sees it: one descriptor, one timeout, steps that wait only when told to,
+-- waits that end in time; and TLS, which both of its halves share.
 local uv = require "luv"
 local core = require "stream_events.core"
 local peer = require "support.peer"
+local process = require "support.process"
 local tls = require "support.tls"
 
 local transport
@@ -11,6 +12,7 @@ before_each(function() transport = core.transport() end)
 after_each(function()
   transport:close()
   peer.stop_all()
+  process.end_all()
 end)
 
 --- Whether the transport's descriptor is readable now, by a loop that is not its own.
@@ -89,6 +91,45 @@ describe("transport", function()
     assert.has_error(function() transport:wait(-1) end)
     assert.has_error(function() transport:wait(0 / 0) end)
     assert.has_error(function() transport:wait() end)
+  end)
+
+  it("asks and hears in one step that may wait", function()
+    -- The server is a process of its own: nothing runs here meanwhile.
+    local child = process.start("lua5.4", { "-e", [[
+      local server = require("support.peer").http(function(_, connection)
+        connection:answer(200, "x")
+      end)
+      print(server.port)
+      io.stdout:flush()
+      require("luv").run()
+    ]] })
+    local url = ("http://127.0.0.1:%s/"):format(child:wait_for("stdout", "(%d+)\n"))
+    local id = transport:request { method = "GET", url = url }
+    local found
+    repeat
+      transport:step(10)
+      found = transport:next_response()
+    until found -- the first one connects, which takes several steps
+    assert.equal(id, found)
+    for _ = 1, 10 do
+      id = transport:request { method = "GET", url = url }
+      transport:step(10)
+      assert.equal(id, (transport:next_response()))
+    end
+  end)
+
+  it("waits in a step no longer than told, and not at all when there is work", function()
+    transport:step(0)
+    transport:step(0.001)
+    local id = transport:request { method = "GET", url = "http://127.0.0.1:99999/" }
+    transport:step(1000) -- fails at once
+    transport:step(1000) -- nobody has looked at it so far
+    assert.equal(id, (transport:next_response()))
+    transport:close()
+    transport:step(1000)
+    assert.has_error(function() transport:step(-1) end)
+    assert.has_error(function() transport:step(0 / 0) end)
+    assert.has_error(function() transport:step "x" end)
   end)
 
   it("ends a wait when a signal comes", function()

@@ -19,10 +19,10 @@ function M.new(context)
   return self
 end
 
--- What can be done without waiting: answers are taken, connects go on.
-local function io(self)
+-- What can be done now, or can first be done within these seconds: answers are taken, connects go on.
+local function io(self, seconds)
   local context = self.context
-  context.transport:step()
+  context.transport:step(seconds)
   context.api:collect()
   if context.session.state ~= "online" and not context.closed then context.link:step() end
 end
@@ -82,9 +82,8 @@ local function sooner(a, b)
   return a
 end
 
---- Seconds until the next turn is due even if the descriptor stays quiet; nil: never.
----@return number?
-function Loop:timeout()
+-- Seconds until something is to be done that does not come from the transport; nil: never.
+local function own_timeout(self)
   local context = self.context
   local due = context.workers:timeout()
   if due == 0 or context.closed then return due end
@@ -93,7 +92,15 @@ function Loop:timeout()
   local timer = sooner(context.session.due, context.api:deadline())
   if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
   if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
-  return sooner(due, context.transport:timeout())
+  return due
+end
+
+--- Seconds until the next turn is due even if the descriptor stays quiet; nil: never.
+---@return number?
+function Loop:timeout()
+  local due = own_timeout(self)
+  if due == 0 or self.context.closed then return due end
+  return sooner(due, self.context.transport:timeout())
 end
 
 local function sleep(self, longest)
@@ -138,8 +145,16 @@ function Loop:run()
   return true
 end
 
--- Calls in a row whose answer comes at once, before a whole turn is made all the same.
+-- Calls in a row for whose answer nothing else is looked at, before a whole turn is made all the same.
 local QUICK_CALLS = 16
+
+-- Seconds that the first step of a call may wait for its answer. While a connection is being made or
+-- ended its state has to be looked at first.
+local function patience(self, inside)
+  local session = self.context.session
+  if inside or not (session.state == "online" or session:at_rest()) then return 0 end
+  return sooner(own_timeout(self), LONGEST)
+end
 
 --- Turns until a call has its answer; for calls that cannot suspend.
 ---@param call stream_events.Call
@@ -149,7 +164,7 @@ function Loop:work_for(call)
   while not call.done and not context.closed do
     -- Events are not for the turns inside a handler: left unread they must not wake it either.
     if inside and context.session.state == "online" then context.link:pause(true) end
-    io(self)
+    io(self, patience(self, inside))
     if call.done and not inside and self.quick < QUICK_CALLS then
       self.quick = self.quick + 1
       break

@@ -133,10 +133,11 @@ function Transport:timeout()
   return due and math.max(0, due - self.fake.clock.now())
 end
 
-function Transport:step()
+function Transport:step(seconds)
   self.steps = self.steps + 1
   if self.steps > 100000 then error("the client runs in circles") end
   local fake = self.fake
+  if seconds and seconds > 0 and self:timeout() ~= 0 then self:wait(seconds) end
   for i = #fake.plans, 1, -1 do
     local plan = fake.plans[i]
     if plan.at <= fake.clock.now() then

@@ -185,9 +185,11 @@ function Transport:timeout() end
 --- Sleeps until there is work, a signal came, or that many seconds have passed. 0 returns at once.
 ---@param seconds number
 function Transport:wait(seconds) end
---- Does what is possible now, without ever waiting: HTTP, connects, what is left to send. Grants
---- every connection a new budget for reading.
-function Transport:step() end
+--- Does what is possible now: HTTP, connects, what is left to send. Grants every connection a new
+--- budget for reading. With seconds, and when there is nothing to look at so far, it waits first, as
+--- wait() does, but sends new requests before; without them it never waits.
+---@param seconds number?
+function Transport:step(seconds) end
 --- Ends all requests (unanswered) and connections (without a close frame). Any number of times.
 function Transport:close() end
 
