@@ -33,8 +33,27 @@ describe("stream_events.new", function()
       more = { logger = "stderr" }, says = "'logger' must be a function, not a string",
     },
     ["a limit that is no number"] = {
-      more = { limits = { event_size = "5k" } }, says = "'limits.event_size' must be a positive number",
+      more = { limits = { event_size = "5k" } }, says = "'limits.event_size' must be a whole number from 1",
     },
+    ["a limit that is no whole number"] = {
+      more = { limits = { in_flight = 1.5 } },
+      says = "'limits.in_flight' must be a whole number from 1 to 1024",
+    },
+    ["a limit of nothing"] = {
+      more = { limits = { frame_size = 0 } }, says = "'limits.frame_size' must be a whole number from 1",
+    },
+    ["a limit without an end"] = {
+      more = { limits = { answer_size = math.huge } }, says = "'limits.answer_size' must be a whole number",
+    },
+    ["a timeout without an end"] = {
+      more = { timeouts = { connect = math.huge } }, says = "'timeouts.connect' must be a positive number",
+    },
+    ["a timeout that is NaN"] = {
+      more = { timeouts = { silence = 0 / 0 } }, says = "'timeouts.silence' must be a positive number",
+    },
+    ["a port that is none"] = { more = { base_url = "http://host:65536" }, says = "'base_url' must be like" },
+    ["a URL with a zero byte"] = { more = { base_url = "http://ho\0st" }, says = "control characters" },
+    ["a proxy with a line break"] = { more = { proxy = "http://a\n" }, says = "control characters" },
     ["a negative timeout"] = {
       more = { timeouts = { request = -1 } }, says = "'timeouts.request' must be a positive number",
     },
@@ -70,6 +89,14 @@ describe("stream_events.new", function()
     local fake = fakes.new()
     fake.connected { base_url = "https://fake.test/chat" }
     assert.equal("wss://fake.test/chat/connect?", fake.socket.options.url:match("^[^?]*%?"))
+  end)
+end)
+
+describe("stream_events.array", function()
+  it("takes nothing but a table, and blames the caller", function()
+    local ok, message = pcall(function() local _ = stream_events.array("x") end)
+    assert.is_false(ok)
+    assert.truthy(message:find("client_options_spec.lua:%d+: a table expected, not a string"), message)
   end)
 end)
 

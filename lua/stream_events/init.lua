@@ -38,6 +38,7 @@ end
 ---@param list any[]
 ---@return any[]
 function M.array(list)
+  if type(list) ~= "table" then error("a table expected, not a " .. type(list), 2) end
   return native.json.array(list)
 end
 

@@ -75,6 +75,13 @@ local function nearest(name, known)
   return nil
 end
 
+-- More than this is no limit any more: the core counts bytes in 30 bits, and no wait is that long.
+local LONGEST = 1000000 -- seconds
+local MOST = {
+  event_size = 1073741824, frame_size = 1073741824, answer_size = 1073741824,
+  in_flight = 1024, waiting = 1048576, handlers = 1048576,
+}
+
 local function refuse_unknown(given, known, prefix, level)
   for name in pairs(given) do
     if known[name] == nil then
@@ -85,20 +92,32 @@ local function refuse_unknown(given, known, prefix, level)
   end
 end
 
--- A table of numbers with defaults.
-local function numbers(given, defaults, name, level)
+-- A table of numbers with defaults; `check(name, value)` gives what is wrong with one.
+local function numbers(given, defaults, name, check, level)
   given = given or {}
   refuse_unknown(given, defaults, name .. ".", level + 1)
   local result = {}
   for key, default in pairs(defaults) do
     local value = given[key]
     if value == nil then value = default end
-    if type(value) ~= "number" or value <= 0 or value ~= value then
-      error(("option '%s.%s' must be a positive number"):format(name, key), level + 1)
-    end
+    local wrong = check(key, value)
+    if wrong then error(("option '%s.%s' %s"):format(name, key, wrong), level + 1) end
     result[key] = value
   end
   return result
+end
+
+local function wrong_timeout(_, value)
+  if type(value) ~= "number" or not (value > 0 and value <= LONGEST) then
+    return ("must be a positive number of seconds, at most %d"):format(LONGEST)
+  end
+end
+
+local function wrong_limit(name, value)
+  local most = MOST[name]
+  if type(value) ~= "number" or not (value >= 1 and value <= most) or value % 1 ~= 0 then
+    return ("must be a whole number from 1 to %d"):format(most)
+  end
 end
 
 local function check_types(given, level)
@@ -106,6 +125,8 @@ local function check_types(given, level)
     local value = given[name]
     if value ~= nil and expected ~= "any" and type(value) ~= expected then
       error(("option '%s' must be a %s, not a %s"):format(name, expected, type(value)), level + 1)
+    elseif expected == "string" and name ~= "secret" and value and value:find("%c") then
+      error(("option '%s' must not hold control characters"):format(name), level + 1)
     end
   end
 end
@@ -113,7 +134,8 @@ end
 local function base_url(text, level)
   text = text:gsub("/+$", "")
   local host, path = text:match("^https?://([^/]+)(.*)$")
-  if not host or host:find("[%s?#@]") or path:find("[%s?#]") then
+  local port = host and tonumber(host:match(":(%d+)$") or 1)
+  if not host or host:find("[%s?#@]") or path:find("[%s?#]") or port < 1 or port > 65535 then
     error("option 'base_url' must be like https://chat.example.com, "
       .. "http or https and without a query", level + 1)
   end
@@ -138,8 +160,8 @@ function M.check(given, level)
   local result = {}
   for name, value in pairs(given) do result[name] = value end
   result.base_url = base_url(given.base_url or M.HOSTED, level + 1)
-  result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", level + 1)
-  result.limits = numbers(given.limits, LIMITS, "limits", level + 1)
+  result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", wrong_timeout, level + 1)
+  result.limits = numbers(given.limits, LIMITS, "limits", wrong_limit, level + 1)
   return result
 end
 
