@@ -379,6 +379,30 @@ describe("a handler", function()
     assert.truthy(logged[1].fields.traceback:find("client_dispatch_spec.lua", 1, true))
   end)
 
+  it("that raises lets go of what it held to its end", function()
+    if not coroutine.close then return end -- Lua before 5.4 has no such variables
+    local fake, client, channel = connected { secret = "lan-dev-secret" }
+    local closed, answer = {}, nil
+    local hold = load [[
+      local closed, name, at_close = ...
+      local held <close> = setmetatable({}, { __close = function()
+        closed[#closed + 1] = name
+        at_close()
+      end })
+      error "handler is broken"
+    ]]
+    channel:subscribe_for("poke", function() hold(closed, "first", function() end) end)
+    channel:subscribe_for("poke", function() hold(closed, "second", function() error "cannot close" end) end)
+    channel:subscribe_for("poke", function()
+      hold(closed, "third", function() answer = channel:send_event "sorry" end)
+    end)
+    fake.socket:event("poke")
+    client:poll()
+    assert.same({ "first", "second", "third" }, closed)
+    assert.equal("sorry", answer.type)
+    assert.equal(4, client:stats().handler_errors) -- three handlers, and what the second closed
+  end)
+
   it("that raises harms nothing when the logger raises too", function()
     local fake, client, channel = connected { logger = function() error("logger is broken") end }
     local seen, record = recorder()
@@ -660,6 +684,15 @@ describe("foreign event loops", function()
     assert.near(15, client:timeout(), 1e-6)
     client:spawn(function() end)
     assert.equal(0, client:timeout())
+  end)
+
+  it("are told that a closed client has no descriptor", function()
+    local client = fakes.new().connected()
+    client:close()
+    local ok, message = pcall(function() return (client:pollfd()) end)
+    assert.is_false(ok)
+    assert.truthy(message:find("client_dispatch_spec.lua:%d+: the client is closed"), message)
+    assert.is_nil(client:timeout())
   end)
 
   it("need no turn of a client that does nothing", function()

@@ -7,6 +7,7 @@ local connect = require "stream_events.connect"
 local context_module = require "stream_events.context"
 local loops = require "stream_events.loop"
 local names = require "stream_events.names"
+local native = require "stream_events.native"
 local options_module = require "stream_events.options"
 local stats = require "stream_events.stats"
 local subscription = require "stream_events.subscription"
@@ -59,6 +60,8 @@ function Client:channel(channel_type, id, data)
   if data ~= nil and type(data) ~= "table" then
     error("the data of a channel must be a table, not a " .. type(data), 2)
   end
+  local _, unfit = native.json.encode(data or {})
+  if unfit then error("the data of a channel: " .. unfit.message, 2) end
   if id == nil and not (data and type(data.members) == "table") then
     error("a channel without an id needs { members = { ... } }", 2)
   end
@@ -170,8 +173,10 @@ function Client:spawn(run, ...)
 end
 
 --- The descriptor to wait on in a foreign event loop; call poll() when it is ready for events().
+--- It stays the same until close(), and a closed client has none: asking for it raises.
 ---@return integer
 function Client:pollfd()
+  if self.context.closed then error("the client is closed: it has no descriptor any more", 2) end
   return self.context.transport:pollfd()
 end
 

@@ -78,14 +78,25 @@ function Workers:report(what, failure, thread)
   })
 end
 
+-- A coroutine that failed leaves open what was marked <close> in it (Lua 5.4 has both).
+local function close_what_it_held(self, thread, what, failure)
+  if not coroutine.close then return end
+  self.depth = self.depth + 1 -- what is called there is called inside
+  local ok, another = coroutine.close(thread)
+  self.depth = self.depth - 1
+  if not ok and another ~= failure then self:report(what, another) end
+end
+
 local function failed(self, thread, pool, failure)
   local job = self.current[thread]
   self.owners[thread], self.current[thread] = nil, nil
+  local what = job and job.what or pool.what or "a handler"
   if job and job.failed then
     job.failed(text_of(failure))
   else
-    self:report(job and job.what or pool.what or "a handler", failure, thread)
+    self:report(what, failure, thread)
   end
+  close_what_it_held(self, thread, what, failure)
 end
 
 --- Lets a worker go on. True: it has nothing more to do.
