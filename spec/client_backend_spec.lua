@@ -176,6 +176,17 @@ describe("misuse of a backend's call", function()
     ["a cid without a colon"] = function(client) local _ = client:sync({ "general" }, "x") end,
     ["a sync without a time"] = function(client) local _ = client:sync({ "a:b" }) end,
     ["a token without a user"] = function(client) local _ = client:create_token() end,
+    ["a token with a misspelt expiry"] = function(client)
+      local _ = client:create_token("john", { expires = 4000000000 })
+    end,
+    ["a token with options that are none"] = function(client) local _ = client:create_token("john", 60) end,
+    ["a sort that is none"] = function(client) local _ = client:query_users({}, { sort = "id" }) end,
+    ["changes to a user that are none"] = function(client)
+      local _ = client:update_users { { id = "john", set = 7 } }
+    end,
+    ["fields to take away that are no list"] = function(client)
+      local _ = client:update_users { { id = "john", unset = "name" } }
+    end,
   } do
     it("raises on " .. name, function()
       local fake, client = backend()

@@ -46,6 +46,7 @@ describe("client:channel", function()
     ["an empty id"] = { "messaging", "", says = "a channel id must not be empty" },
     ["neither id nor members"] = { "messaging", nil, says = "needs { members = { ... } }" },
     ["data that is none"] = { "messaging", "x", 7, says = "the data of a channel must be a table" },
+    ["data that is no JSON"] = { "messaging", "x", { f = print }, says = "the data of a channel: at f" },
   } do
     it("raises on " .. name, function()
       local client = fakes.new().connected()
@@ -337,8 +338,10 @@ describe("channel members", function()
     assert(channel:remove_members "jane")
     assert.same({ remove_members = { "jane" } }, body(fake.requests[3]))
     assert.is_nil(channel.members.jane)
-    for _, bad in ipairs { {}, 7, false } do
-      assert.has_error(function() channel:add_members(bad) end)
+    for _, bad in ipairs { {}, 7, false, { 7 }, { print }, { {} }, { "john doe" } } do
+      local ok, message = pcall(function() local _ = channel:add_members(bad) end)
+      assert.is_false(ok)
+      assert.truthy(message:find("client_channel_spec", 1, true), "blames the caller: " .. message)
     end
   end)
 

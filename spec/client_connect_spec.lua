@@ -70,7 +70,7 @@ describe("connect_user", function()
     ["of another user"] = { tokens.user(SECRET, "jane"), says = "for the user 'jane', not for 'john'" },
     ["of a backend"] = { tokens.server(SECRET), says = "a backend's token" },
     ["with a line break"] = { tokens.user(SECRET, "john") .. "\n", says = "a line break" },
-    ["that is empty"] = { "", says = "not empty" },
+    ["that is empty"] = { "", says = "must not be empty" },
   } do
     it("refuses a token " .. name .. " before the network sees it", function()
       local fake = fakes.new()

@@ -202,6 +202,7 @@ describe("a session", function()
     world.session:input("refused", refusal(40))
     assert.equal("idle", world.session.state)
     assert.equal(40, world.ended.code)
+    assert.truthy(world.ended.hint:find("token function was asked again", 1, true), world.ended.hint)
   end)
 
   it("retries when the provider gives no token on a reconnect", function()

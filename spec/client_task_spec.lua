@@ -144,6 +144,7 @@ for name, case in pairs(CALLS) do
       else
         assert.is_nil(result)
         assert.equal("closed", err.kind)
+        assert.equal("the client is closed", err.message)
       end
       local called = 0
       run(client, function() called = called + 1 end)

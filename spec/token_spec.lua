@@ -40,6 +40,8 @@ describe("token.user", function()
       function() token.user(SECRET, 7) end,
       function() token.user(SECRET, "alice", { exp = 1.5 }) end,
       function() token.user(SECRET, "alice", { exp = "1" }) end,
+      function() token.user(SECRET, "alice", { expires = 4000000000 }) end,
+      function() token.user(SECRET, "alice", 4000000000) end,
       function() token.sign(SECRET, { user_id = "alice", odd = print }) end,
     } do
       local ok, message = pcall(call)

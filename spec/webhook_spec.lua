@@ -43,7 +43,14 @@ describe("webhook.verify", function()
     end)
   end
 
-  it("raises without a secret or a body", function()
+  it("raises without a secret or a body, and blames the caller", function()
+    for _, call in ipairs {
+      function() local _ = webhook.sign("text", nil) end, function() local _ = webhook.sign(nil, SECRET) end,
+    } do
+      local ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.truthy(message:find("webhook_spec", 1, true), message)
+    end
     assert.has_error(function() webhook.verify("text", "00", nil) end)
     assert.has_error(function() webhook.verify("text", "00", "") end)
     assert.has_error(function() webhook.verify({ a = 1 }, "00", SECRET) end)

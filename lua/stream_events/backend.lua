@@ -97,6 +97,8 @@ function methods:update_users(changes, callback)
   for i, change in ipairs(changes) do
     expect_table(change, "a change", 2)
     expect_user_id(change.id, 2)
+    if change.set ~= nil then expect_table(change.set, "'set'", 2) end
+    if change.unset ~= nil then expect_table(change.unset, "'unset'", 2) end
     list[i] = {
       id = change.id, set = change.set,
       unset = change.unset and channel_state.list(change.unset),
@@ -114,6 +116,7 @@ local function query_body(filter, options, level)
   local body = {}
   for name, value in pairs(options or {}) do body[name] = value end
   body.filter_conditions = filter or {}
+  if body.sort ~= nil then expect_table(body.sort, "'sort'", level + 1) end
   body.sort = channel_state.list(body.sort or {})
   expect_json(body, "the query", level + 1)
   return body

@@ -122,6 +122,7 @@ local function query(self, options, receive)
 end
 
 local function offline(self)
+  if self.context.closed then return self.context.closed end
   if self.context.session:at_rest() then
     return errors.new {
       kind = "closed", message = "watching needs a connection: call connect_user first",
@@ -220,6 +221,10 @@ local function member_list(members, level)
   if type(members) == "string" then members = { members } end
   if type(members) ~= "table" or #members == 0 then
     error("a user id or a list of user ids expected", level + 1)
+  end
+  for _, member in ipairs(members) do
+    local ok, message = names.user_id(type(member) == "table" and member.user_id or member)
+    if not ok then error(message, level + 1) end
   end
   return state.list(members)
 end

@@ -51,8 +51,10 @@ end
 
 -- What a token may look like at all; a line break in one would end the header it stands in.
 local function check_token(token, user_id)
-  if type(token) ~= "string" or token == "" then
-    return errors.fail("auth", "the token must be a string that is not empty, not a " .. type(token))
+  if type(token) ~= "string" then
+    return errors.fail("auth", "the token must be a string, not a " .. type(token))
+  elseif token == "" then
+    return errors.fail("auth", "the token must not be empty")
   end
   if token:find("[^\33-\126]") then
     return errors.fail("auth", "the token holds a space, a line break or other characters that no "

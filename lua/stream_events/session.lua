@@ -116,7 +116,11 @@ local function refused(self, err)
   if err.code == 40 and self.actions.renewable() then
     local again = self.renewed
     self.fresh, self.renewed = true, true
-    if again then return fail(self, err, false) end
+    if again then
+      err.hint = "The token function was asked again, and its new token has expired too: it must sign "
+        .. "a new one each time, on a machine whose clock is right."
+      return fail(self, err, false)
+    end
     self.actions.drop()
     if self.state == "online" then announce_offline(self, err, 0) end
     return fetch(self, true)

@@ -56,6 +56,16 @@ end
 ---@field exp integer? Unix seconds at which it expires; without it never
 ---@field iat integer? Unix seconds at which it was issued; needed where tokens are revoked by date
 
+local function check_options(options)
+  if type(options) ~= "table" then
+    error("the options of a token must be a table, not a " .. type(options), 3)
+  end
+  for name in pairs(options) do
+    -- A misspelt expiry must not make a token that is valid for ever.
+    if name ~= "exp" and name ~= "iat" then error(("unknown option '%s'"):format(tostring(name)), 3) end
+  end
+end
+
 local function check_time(options, name)
   local value = options[name]
   if value ~= nil and (type(value) ~= "number" or value % 1 ~= 0) then
@@ -73,6 +83,7 @@ function M.user(secret, user_id, options)
   check_secret(secret)
   if type(user_id) ~= "string" or user_id == "" then error("a token needs the id of a user", 2) end
   options = options or {}
+  check_options(options)
   return signed(secret, {
     user_id = user_id, iat = check_time(options, "iat"), exp = check_time(options, "exp"),
   })

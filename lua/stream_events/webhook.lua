@@ -7,11 +7,19 @@ local crypto = native.crypto
 
 local M = {}
 
+local function check(body, secret)
+  if type(body) ~= "string" then error("the body must be the text as it came", 3) end
+  if type(secret) ~= "string" or secret == "" then
+    error("the secret must be a string that is not empty", 3)
+  end
+end
+
 --- The value of the header X-Signature for a body.
 ---@param body string
 ---@param secret string
 ---@return string signature 64 hexadecimal digits, lower case
 function M.sign(body, secret)
+  check(body, secret)
   return crypto.hex(crypto.hmac_sha256(secret, body))
 end
 
@@ -22,10 +30,7 @@ end
 ---@return true? ok
 ---@return stream_events.Error? err
 function M.verify(body, signature, secret)
-  if type(body) ~= "string" then error("the body must be the text as it came", 2) end
-  if type(secret) ~= "string" or secret == "" then
-    error("the secret must be a string that is not empty", 2)
-  end
+  check(body, secret)
   if type(signature) ~= "string" or not crypto.equals(M.sign(body, secret), signature) then
     return errors.fail("auth", "the webhook's signature does not fit its body", {
       hint = "The body must be the bytes as they came, the secret that of the app which sends.",
