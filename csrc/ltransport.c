@@ -12,6 +12,7 @@
 
 #define TRANSPORT_MT "stream_events.transport"
 #define HEADERS_MT "stream_events.headers"
+#define PREPARED_MT "stream_events.prepared"
 
 typedef struct {
   se_transport *transport; /* NULL once closed */
@@ -184,30 +185,39 @@ static se_headers *find_headers(lua_State *L, int list) {
   return box->headers;
 }
 
-/* transport:request { method=, url=, headers=, body=, timeout= } -> id | nil, kind, message */
-static int transport_request(lua_State *L) {
-  ltransport *box = check_box(L);
-  se_http_request request;
-  int64_t id;
+/* Reads all but the body from the table at 2. What the result points to lives as long as the three
+ * values this leaves on the stack: method, URL, and the object with the header lines or nil. */
+static void read_request(lua_State *L, se_http_request *request) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  request.method = se_string_field(L, 2, "method");
-  luaL_argcheck(L, request.method != NULL, 2, "'method' is missing");
-  request.url = se_string_field(L, 2, "url");
-  luaL_argcheck(L, request.url != NULL, 2, "'url' is missing");
-  request.timeout = se_number_field(L, 2, "timeout", 6, 0, 1e6);
-  lua_getfield(L, 2, "body");
-  request.body_len = 0;
-  request.body = lua_isnil(L, -1) ? NULL : lua_tolstring(L, -1, &request.body_len);
-  luaL_argcheck(L, lua_isnil(L, -1) || lua_type(L, -1) == LUA_TSTRING, 2,
-                "'body' must be a string");
+  memset(request, 0, sizeof *request);
+  request->timeout = se_number_field(L, 2, "timeout", 6, 0, 1e6);
+  request->method = se_string_field(L, 2, "method");
+  luaL_argcheck(L, request->method != NULL, 2, "'method' is missing");
+  request->url = se_string_field(L, 2, "url");
+  luaL_argcheck(L, request->url != NULL, 2, "'url' is missing");
   lua_getfield(L, 2, "headers");
-  luaL_argcheck(L, lua_isnil(L, -1) || lua_istable(L, -1), 2, "'headers' must be a list of lines");
+  luaL_argcheck(L, lua_isnil(L, 5) || lua_istable(L, 5), 2, "'headers' must be a list of lines");
+  if (!lua_isnil(L, 5)) {
+    request->headers = find_headers(L, 5);
+    lua_replace(L, 5);
+    lua_settop(L, 5);
+  }
+}
+
+/* Sets the body to the string at 'index', where there is one. */
+static void read_body(lua_State *L, int index, se_http_request *request) {
+  if (lua_isnoneornil(L, index))
+    return;
+  luaL_argcheck(L, lua_type(L, index) == LUA_TSTRING, 2, "'body' must be a string");
+  request->body = lua_tolstring(L, index, &request->body_len);
+}
+
+static int start(lua_State *L, ltransport *box, const se_http_request *request) {
+  int64_t id;
   if (box->transport == NULL)
     return se_fail(L, SE_ERR_CLOSED, "the transport is closed");
-  request.headers = lua_isnil(L, -1) ? NULL : find_headers(L, lua_gettop(L));
-
-  int status = se_http_start(se_transport_http(box->transport), &request, &id);
+  int status = se_http_start(se_transport_http(box->transport), request, &id);
   switch (status) {
     case SE_OK:
       lua_pushinteger(L, (lua_Integer)id);
@@ -220,6 +230,42 @@ static int transport_request(lua_State *L) {
     default:
       return se_fail(L, status, "not enough memory for the request");
   }
+}
+
+/* transport:request { method=, url=, headers=, body=, timeout= } -> id | nil, kind, message */
+static int transport_request(lua_State *L) {
+  ltransport *box = check_box(L);
+  se_http_request request;
+  read_request(L, &request);
+  lua_getfield(L, 2, "body");
+  read_body(L, 6, &request);
+  return start(L, box, &request);
+}
+
+/* transport:prepare { method=, url=, headers=, timeout= } -> prepared. Its user value keeps alive
+ * what the request points to. */
+static int transport_prepare(lua_State *L) {
+  se_http_request request;
+  check_box(L);
+  read_request(L, &request);
+  se_http_request *prepared = lua_newuserdatauv(L, sizeof *prepared, 1);
+  *prepared = request;
+  luaL_setmetatable(L, PREPARED_MT);
+  lua_createtable(L, 3, 0);
+  for (int i = 1; i <= 3; i++) {
+    lua_pushvalue(L, i + 2);
+    lua_rawseti(L, -2, i);
+  }
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+/* transport:send(prepared [, body]) -> id | nil, kind, message */
+static int transport_send(lua_State *L) {
+  ltransport *box = check_box(L);
+  se_http_request request = *(se_http_request *)luaL_checkudata(L, 2, PREPARED_MT);
+  read_body(L, 3, &request);
+  return start(L, box, &request);
 }
 
 /* Pushes the lines "name: value\n" as a table, nil when there are none. */
@@ -284,7 +330,8 @@ static const luaL_Reg methods[] = {
     {"pollfd", transport_pollfd},   {"events", transport_events},
     {"timeout", transport_timeout}, {"wait", transport_wait},
     {"step", transport_step},       {"close", transport_close},
-    {"request", transport_request}, {"next_response", transport_next_response},
+    {"request", transport_request}, {"prepare", transport_prepare},
+    {"send", transport_send},       {"next_response", transport_next_response},
     {"cancel", transport_cancel},   {"connect", transport_connect},
     {NULL, NULL}};
 static const luaL_Reg meta[] = {
@@ -301,6 +348,8 @@ void se_open_transport(lua_State *L) {
   lua_pop(L, 1);
   if (luaL_newmetatable(L, HEADERS_MT))
     luaL_setfuncs(L, headers_meta, 0);
+  lua_pop(L, 1);
+  luaL_newmetatable(L, PREPARED_MT);
   lua_pop(L, 1);
   se_open_connection(L);
   luaL_setfuncs(L, functions, 0);

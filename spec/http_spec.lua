@@ -211,6 +211,30 @@ describe("request", function()
 end)
 
 describe("the queue", function()
+  it("goes out as it was prepared, with another body each time", function()
+    local seen = {}
+    local server = peer.http(function(request, connection)
+      seen[#seen + 1] = { request.method, request.target, request.headers.authorization, request.body }
+      connection:answer(200, "x")
+    end)
+    local target = "/" .. ("long"):rep(100)
+    local function prepare(method, token)
+      return core.transport():prepare { method = method, url = server:url("http", target .. method),
+        headers = { "Authorization: " .. token }, timeout = 5 }
+    end
+    local post, get = prepare("POST", "one"), prepare("GET", "two")
+    collectgarbage() -- they need neither the tables they were made from, nor the transport
+    new_transport { max_in_flight = 1 }
+    assert(transport:send(post, "a"))
+    assert(transport:send(get))
+    assert(transport:send(post, "b\0c"))
+    post, get = nil, nil -- luacheck: ignore 311
+    collectgarbage()
+    answers(3)
+    assert.same({ { "POST", target .. "POST", "one", "a" }, { "GET", target .. "GET", "two", "" },
+      { "POST", target .. "POST", "one", "b\0c" } }, seen)
+  end)
+
   it("has so many under way and the rest in order", function()
     local under_way, waiting = 0, {}
     local server = peer.http(function(request, connection)
@@ -469,6 +493,17 @@ describe("misuse", function()
       { method = "GET", url = url, headers = { ": no name" } },
       { method = "GET", url = "http://127.0.0.1/\0" } } do
       assert.has_error(function() transport:request(wrong) end)
+      if not (type(wrong) == "table" and wrong.body) then
+        assert.has_error(function() transport:prepare(wrong) end)
+      end
+    end
+    local prepared = transport:prepare { method = "PUT", url = url }
+    for _, body in ipairs { 1, true, { "x" } } do
+      assert.has_error(function() transport:send(prepared, body) end)
+      assert.has_error(function() transport:request { method = "PUT", url = url, body = body } end)
+    end
+    for _, wrong in ipairs { "x", {}, transport } do
+      assert.has_error(function() transport:send(wrong) end)
     end
     assert.is_nil(transport:timeout())
     for _, wrong in ipairs { { max_in_flight = 0 }, { max_body = -1 }, { max_waiting = "x" },
@@ -480,7 +515,11 @@ describe("misuse", function()
   it("returns an error for a method that is no word", function()
     new_transport()
     for _, method in ipairs { "", "GET /x HTTP/1.1", "get", "G\r\nT" } do
-      local id, kind = transport:request { method = method, url = "http://127.0.0.1:9/" }
+      local request = { method = method, url = "http://127.0.0.1:9/" }
+      local id, kind = transport:request(request)
+      assert.is_nil(id)
+      assert.equal("argument", kind)
+      id, kind = transport:send(transport:prepare(request))
       assert.is_nil(id)
       assert.equal("argument", kind)
     end

@@ -34,15 +34,22 @@ local function watch_time(self, request)
   end
 end
 
---- Sends a request: a table with method, url, headers, body, `acting` and `token` when it is made as
---- the user, and settle(request, err, status, body), called exactly once.
+local function start(self, request)
+  local prepared = request.prepared
+  if prepared then return self.transport:send(prepared, request.body) end
+  return self.transport:request(request)
+end
+
+--- Sends a request: a table with method, url, headers, body, or `prepared` by the transport in the
+--- place of all but the body; `acting` and `token` when it is made as the user; and settle(request,
+--- err, status, body), called exactly once.
 ---@param request stream_events.Call|table
 function Api:send(request)
   if self.closed then return request:settle(self.closed) end
   if not request.timeout then request.timeout = self.timeout end
   if not request.expires then request.expires = self.now() + request.timeout end
   local counts = self.counts
-  local id, kind, message = self.transport:request(request)
+  local id, kind, message = start(self, request)
   if not id then
     counts.failed = counts.failed + 1
     return request:settle(native.error(kind, message))
@@ -69,6 +76,7 @@ local function renew(self, request, err)
     self.parked[request] = nil
     if not token then return request:settle(failure) end
     request.headers, request.token = self.identity.acting, token
+    request.prepared = false -- with the token that was refused
     self:send(request)
   end)
   return true

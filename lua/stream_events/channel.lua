@@ -284,6 +284,7 @@ local function new_sending(self, as)
   local server, err = context.api:sign(common, as)
   if err then return nil, err end
   common.url = context.api.base .. self.path .. "/event?" .. context.identity:query(server)
+  common.prepared = context.transport:prepare(common)
   common.event_options = { member = "event", self = not server and context.identity.user_id or nil }
   return context.tasks:class(common)
 end

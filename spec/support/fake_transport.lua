@@ -169,6 +169,14 @@ function Transport:request(request)
   return id
 end
 
+function Transport:prepare(request)
+  return { method = request.method, url = request.url, headers = request.headers, timeout = request.timeout }
+end
+
+function Transport:send(prepared, body)
+  return self:request(setmetatable({ body = body }, { __index = prepared }))
+end
+
 function Transport:next_response()
   local reply = table.remove(self.fake.replies, 1)
   if not reply then return nil end

@@ -208,6 +208,21 @@ function Transport:close() end
 ---@return string? message
 function Transport:request(request) end
 
+--- A request that is made again and again: read once, all but its body. Serves every transport.
+---@class stream_events.core.Prepared
+
+---@param request stream_events.core.Request
+---@return stream_events.core.Prepared
+function Transport:prepare(request) end
+
+--- Starts a prepared request as request() does.
+---@param prepared stream_events.core.Prepared
+---@param body string?
+---@return integer? id
+---@return string? kind "full" "argument" "closed"
+---@return string? message
+function Transport:send(prepared, body) end
+
 --- The next finished request, or nothing.
 ---@return integer? id
 ---@return integer? status of the HTTP answer; nil when there was none
