@@ -2,6 +2,7 @@
 local command = require "support.command"
 local luv = require "luv"
 local native = require "stream_events.native"
+local peers = require "support.peer"
 local process = require "support.process"
 local token = require "stream_events.token"
 
@@ -265,6 +266,26 @@ describe("the command", function()
       assert.is_nil(listener.stderr:find("traceback", 1, true))
     end)
 
+    it("end quietly on Ctrl-C while they wait for a server that says nothing", function()
+      local asked
+      local silent = peers.listen(function(connection)
+        function connection.on_bytes() asked = true end
+      end)
+      local there = { STREAM_BASE_URL = silent:url("http", "") }
+      for _, args in ipairs {
+        { "listen", "messaging:general", "--as", "john" }, { "send", "a:b", "hello", "--as", "john" },
+        { "send-user", "john", "hello" },
+      } do
+        asked = false
+        local child = command.start(args, there)
+        process.wait(function() return asked end, args[1] .. " asked the server")
+        child:kill "sigint"
+        assert.equal(1, child:finish())
+        assert.equal("", child.stdout .. child.stderr)
+      end
+      peers.stop_all()
+    end)
+
     it("report a connection that is lost, and end on the second signal if need be", function()
       local own, url = command.serve()
       local listener = command.start({ "listen", "--as", "thierry" }, { STREAM_BASE_URL = url })
@@ -363,6 +384,13 @@ describe("the command", function()
       assert.equal(1, child.code)
       assert.equal("", child.stdout)
       assert.truthy(child.stderr:find(port, 1, true), child.stderr)
+      assert.truthy(child.stderr:find("--port 0 picks a port that is free", 1, true), child.stderr)
+    end)
+
+    it("says what to do when there is no place for its state", function()
+      local child = command.run({ "serve", "--port", "0" }, { XDG_STATE_HOME = "/dev/null/state" })
+      assert.equal(1, child.code)
+      assert.truthy(child.stderr:find("--data :memory:", 1, true), child.stderr)
     end)
 
     it("keeps its state in the user's state folder", function()

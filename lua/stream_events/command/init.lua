@@ -126,6 +126,22 @@ local function build()
   return parser
 end
 
+-- Ctrl-C while a blocking call waits: the interpreter raises this in the middle of it. Whoever
+-- pressed it knows what was interrupted.
+local function is_interrupt(failure)
+  return type(failure) == "string" and failure:find("interrupted!$") ~= nil
+end
+
+local function run_subcommand(run, args)
+  local ok, code = xpcall(run, function(failure)
+    if is_interrupt(failure) then return failure end
+    return debug.traceback(tostring(failure), 2)
+  end, args)
+  if ok then return code end
+  if not is_interrupt(code) then output.note("stream-events: " .. code) end
+  return output.FAILURE
+end
+
 --- Runs the command.
 ---@param args string[] the command line, args[0] the command itself
 ---@return integer exit code
@@ -145,7 +161,7 @@ function M.run(args)
   end
   local run = RUNS[result.command]
   result.program = args[0]
-  return require("stream_events.command." .. run[1])[run[2]](result)
+  return run_subcommand(require("stream_events.command." .. run[1])[run[2]], result)
 end
 
 return M

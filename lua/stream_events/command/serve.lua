@@ -37,7 +37,10 @@ local function default_data()
   repeat
     at = folder:find("/", at + 1, true)
     local _, message, code = luv.fs_mkdir(folder:sub(1, (at or 0) - 1), 448) -- 0700
-    if code and code ~= "EEXIST" then return nil, ("cannot make %s: %s"):format(folder, message) end
+    if code and code ~= "EEXIST" then
+      return nil, ("cannot make %s (%s): name a file of your own with --data, or --data :memory:")
+        :format(folder, message)
+    end
   until not at
   return folder .. "/server.db"
 end
@@ -104,7 +107,12 @@ function M.run(args)
     host = args.host, port = args.port, data = args.data, logger = log,
     api_key = values.api_key, api_secret = values.secret,
   }
-  if not server then return output.fail(err, args.json) end
+  if not server then
+    if err.kind == "network" and not err.hint then
+      err.hint = "Is a server running there already? --port 0 picks a port that is free."
+    end
+    return output.fail(err, args.json)
+  end
   stop_on_signals(server)
   local line = "listening on " .. server.url
   if args.json then
