@@ -1,4 +1,4 @@
-/* ljson.c -- JSON to Lua values and back: decode, encode, members, array, null, array_mt.
+/* ljson.c -- JSON to Lua values and back: decode, encode, extend, members, array, null, array_mt.
  *
  * Reads through the tokenizer (json.h) and nothing else. Nothing here holds memory of its own while
  * a Lua function that may raise is called: what grows is a userdata on the Lua stack. */
@@ -520,22 +520,52 @@ static int fail_encode(lua_State *L, const encoder *e) {
   return 3;
 }
 
+/* Moves what is on the stack up by one, for the encoder's own value. */
+static void begin(encoder *e, lua_State *L) {
+  lua_pushnil(L);
+  lua_insert(L, 1);
+  e->L = L;
+  e->box = 1;
+  e->text = e->first;
+  e->size = sizeof e->first;
+  e->used = 0;
+  e->depth = e->steps = 0;
+  e->reason = NULL;
+}
+
 /* encode(value) -> text | nil, kind, message */
 static int json_encode(lua_State *L) {
   encoder e;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
-  lua_pushnil(L);
-  lua_insert(L, 1);
-  e.L = L;
-  e.box = 1;
-  e.text = e.first;
-  e.size = sizeof e.first;
-  e.used = 0;
-  e.depth = e.steps = 0;
-  e.reason = NULL;
+  begin(&e, L);
   if (!encode_value(&e))
     return fail_encode(L, &e);
+  lua_pushlstring(L, e.text, e.used);
+  return 1;
+}
+
+/* extend(before, object, after) -> text | nil, kind, message */
+static int json_extend(lua_State *L) {
+  encoder e;
+  size_t before_len, after_len;
+  const char *before = luaL_checklstring(L, 1, &before_len);
+  const char *after = luaL_checklstring(L, 3, &after_len);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  begin(&e, L);
+  put(&e, before, before_len);
+  lua_pushvalue(L, 3);
+  if (!encode_value(&e))
+    return fail_encode(L, &e);
+  if (e.text[before_len] == '[')
+    return se_fail(L, SE_ERR_ARGUMENT, "an object must have names, a list has none");
+  e.used--; /* without the last brace; the first one becomes the comma, where one is needed */
+  if (e.used == before_len + 1)
+    e.used--;
+  else
+    e.text[before_len] = ',';
+  put(&e, after, after_len);
   lua_pushlstring(L, e.text, e.used);
   return 1;
 }
@@ -551,6 +581,7 @@ static int json_array(lua_State *L) {
 
 static const luaL_Reg functions[] = {{"decode", json_decode},
                                      {"encode", json_encode},
+                                     {"extend", json_extend},
                                      {"members", json_members},
                                      {"array", json_array},
                                      {NULL, NULL}};

@@ -361,6 +361,47 @@ describe("json.encode", function()
   end)
 end)
 
+describe("json.extend", function()
+  for expected, case in pairs {
+    ['{"a":1,"b":2}'] = { '{"a":1', { b = 2 }, "}" },
+    ['{"a":1}'] = { '{"a":1', {}, "}" },
+    ['{"a":{"b":[]}}'] = { '{"a":{"b":[]', {}, "}}" },
+    ['{"a":1,"b":{"c":[{}]},"d":"e"}'] = { '{"a":1', { b = { c = { {} } } }, ',"d":"e"}' },
+    [',"":"{"'] = { "", { [""] = "{" }, "" },
+    [""] = { "", {}, "" },
+  } do
+    it("gives " .. expected, function()
+      assert.equal(expected, json.extend(case[1], case[2], case[3]))
+    end)
+  end
+
+  it("finds room for whatever stands before, in and after the object", function()
+    for _, lengths in ipairs { { 0, 2000, 0 }, { 2000, 0, 0 }, { 0, 0, 2000 }, { 1020, 1, 1020 },
+      { 1023, 0, 1 }, { 1024, 5, 9 }, { 5000, 50000, 500000 } } do
+      local before, text, after = ("b"):rep(lengths[1]), ("x"):rep(lengths[2]), ("a"):rep(lengths[3])
+      assert.equal(before .. ',"k":"' .. text .. '"' .. after, json.extend(before, { k = text }, after))
+      assert.equal(before .. after, json.extend(before, {}, after))
+    end
+  end)
+
+  it("refuses what json.encode refuses, and lists", function()
+    for says, object in pairs {
+      ["at n[1]: NaN cannot be encoded"] = { n = { 0 / 0 } },
+      ["an object must have names, a list has none"] = json.array {},
+      ["keys that are neither"] = { 1, x = 2 },
+    } do
+      local text, kind, message = json.extend("{", object, "}")
+      assert.is_nil(text)
+      assert.equal("argument", kind)
+      assert.truthy(message:find(says, 1, true), message)
+    end
+    assert.is_nil((json.extend("{", { 1 }, "}")))
+    for _, wrong in ipairs { { "{", "x", "}" }, { nil, {}, "}" }, { "{", {} }, { "{" } } do
+      assert.has_error(function() json.extend(wrong[1], wrong[2], wrong[3]) end)
+    end
+  end)
+end)
+
 describe("json.array", function()
   it("marks a table and returns it", function()
     local list = {}

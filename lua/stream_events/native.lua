@@ -22,14 +22,14 @@ function M.error(kind, message, code)
 end
 
 -- The part `name` of the core, with those functions that can fail giving `nil, err`. None of them
--- takes more than two arguments.
+-- takes more than three arguments.
 local function part(name, failing)
   local source = core[name]
   local result = {}
   for _, key in ipairs(failing) do
     local run = source[key]
-    result[key] = function(a, b)
-      local value, kind, message = run(a, b)
+    result[key] = function(a, b, c)
+      local value, kind, message = run(a, b, c)
       if value == nil then return nil, M.error(kind, message) end
       return value
     end
@@ -37,7 +37,7 @@ local function part(name, failing)
   return setmetatable(result, { __index = source })
 end
 
-M.json = part("json", { "decode", "encode", "members" })
+M.json = part("json", { "decode", "encode", "extend", "members" })
 M.event = part("event", { "new" })
 M.crypto = part("crypto", { "base64_decode", "base64url_decode" })
 

@@ -23,7 +23,9 @@ local BUILTIN_DATA = { parent_id = true, message_id = true, ai_state = true, ai_
 
 local MOST_HEADS = 256 -- types remembered
 local BEGIN = '{"event":{"type":'
-local HEAD_EXTRA = #'{"event":' -- of a head, what is not part of the event itself
+local TAIL = "}}"
+-- Of what stands before the tail, what is not part of the event itself; its own last brace is.
+local NOT_EVENT = #'{"event":' - #"}"
 
 ---@class stream_events.Encoder
 local Encoder = { __name = "stream_events.encoder" }
@@ -60,9 +62,9 @@ local function reserved_name(data, event_type)
   return nil
 end
 
--- What follows the type: the data's own text without its first brace.
-local function data_of(data, event_type, level)
-  if data == nil then return "}" end
+-- The head, the data and the tail in one; nil and an error for names that the service uses.
+local function join(head, data, tail, event_type, level)
+  if data == nil then return head .. tail end
   if type(data) ~= "table" then
     error("the data of an event must be a table, not a " .. type(data), level + 1)
   end
@@ -71,13 +73,9 @@ local function data_of(data, event_type, level)
     return fail(("'%s' is a name that the service uses itself in events"):format(name),
       "Call it something else, or put your data one level deeper: { data = { ... } }.")
   end
-  local text, failure = native.json.encode(data)
+  local text, failure = native.json.extend(head, data, tail)
   if not text then error("the data of an event: " .. failure.message, level + 1) end
-  if text == "{}" then return "}" end
-  if text:byte(1) ~= 123 then -- '{'
-    error("the data of an event must have names, a list has none", level + 1)
-  end
-  return "," .. text:sub(2)
+  return text
 end
 
 --- The body of the request that sends an event. Raises on what is no data at all: functions, NaN,
@@ -95,19 +93,17 @@ function Encoder:encode(event_type, data, sender, level)
   local head, err = self.heads[event_type]
   if not head then head, err = head_of(self, event_type) end
   if not head then return nil, err end
-  local rest, err_data = data_of(data, event_type, level + 1)
-  if not rest then return nil, err_data end
-  local size = #head - HEAD_EXTRA + #rest
+  local tail = sender and (',"user_id":' .. native.json.encode(sender) .. "}}") or TAIL
+  local body, refusal = join(head, data, tail, event_type, level + 1)
+  if not body then return nil, refusal end
+  local size = #body - #tail - NOT_EVENT
   if size > self.limit then
     return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, self.limit), {
       retryable = false,
       hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
     })
   end
-  if sender then
-    rest = rest:sub(1, -2) .. ',"user_id":' .. native.json.encode(sender) .. "}"
-  end
-  return head .. rest .. "}"
+  return body
 end
 
 return M

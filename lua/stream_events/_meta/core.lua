@@ -43,6 +43,16 @@ function core.json.decode(text) end
 ---@return string? message which value, and where: "at data.position.x: NaN cannot be encoded"
 function core.json.encode(value) end
 
+--- Encodes an object's members behind those of an object that was begun: with `{"a":1` before and `}`
+--- after, { b = 2 } gives `{"a":1,"b":2}`. What stands before and after is the caller's to get right.
+---@param before string an object with at least one member, without its last brace
+---@param object table
+---@param after string
+---@return string? text
+---@return string? kind "argument"; also for an array
+---@return string? message
+function core.json.extend(before, object, after) end
+
 --- Marks a table as an array, so that an empty one encodes as `[]`. Returns the same table.
 ---@param list table
 ---@return table
