@@ -71,6 +71,7 @@ struct se_http {
   se_headers *no_headers; /* for requests that bring none */
   size_t max_in_flight, max_waiting, max_body;
   double connect_timeout;
+  int has_proxy;
   slot **slots;
   size_t slots_used;
   slot *free_slots;
@@ -273,7 +274,8 @@ static slot *slot_new(se_http *http) {
   se_buffer_init(&made->header_lines, HEADER_BYTES);
   CURL *easy = made->easy = curl_easy_init();
   CURLcode result = CURLE_OK;
-  if (easy == NULL || se_multi_prepare(http->multi, easy, made->error, http->ca_file, http->proxy,
+  const char *proxy = http->has_proxy ? http->proxy : ""; /* what the environment said then, holds */
+  if (easy == NULL || se_multi_prepare(http->multi, easy, made->error, http->ca_file, proxy,
                                        http->connect_timeout) != SE_OK) {
     slot_free(made);
     return NULL;
@@ -308,15 +310,45 @@ static slot *slot_take(se_http *http) {
   return taken;
 }
 
-/* Has libcurl take the URL apart once, and not again for every request that goes there. One that it
- * cannot take apart is left to the request, whose failure then says why. */
+/* Takes the query out of the parts and gives path and query as the target of the request: libcurl
+ * copies a target as it is, but formats a query byte by byte. */
+static CURLcode set_target(slot *at) {
+  char *path = NULL, *query = NULL, *target = NULL;
+  CURLcode result = CURLE_OK;
+  if (curl_url_get(at->parts, CURLUPART_PATH, &path, CURLU_URLENCODE) == CURLUE_OK &&
+      curl_url_get(at->parts, CURLUPART_QUERY, &query, 0) == CURLUE_OK) {
+    size_t size = strlen(path) + strlen(query) + 2;
+    target = malloc(size);
+    if (target == NULL || curl_url_set(at->parts, CURLUPART_QUERY, NULL, 0) != CURLUE_OK)
+      result = CURLE_OUT_OF_MEMORY;
+    else
+      snprintf(target, size, "%s?%s", path, query);
+  }
+  if (result == CURLE_OK)
+    result = curl_easy_setopt(at->easy, CURLOPT_REQUEST_TARGET, target);
+  curl_free(path);
+  curl_free(query);
+  free(target);
+  return result;
+}
+
+/* Takes the URL apart, so that libcurl need not do it for every request that goes there. One that
+ * cannot be taken apart is left to the request, whose failure then says why. */
 static CURLcode set_parts(slot *at) {
+  CURL *easy = at->easy;
+  CURLcode result = CURLE_OK;
   if (at->parts == NULL)
     at->parts = curl_url();
   if (at->parts == NULL)
     return CURLE_OUT_OF_MEMORY;
-  int is_good = curl_url_set(at->parts, CURLUPART_URL, at->url, 0) == CURLUE_OK;
-  return curl_easy_setopt(at->easy, CURLOPT_CURLU, is_good ? at->parts : NULL);
+  if (curl_url_set(at->parts, CURLUPART_URL, at->url, 0) != CURLUE_OK) {
+    SET(CURLOPT_CURLU, NULL);
+    SET(CURLOPT_REQUEST_TARGET, NULL);
+    return result;
+  }
+  SET(CURLOPT_CURLU, at->parts);
+  /* A proxy is to see the whole URL in the place of the target. */
+  return result != CURLE_OK || at->http->has_proxy ? result : set_target(at);
 }
 
 static CURLcode set_url(slot *at, const request *from) {
@@ -509,6 +541,7 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
   http->max_waiting = options->max_waiting;
   http->max_body = options->max_body;
   http->connect_timeout = options->connect_timeout;
+  http->has_proxy = se_multi_has_proxy(options->proxy);
   http->earliest = SE_NEVER;
   http->user_agent = copy(options->user_agent, &failed);
   http->ca_file = copy(options->ca_file, &failed);
