@@ -216,6 +216,10 @@ describe("a connection", function()
       fake.clock.advance(1000)
       client:poll()
       assert.equal(2, #fake.sockets)
+      local before = fake.clock.now()
+      ok, err = client:run()
+      assert.same({ nil, code }, { ok, err.code })
+      assert.equal(before, fake.clock.now()) -- did not sleep over it
       fake.on_connect = function(socket) socket:greet() end
       assert.is_truthy(client:connect_user({ id = "john" }, fake.token))
     end)

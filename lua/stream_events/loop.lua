@@ -136,11 +136,11 @@ function Loop:run()
   local context = self.context
   self.stopping = false
   while not self.stopping and not context.closed do
-    self:poll(LONGEST)
     local failure = context.session.failure
     if failure and context.session.state == "failed" and self:timeout() ~= 0 then
       return nil, failure
     end
+    self:poll(LONGEST)
   end
   return true
 end
