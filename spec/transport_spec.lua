@@ -102,7 +102,7 @@ describe("transport", function()
       print(server.port)
       io.stdout:flush()
       require("luv").run()
-    ]] })
+    ]] }, { LUA_PATH = package.path })
     local url = ("http://127.0.0.1:%s/"):format(child:wait_for("stdout", "(%d+)\n"))
     local id = transport:request { method = "GET", url = url }
     local found

@@ -185,7 +185,8 @@ function Client:events()
   return self.context.transport:events()
 end
 
---- Seconds after which poll() is to be called even if the descriptor stays quiet; nil: never.
+--- Seconds after which poll() is to be called even if the descriptor stays quiet; nil: never. Ask
+--- again after every turn, and after every call made outside of one: what it sends goes out in poll().
 ---@return number?
 function Client:timeout()
   return self.context.loop:timeout()
