@@ -234,6 +234,53 @@ static int check_whole(se_json *json, int utf8_checked, se_envelope *out) {
   return check_repeated(json, out);
 }
 
+static int is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static int begins_with_type(const char *text, size_t len) {
+  static const char first[] = "{\"type\"";
+  return len >= sizeof first && memcmp(text, first, sizeof first - 1) == 0;
+}
+
+/* The type of an event that ends in it: many servers write their keys in the order of the alphabet,
+ * or append the type to what they were given. Reads backwards from the last brace: in well-formed
+ * JSON the quote before it ends a string, which begins at the nearest quote without a backslash
+ * before it, and so on. What it says of other texts does not matter: they are dropped, unwanted or
+ * refused. 0: the type stands elsewhere, or is nothing that can be told from here. */
+static int type_at_end(const char *text, size_t len, int utf8_checked, se_slice *type) {
+  static const char key[] = "\"type\"";
+  const char *end = text + len, *at;
+  while (end > text && is_space(end[-1]))
+    end--;
+  if (end == text || *--end != '}')
+    return 0;
+  while (end > text && is_space(end[-1]))
+    end--;
+  if (end == text || *--end != '"')
+    return 0;
+  for (at = end; at > text && at[-1] != '"'; at--)
+    if (at[-1] == '\\' || (unsigned char)at[-1] < 0x20 || at[-1] == 0x7F || end - at >= TYPE_MAX)
+      return 0;
+  if (at == text || at == end)
+    return 0;
+  type->at = at--;
+  type->len = (size_t)(end - type->at);
+  while (at > text && is_space(at[-1]))
+    at--;
+  if (at == text || *--at != ':')
+    return 0;
+  while (at > text && is_space(at[-1]))
+    at--;
+  if ((size_t)(at - text) < sizeof key || memcmp(at - (sizeof key - 1), key, sizeof key - 1) != 0)
+    return 0;
+  at -= sizeof key - 1;
+  while (at > text && is_space(at[-1]))
+    at--;
+  return at > text && (at[-1] == ',' || at[-1] == '{') &&
+         (utf8_checked || se_utf8_valid(type->at, type->len) == type->len);
+}
+
 int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wanted, void *user,
             se_envelope *out) {
   se_slice *const slices[NAMES] = {&out->type,       &out->cid,        &out->channel_type,
@@ -252,6 +299,16 @@ int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wante
   se_json_init(&json, text, len);
   if (len > TEXT_MAX)
     return refuse(&json, text, "the text is too long", out);
+  if (wanted != NULL && !begins_with_type(text, len)) {
+    se_slice type;
+    if (type_at_end(text, len, utf8_checked, &type)) {
+      if (!wanted(user, type.at, type.len)) {
+        out->type = type;
+        return SE_SCAN_UNWANTED;
+      }
+      wanted = NULL; /* it has answered; a second type would be refused as a duplicate */
+    }
+  }
   kind = se_json_value(&json, &value);
   if (kind == SE_JSON_BAD)
     return refuse_json(&json, out);

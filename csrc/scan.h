@@ -39,12 +39,14 @@ typedef struct {
 
 enum {
   SE_SCAN_EVENT,     /* well-formed to its last byte; the envelope is filled */
-  SE_SCAN_UNWANTED,  /* 'wanted' said no; only 'type' is filled, the rest of the text is unread */
+  SE_SCAN_UNWANTED,  /* 'wanted' said no; only 'type' is filled, and the rest of the text may be
+                        anything */
   SE_SCAN_BAD        /* refused: see reason and position */
 };
 
-/* Asked once, as soon as the top-level "type" has been read (its bytes are unescaped, valid UTF-8,
- * 1 to 255 bytes, no control characters). Nonzero: go on. */
+/* Asked once, as soon as the top-level "type" is known (its bytes are unescaped, valid UTF-8, 1 to
+ * 255 bytes, no control characters): where the text does not begin with it, its end is looked at
+ * before all that lies between is walked through. Nonzero: go on. */
 typedef int (*se_scan_wanted)(void *user, const char *type, size_t len);
 
 /* 'text' need not be zero-terminated. 'wanted' may be NULL: everything is. UTF-8 is checked here

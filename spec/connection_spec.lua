@@ -817,6 +817,37 @@ describe("events", function()
     assert.same({}, got)
     assert.same({ x = { unwanted = 2 } }, router:counts())
   end)
+
+  it("are known by their type wherever it stands", function()
+    local cases = {
+      { '{"cid":"a:b","type":"yes"}', "yes" },
+      { '{"cid":"a:b" , "type" : "yes" } ', "yes" },
+      { '{"cid":"a:b","type":"yes","text":"no"}', "yes" },
+      { [[{"text":"\",\"type\":\"no\"","type":"yes"}]], "yes" },
+      { '{"text":{"type":"no"},"type":"y\\u0065s"}', "yes" },
+      { '{"type":"yes","text":{"type":"no"}}', "yes" },
+      { '{"a":{"b":1,"type":"no"},"type":"yes","list":["x","type","no"]}', "yes" },
+      { '{"cid":"a:b","type":"no"}' },
+      { '{"cid":"a:b", and so on,"type":"no"}' }, -- nobody wants it, so nobody reads it
+      { [[{"cid":"a:b","a":"\"type\":\"yes\"","type":"no"}]] },
+      { '{"cid":"a:b","type":"no","type":"yes"}', false },
+      { '{"cid":"a:b", and so on,"type":"yes"}', false },
+      { '{"cid":"a:b","a":"b,"type":"yes"}', false },
+      { '{"cid":"a:b","type":"yes","b":"}', false },
+    }
+    local texts, expected = {}, {}
+    for i, case in ipairs(cases) do
+      texts[i] = case[1]
+      if case[2] ~= nil then expected[#expected + 1] = case[2] end
+    end
+    local router = core.router()
+    router:set { types = { "yes" } }
+    local connection = open(says(table.unpack(texts)), { router = router })
+    local got = pull(connection, function(got) return #got == #expected end)
+    for i, item in ipairs(got) do got[i] = item[1] and item[2] end
+    assert.same(expected, got)
+    assert.equal(3, router:totals().unwanted)
+  end)
 end)
 
 --------------------------------------------------------------------------------- ends of lives
