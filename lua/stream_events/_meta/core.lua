@@ -80,6 +80,7 @@ function core.json.members(text) end
 ---@field received_at number seconds since 1970, by this machine's clock
 ---@field trust "server"|"self"|"user" from the transport, never from the payload
 ---@field raw_data table everything as it came, decoded
+---@field [string] any what the sender put there: event.text is event.raw_data.text
 
 ---@class stream_events.core.event
 core.event = {}
