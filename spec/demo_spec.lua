@@ -57,6 +57,33 @@ describe("the demo", function()
     assert.is_false(is_listening(url))
   end)
 
+  it("ends its server also when nobody reads what it says", function()
+    local demo = process.start("lua5.4", { DEMO }, nil, ROOT)
+    local url = demo:wait_for("stdout", "listening on (%S+)")
+    demo:stop_reading()
+    assert.equal(0, (demo:finish()))
+    assert.is_false(is_listening(url))
+  end)
+
+  it("prints commands that work from a folder whose name has a space and a quote", function()
+    local folder = assert(luv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))
+    local tree = folder .. "/it's here"
+    assert(luv.fs_symlink(assert(luv.fs_realpath(command.ROOT ~= "" and command.ROOT or ".")), tree))
+    local demo = process.run("lua5.4", { tree .. "/" .. DEMO })
+    assert.equal(0, demo.code, demo.stderr)
+    local serve = demo.stdout:match("terminals:\n  ([^\n]+)\n")
+    local server = process.start("sh", { "-c", "exec " .. serve .. " --port 0 --data :memory:" })
+    local listen = server:wait_for("stderr", "\n  ([^\n]+)\n")
+    local listener = process.start("sh", { "-c", listen:gsub("(STREAM_BASE_URL=%S+ )", "%1exec ") .. "" })
+    listener:wait_for("stderr", "listening for ")
+    listener:kill "sigint"
+    assert.equal(0, listener:finish())
+    server:kill "sigterm"
+    assert.equal(0, server:finish())
+    luv.fs_unlink(tree)
+    luv.fs_rmdir(folder)
+  end)
+
   it("prints commands that work", function()
     local _, base_url = command.serve()
     local env = { STREAM_BASE_URL = base_url }

@@ -184,6 +184,7 @@ end
 local function suggest()
   local above = folder:match "^(.*)/examples$"
   local command = above and above .. "/bin/stream-events" or COMMAND
+  if command:find("[^%w_./-]") then command = "'" .. command:gsub("'", "'\\''") .. "'" end
   print()
   print "Try it yourself, in three terminals:"
   print(("  %s serve"):format(command))
@@ -194,6 +195,10 @@ end
 for _, name in ipairs { "sigint", "sigterm", "sighup" } do
   keep(luv.new_signal()):start(name, function() interrupted = true end)
 end
+-- Nobody reads any more, as after `| head`: that must not end the demo before its server has ended.
+local deaf = luv.new_signal()
+deaf:start("sigpipe", function() end)
+deaf:unref() -- it stays to the end, and keeps nothing running
 
 local server = start_server()
 local ok, failure = pcall(run, server)

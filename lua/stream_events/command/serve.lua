@@ -45,13 +45,19 @@ local function default_data()
   return folder .. "/server.db"
 end
 
+-- A word as a shell takes it.
+local function quoted(word)
+  if not word:find("[^%w_./-]") then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 -- How to call the command in another terminal: by its name, if that finds it.
 local function spelled(program)
   local folder, name = program:match("^(.*)/([^/]+)$")
   for each in (os.getenv "PATH" or ""):gmatch("[^:]+") do
     if each == folder then return name end
   end
-  return program
+  return quoted(program)
 end
 
 -- The variables that other terminals need, because what the server was given is not the default.
