@@ -62,6 +62,8 @@ describe("the command", function()
       ["listen without --as"] = { "listen", "messaging:general" },
       ["listen to what is no cid"] = { "listen", "messaging", "--as", "john" },
       ["listen for a bad pattern"] = { "listen", "--type", "*x", "--as", "john" },
+      ["serve with data in no file"] = { "serve", "--port", "0", "--data", "" },
+      ["serve with an empty secret"] = { "serve", "--port", "0", "--data", ":memory:", "--api-secret", "" },
       ["serve on a port that is none"] = { "serve", "--port", "65536" },
       ["serve to everybody with the known secret"] = { "serve", "--port", "0", "--host", "0.0.0.0" },
     } do

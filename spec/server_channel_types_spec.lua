@@ -160,6 +160,10 @@ describe("stream_events.server.channel_types", function()
       ["an unknown blocklist behavior"] = { '{"blocklists":[{"blocklist":"a","behavior":"x"}]}', "behavior" },
       ["a wrong retention"] = { '{"message_retention":"soon"}', "infinite" },
       ["flag reasons that are no texts"] = { '{"allowed_flag_reasons":[1]}', "list of texts" },
+      ["preferences that are nested too deep to be shown"] =
+        { '{"chat_preferences":' .. ('{"a":'):rep(17) .. "1" .. ("}"):rep(18), "nested more than 16 deep" },
+      ["preferences over 5 KB"] =
+        { '{"chat_preferences":{"a":"' .. ("x"):rep(5200) .. '"}}', "5120 are allowed" },
       ["legacy policies"] = { '{"permissions":[{"name":"x"}]}', "use grants" },
       ["wrong grants"] = { '{"grants":{"user":["fly"]}}', 'unknown permission "fly"' },
       ["a good field beside a bad one"] = { '{"custom_events":false,"automod":1}', "automod" },

@@ -4,6 +4,13 @@ local fixtures = require "support.server"
 local now = os.time()
 local function date(seconds) return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds) end
 
+-- An object in an object in an object ...
+local function nested(depth)
+  local value = { 1 }
+  for _ = 2, depth do value = { x = value } end
+  return value
+end
+
 describe("channels", function()
   local fixture
   before_each(function()
@@ -149,6 +156,8 @@ describe("channels", function()
         { "server", "messaging:new", { data = { created_by_id = "ghost" } }, nil, 400, 4 },
       ["custom data over 5 KB"] =
         { "alice", "messaging:new", { data = { text = ("x"):rep(5200) } }, nil, 413, 22 },
+      ["custom data that is nested too deep to be shown in lists"] =
+        { "alice", "messaging:new", { data = { x = nested(17) } }, nil, 400, 4 },
       ["a page that is too long"] = { "alice", "messaging:new", { members = { limit = 1000 } }, nil, 400, 4 },
       ["a negative offset"] = { "alice", "messaging:new", { members = { offset = -1 } }, nil, 400, 4 },
       ["watching without a connection"] = { "alice", "messaging:new", { watch = true }, nil, 400, 4 },
@@ -587,6 +596,7 @@ describe("channels", function()
       ["taking away what a channel is made of"] = { "alice", { unset = { "created_by" } }, 400, 4 },
       ["names that are none"] = { "alice", { unset = { 1 } }, 400, 4 },
       ["too much data"] = { "alice", { set = { x = ("x"):rep(5200) } }, 413, 22 },
+      ["data that is nested too deep"] = { "alice", { set = { x = nested(17) } }, 400, 4 },
     } do
       it("refuses " .. name, function()
         local status, body = patch(case[1], case[2])
@@ -605,7 +615,10 @@ describe("channels", function()
       assert.equal(403, (fixture:call("bob", "DELETE", "/channels/messaging/lobby")))
       local status, body = fixture:call("alice", "DELETE", "/channels/messaging/lobby")
       assert.same({ 200, "messaging:lobby" }, { status, body.channel.cid })
-      assert.equal("messaging:lobby", alice:expect("channel.deleted").channel.cid)
+      local event = alice:expect("channel.deleted")
+      assert.equal("messaging:lobby", event.channel.cid)
+      assert.equal(body.channel.deleted_at, event.channel.deleted_at)
+      assert.is_true(body.channel.deleted_at > body.channel.updated_at)
       assert.equal("messaging:lobby", bob:expect("notification.channel_deleted").channel.cid)
       assert.equal(404, (fixture:call("server", "GET", "/channels/messaging/lobby")))
       assert.equal(0, fixture.server:stats().watches)

@@ -159,14 +159,18 @@ describe("events", function()
       end
 
       for name, case in pairs {
+        ["a user without an id"] =
+          { '{"event":{"type":"x","user":{}}}', 400, 4, "event.user must be an object with an id" },
+        ["a user that is no object"] =
+          { '{"event":{"type":"x","user":"bob"}}', 400, 4, "event.user must be an object with an id" },
         ["nobody"] = { '{"event":{"type":"x"}}', 400, 4, "either event.user or event.user_id must" },
         ["null"] = { '{"event":{"type":"x","user":null,"user_id":null}}', 400, 4, "either event.user" },
         ["both"] =
           { '{"event":{"type":"x","user":{"id":"bob"},"user_id":"bob"}}', 400, 4, "cannot set both" },
         ["a user who does not exist"] = { '{"event":{"type":"x","user_id":"ghost"}}', 404, 16, "ghost" },
         ["a user id that is none"] = { '{"event":{"type":"x","user_id":5}}', 400, 4, "user id" },
-        ["a user without an id"] = { '{"event":{"type":"x","user":{}}}', 400, 4, "user id" },
-        ["a user that is a list"] = { '{"event":{"type":"x","user":[]}}', 400, 4, "user id" },
+        ["a user that is a list"] =
+          { '{"event":{"type":"x","user":[]}}', 400, 4, "event.user must be an object with an id" },
       } do
         it(("are refused for %s"):format(name), function()
           local status, body = fixture:call("server", "POST", EVENT, case[1])

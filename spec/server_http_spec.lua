@@ -1,9 +1,11 @@
 --- The server's HTTP side: routes, who may call, refusals and their envelopes, hostile requests.
+local DBI = require "DBI"
 local http = require "stream_events.server.http"
 local native = require "stream_events.native"
 local server = require "stream_events.server"
 local fixtures = require "support.server"
 local http_client = require "support.http_client"
+local store = require "stream_events.server.store"
 local token = require "stream_events.token"
 local url = require "stream_events.server.url"
 
@@ -261,6 +263,46 @@ describe("start", function()
     local second, err = server.start { data = "/nonexistent/folder/x.db" }
     assert.is_nil(second)
     assert.is_string(err.message)
+  end)
+
+  for name, value in pairs {
+    data = "", host = "", api_key = "", api_secret = "", max_event = 0, port = 70000,
+  } do
+    it(("refuses %q as %s and holds on to nothing"):format(tostring(value), name), function()
+      local path = os.tmpname()
+      local options = { data = path, [name] = value }
+      assert.has_error(function() assert(server.start(options)) end)
+      local after = assert(server.start { data = path })
+      after:stop()
+      http_client.settle()
+      for _, suffix in ipairs { "", "-lock" } do os.remove(path .. suffix) end
+    end)
+  end
+
+  it("gives an error for data that is damaged, and leaves nothing open", function()
+    local path = os.tmpname()
+    local database = assert(store.open(path))
+    database:put("user", "alice", { id = "alice" })
+    database:close()
+    local connection = DBI.Connect("SQLite3", path)
+    connection:autocommit(true)
+    assert(DBI.Do(connection, "UPDATE users SET document = '{'"))
+    connection:close()
+    for _ = 1, 2 do
+      local damaged, err = server.start { data = path }
+      assert.is_nil(damaged)
+      assert.matches("damaged", err.message)
+    end
+    for _, suffix in ipairs { "", "-lock" } do os.remove(path .. suffix) end
+  end)
+
+  it("goes on serving when its logger raises", function()
+    local fixture = fixtures.start { logger = function() error "the disk is full" end }
+    fixture:users("alice")
+    local socket = fixture:connect("alice")
+    socket:abort()
+    assert.equal(200, fixture.client:request("GET", "/hi").status)
+    fixture:stop()
   end)
 
   it("makes a key and a secret up when it is given none", function()

@@ -256,6 +256,15 @@ describe("stream_events.server.store", function()
       opened(path "shared.db")
     end)
 
+    it("refuses it under another name as well", function()
+      local database = opened(path "shared.db")
+      assert(luv.fs_symlink(path "shared.db", path "link.db"))
+      refused(path "link.db", "another server")
+      database:close()
+      opened(path "link.db")
+      refused(path "shared.db", "another server")
+    end)
+
     it("lets others read meanwhile", function()
       opened(path "read.db"):put("user", "alice", { a = 1 })
       assert.same({ "wal", '{"a":1}' },

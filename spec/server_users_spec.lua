@@ -329,6 +329,20 @@ describe("stream_events.server.users", function()
     end)
   end)
 
+  it("does without writing the time of the last activity when the store fails", function()
+    m.users:connect "alice"
+    local put = m.store.put
+    m.store.put = function() error "the disk is full" end
+    m.clock = m.clock + 3600
+    assert(m.users:connect "alice")
+    m.users:touch "alice"
+    m.users:set_online("alice", false)
+    assert.is_false(public "alice".online)
+    m.store.put = put
+    m.users:touch "alice"
+    assert.equal("2026-01-01T01:00:00Z", m:restart().users:get "alice".last_active)
+  end)
+
   it("writes the time of the last activity only now and then", function()
     m.users:connect "alice"
     local function stored() return m:restart().users:get "alice".last_active end

@@ -105,6 +105,9 @@ function M.run(args)
     return output.fail "the server is a package of its own: luarocks install stream-events-server"
   end
 
+  for _, name in ipairs { "data", "api_key", "api_secret" } do
+    if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
+  end
   if not args.data then
     args.data, message = default_data()
     if not args.data then return output.fail(message) end
@@ -126,6 +129,9 @@ function M.run(args)
   end
   output.line(line)
   if not args.json then explain(server, args) end
+  -- Most of the memory belongs to connections that are idle; by default Lua lets the heap grow to
+  -- twice what is in use before it collects.
+  collectgarbage("incremental", 150, 200)
   luv.run()
   return output.OK
 end

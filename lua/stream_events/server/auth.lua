@@ -14,12 +14,11 @@ local json = native.json
 -- one half is full the older half is forgotten.
 local REMEMBERED = 2048
 
----@class stream_events.server.Identity
----@field server boolean?
----@field id string?
+-- What a token says, and at the same time the caller of every request that carries it.
+---@class stream_events.server.Identity: stream_events.server.Caller
+---@field kind "server"|"user"|"guest"
 ---@field exp integer?
 ---@field iat integer?
----@field caller stream_events.server.Caller? made once, until the user is another
 
 ---@class stream_events.server.Auth
 ---@field private app stream_events.server.App
@@ -58,11 +57,14 @@ local function remember(self, text, identity)
 end
 
 local function identity_of(claims)
-  if claims.server == true then return { server = true, exp = claims.exp, iat = claims.iat } end
+  if claims.server == true then return { kind = "server", exp = claims.exp, iat = claims.iat } end
   if type(claims.user_id) ~= "string" or claims.user_id == "" then
     return failures.fail(5, "JWTAuth error: the token names no user_id")
   end
-  return { id = claims.user_id, exp = claims.exp, iat = claims.iat }
+  local identity = { kind = "user", id = claims.user_id }
+  if claims.exp then identity.exp = claims.exp end
+  if claims.iat then identity.iat = claims.iat end
+  return identity
 end
 
 -- With the app's checks off, for development, any token is good that names a user; server tokens,
@@ -143,16 +145,9 @@ local function anonymous_caller(self)
   return { kind = "anonymous", id = user.id, user = user }
 end
 
-local SERVER_CALLER = { kind = "server" }
-
 local function caller_of(identity, user)
-  local kind = user.role == "guest" and "guest" or "user"
-  local caller = identity.caller
-  if not caller or caller.user ~= user or caller.kind ~= kind then
-    caller = { kind = kind, id = user.id, user = user }
-    identity.caller = caller
-  end
-  return caller
+  identity.kind, identity.user = user.role == "guest" and "guest" or "user", user
+  return identity
 end
 
 --- Who sent an HTTP request. Callers are shared between requests: read only.
@@ -174,7 +169,7 @@ function Auth:http(request, query)
   local user = identity.id and self.users:get(identity.id)
   ok, failure = check_revoked(self, identity, user)
   if not ok then return nil, failure end
-  if identity.server then return SERVER_CALLER end
+  if identity.kind == "server" then return identity end
   if not user then
     return failures.fail(5, ("user %q does not exist: a user comes to be by connecting, or when a "
       .. "backend creates it"):format(identity.id))
@@ -232,7 +227,7 @@ function Auth:connect(query, headers)
   if kind == "anonymous" then return anonymous_caller(self) end
   local identity, bad_token = verify(self, text)
   if not identity then return nil, bad_token end
-  if identity.server then
+  if identity.kind == "server" then
     return failures.fail(5, "a server token cannot open a WebSocket: sign a user token")
   end
   local details, no_details = user_details(request)

@@ -11,7 +11,6 @@ local views = require "stream_events.server.views"
 local M = {}
 
 local MAX_MEMBERS = 100 -- in one call
-local MAX_CUSTOM = 5120 -- bytes of custom data as JSON
 
 --- The channel that the path names.
 ---@param context stream_events.server.Context
@@ -167,17 +166,6 @@ function M.data(context, data)
     if not views.is_channel_field(name) then custom[name] = value end
   end
   return fields, custom
-end
-
---- Refuses custom data that is too large.
----@param custom table
----@return true? ok
----@return stream_events.server.Failure? failure
-function M.check_custom(custom)
-  local size = #native.json.encode(custom)
-  if size <= MAX_CUSTOM then return true end
-  return failures.fail(22, ("the custom data of a channel has %d bytes, %d are allowed"):format(
-    size, MAX_CUSTOM))
 end
 
 return M

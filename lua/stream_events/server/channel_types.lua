@@ -4,6 +4,7 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 local permissions = require "stream_events.server.permissions"
 
 local M = {}
@@ -36,13 +37,7 @@ local COMMANDS = {
   { name = "unmute", description = "Unmute a user", args = "[@username]", set = "moderation_set" },
 }
 
-local function is_list(value)
-  return type(value) == "table" and getmetatable(value) == json.array_mt
-end
-
-local function is_object(value)
-  return type(value) == "table" and getmetatable(value) ~= json.array_mt
-end
+local is_list, is_object = input.is_list, input.is_object
 
 local function is_text(value)
   return type(value) == "string" and #value <= MAX_TEXT
@@ -94,8 +89,10 @@ local function texts(value)
 end
 
 local function object(value)
-  if is_object(value) then return value end
-  return nil, "must be an object"
+  if not is_object(value) then return nil, "must be an object" end
+  local ok, failure = input.check_data(value, "the object")
+  if not ok then return nil, ("cannot be kept: %s"):format(failure.message) end
+  return value
 end
 
 local blocklist_behavior = one_of("flag", "block", "shadow_block")

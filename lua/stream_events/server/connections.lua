@@ -31,10 +31,11 @@ function M.new(listener)
     listener = listener,
     by_number = {},
     by_id = {},
-    by_user = {}, -- user id -> { group, connections = { [connection] = true } }
+    by_user = {}, -- user id -> { [connection] = true }
+    groups = {}, -- user id -> the group of all of them
     due = {}, -- whole second -> connections whose silence may have lasted too long by then
     last_due = native.now() // 1,
-    groups = 0,
+    last_group = 0,
     count = 0,
   }, Connections)
 end
@@ -42,8 +43,8 @@ end
 --- A number for a group of the listener that nobody else uses.
 ---@return integer
 function Connections:new_group()
-  self.groups = self.groups + 1
-  return self.groups
+  self.last_group = self.last_group + 1
+  return self.last_group
 end
 
 local function expect_silence(self, connection, second)
@@ -59,7 +60,6 @@ end
 ---@param number integer
 ---@param caller stream_events.server.Caller
 ---@return stream_events.server.Connection connection
----@return boolean first whether it is the only one of its user
 function Connections:open(number, caller)
   local id = native.crypto.uuid()
   local now = native.now()
@@ -75,19 +75,17 @@ function Connections:open(number, caller)
   self.by_number[number] = connection
   self.by_id[id] = connection
   self.count = self.count + 1
-  local first = false
   if caller.kind ~= "anonymous" then
     local own = self.by_user[caller.id]
-    first = not own
-    if first then
-      own = { group = self:new_group(), connections = {} }
-      self.by_user[caller.id] = own
+    if not own then
+      own = {}
+      self.by_user[caller.id], self.groups[caller.id] = own, self:new_group()
     end
-    own.connections[connection] = true
-    self.listener:join(own.group, number)
+    own[connection] = true
+    self.listener:join(self.groups[caller.id], number)
   end
   expect_silence(self, connection, now // 1 + SILENCE)
-  return connection, first
+  return connection
 end
 
 --- Forgets a connection that is gone.
@@ -100,12 +98,13 @@ function Connections:close(number)
   self.by_number[number] = nil
   self.by_id[connection.id] = nil
   self.count = self.count - 1
-  local own = self.by_user[connection.caller.id]
-  if own and own.connections[connection] then
-    own.connections[connection] = nil
-    self.listener:leave(own.group, number)
-    if next(own.connections) == nil then
-      self.by_user[connection.caller.id] = nil
+  local id = connection.caller.id
+  local own = self.by_user[id]
+  if own and own[connection] then
+    own[connection] = nil
+    self.listener:leave(self.groups[id], number)
+    if next(own) == nil then
+      self.by_user[id], self.groups[id] = nil, nil
       return connection, true
     end
   end
@@ -130,16 +129,14 @@ end
 ---@param user_id string
 ---@return integer? group nil when there are none
 function Connections:group_of(user_id)
-  local own = self.by_user[user_id]
-  return own and own.group
+  return self.groups[user_id]
 end
 
 --- The connections of a user, as keys.
 ---@param user_id string
 ---@return table<stream_events.server.Connection, true>
 function Connections:of(user_id)
-  local own = self.by_user[user_id]
-  return own and own.connections or {}
+  return self.by_user[user_id] or {}
 end
 
 local function check(self, connection, now)

@@ -5,6 +5,7 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local clock = require "stream_events.server.clock"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 
 local M = {}
 
@@ -107,7 +108,10 @@ function M.sender(event)
     id = text_of(user_id)
   else
     local decoded = json.decode(user)
-    id = type(decoded) == "table" and decoded.id
+    if not input.is_object(decoded) or decoded.id == nil then
+      return failures.fail(4, "event.user must be an object with an id")
+    end
+    id = decoded.id
   end
   local ok, message = names.user_id(id)
   if not ok then return failures.fail(4, message) end

@@ -2,6 +2,7 @@
 -- { "role": "admin", "id": { "$in": [...] }, "$or": [...] }, [{ "field": "name", "direction": 1 }].
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 
 local M = {}
 
@@ -11,13 +12,7 @@ local MAX_DEPTH = 8
 local MAX_CONDITIONS = 256
 local MAX_SORTS = 8
 
-local function is_list(value)
-  return type(value) == "table" and getmetatable(value) == json.array_mt
-end
-
-local function is_object(value)
-  return type(value) == "table" and getmetatable(value) ~= json.array_mt
-end
+local is_list, is_object = input.is_list, input.is_object
 
 local function is_scalar(value)
   return type(value) == "string" or type(value) == "number" or type(value) == "boolean"

@@ -11,6 +11,7 @@
 --   nil, failure
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 local url = require "stream_events.server.url"
 
 local M = {}
@@ -169,15 +170,11 @@ function Router:query(text)
   return query
 end
 
-local function is_object(value)
-  return type(value) == "table" and getmetatable(value) ~= native.json.array_mt
-end
-
 local function decode_object(text, what)
   local value, err = native.json.decode(text)
   if value == nil then
     return failures.fail(4, ("%s is not valid JSON: %s"):format(what, err.message))
-  elseif not is_object(value) then
+  elseif not input.is_object(value) then
     return failures.fail(4, ("%s must be a JSON object"):format(what))
   end
   return value

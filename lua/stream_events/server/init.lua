@@ -11,6 +11,7 @@ local channel_types = require "stream_events.server.channel_types"
 local channels = require "stream_events.server.channels"
 local connect = require "stream_events.server.routes.connect"
 local connections = require "stream_events.server.connections"
+local errors = require "stream_events.error"
 local events = require "stream_events.server.events"
 local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
@@ -65,8 +66,19 @@ local function check_options(options)
     if not wanted then error(("there is no option %q"):format(tostring(name)), 3) end
     if type(value) ~= wanted then
       error(("option %q must be a %s, not a %s"):format(name, wanted, type(value)), 3)
+    elseif value == "" then
+      error(("option %q must not be empty"):format(name), 3)
     end
   end
+  local max_event = options.max_event
+  if max_event and (math.type(max_event) ~= "integer" or max_event < 1) then
+    error("option \"max_event\" must be a whole number from 1 on", 3)
+  end
+end
+
+-- A logger that raises must not end what it was told of, let alone the program.
+local function careful(logger)
+  return function(level, message, fields) pcall(logger, level, message, fields) end
 end
 
 local function listen_options(options)
@@ -98,7 +110,7 @@ end
 
 local function build(options, database, loop)
   local self = setmetatable({ dotted = {}, dotted_count = 0 }, Parts)
-  self.log = options.logger or function() end
+  self.log = careful(options.logger or function() end)
   self.limits = { max_event = options.max_event or MAX_EVENT }
   self.listener = loop.core
   self.store = database
@@ -147,19 +159,25 @@ Server.__index = Server
 --- Starts a server. It runs as long as the program's luv loop does, until stop().
 ---@param options stream_events.server.Options?
 ---@return stream_events.server.Server? server
----@return stream_events.Error? err the address is taken, the data cannot be opened
+---@return stream_events.Error? err the address is taken, the data cannot be opened or is damaged
 function M.start(options)
   options = options or {}
   check_options(options)
-  local database, err = store.open(options.data or ":memory:")
-  if not database then return nil, err end
-  local loop
-  loop, err = listener.open(listen_options(options))
-  if not loop then
-    database:close()
+  local loop, err = listener.open(listen_options(options))
+  if not loop then return nil, err end
+  local database
+  database, err = store.open(options.data or ":memory:")
+  if not database then
+    loop.core:close_all()
     return nil, err
   end
-  local parts = build(options, database, loop)
+  local ok, parts = pcall(build, options, database, loop)
+  if not ok then
+    loop.core:close_all()
+    database:close()
+    if errors.is(parts) then return nil, parts end
+    error(parts, 0)
+  end
   loop:start(handlers(parts))
   local host, port = loop.core:address()
   return setmetatable({

@@ -59,6 +59,33 @@ function M.read(source, shape, where)
   return fields
 end
 
+local MAX_DATA = 5120 -- bytes of it as JSON
+local MAX_DEPTH = 16 -- answers and events carry it some levels deep inside of themselves
+
+local function is_deeper(value, limit)
+  if type(value) ~= "table" then return false end
+  if limit == 0 then return true end
+  for _, inner in pairs(value) do
+    if is_deeper(inner, limit - 1) then return true end
+  end
+  return false
+end
+
+--- Refuses what somebody wants to be kept, when it is too large or nested too deep to be handed on.
+---@param data table decoded
+---@param what string for the message
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function M.check_data(data, what)
+  if is_deeper(data, MAX_DEPTH) then
+    return failures.fail(4, ("%s is nested more than %d deep"):format(what, MAX_DEPTH))
+  end
+  local text, err = json.encode(data)
+  if not text then return failures.fail(4, ("%s cannot be stored: %s"):format(what, err.message)) end
+  if #text <= MAX_DATA then return true end
+  return failures.fail(22, ("%s has %d bytes, %d are allowed"):format(what, #text, MAX_DATA))
+end
+
 --- A page of a list: limit and offset, within bounds.
 ---@param source table? an object with limit and offset, or nil
 ---@param where string for the message

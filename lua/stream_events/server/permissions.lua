@@ -4,6 +4,7 @@
 -- Server tokens are never judged.
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 
 local M = {}
 
@@ -113,10 +114,6 @@ function M.defaults(scope)
   return DEFAULTS[scope] or DEFAULTS.messaging
 end
 
-local function is_list(value)
-  return type(value) == "table" and getmetatable(value) == native.json.array_mt
-end
-
 local function check_grant(id, overrides)
   if type(id) ~= "string" then return "must be a list of permissions" end
   if overrides and id:sub(1, 1) == "!" then id = id:sub(2) end
@@ -136,7 +133,7 @@ end
 ---@return table<string, string[]>? grants
 ---@return stream_events.server.Failure? failure
 function M.check_grants(value, overrides)
-  if type(value) ~= "table" or is_list(value) then
+  if type(value) ~= "table" or input.is_list(value) then
     return failures.fail(4, "grants must be an object: each role with its list of permissions")
   end
   local grants = {}
@@ -144,7 +141,7 @@ function M.check_grants(value, overrides)
     if not ROLES[role] then
       return failures.fail(4, ("grants names the unknown role %q"):format(role))
     end
-    local wrong = not is_list(list) and "must be a list of permissions" or nil
+    local wrong = not input.is_list(list) and "must be a list of permissions" or nil
     local copy, seen = native.json.array {}, {}
     for _, id in ipairs(not wrong and list or {}) do
       wrong = wrong or check_grant(id, overrides)

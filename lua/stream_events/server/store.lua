@@ -94,8 +94,10 @@ local function prepare_file(path)
 end
 
 -- Two servers with one database would each overwrite what the other remembers. The lock is a
--- transaction on a file beside it; the system ends it with this process, however that ends.
+-- transaction on a file beside it; the system ends it with this process, however that ends. Links
+-- lead to the same lock.
 local function lock(path)
+  path = uv.fs_realpath(path) or path
   local ok, message = prepare_file(path .. "-lock")
   if not ok then return nil, message end
   local connection

@@ -4,23 +4,16 @@
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
+local input = require "stream_events.server.input"
 local permissions = require "stream_events.server.permissions"
 
 local M = {}
 
 local json = native.json
 
-local MAX_DATA = 5120 -- bytes of what a user says about itself, as JSON
-local MAX_DEPTH = 16 -- of objects and lists in custom data: events carry it inside of others
 local MAX_TEAMS, MAX_TEAM = 250, 255
 
-local function is_list(value)
-  return type(value) == "table" and getmetatable(value) == json.array_mt
-end
-
-local function is_object(value)
-  return type(value) == "table" and getmetatable(value) ~= json.array_mt
-end
+local is_list, is_object = input.is_list, input.is_object
 
 local TEXT = { function(value) return type(value) == "string" end, "a text" }
 local BOOLEAN = { function(value) return type(value) == "boolean" end, "true or false" }
@@ -145,29 +138,11 @@ function M.check(fields, id, by, old)
   return changes
 end
 
-local function is_deeper(value, limit)
-  if type(value) ~= "table" then return false end
-  if limit == 0 then return true end
-  for _, inner in pairs(value) do
-    if is_deeper(inner, limit - 1) then return true end
-  end
-  return false
-end
-
 local function check_size(record)
-  if is_deeper(record.custom, MAX_DEPTH) or is_deeper(record.privacy_settings, MAX_DEPTH) then
-    return failures.fail(4, ("the user's data is nested more than %d deep"):format(MAX_DEPTH))
-  end
-  local said = {
+  return input.check_data({
     name = record.name, image = record.image, language = record.language,
     privacy_settings = record.privacy_settings, custom = record.custom,
-  }
-  local text, err = json.encode(said)
-  if not text then return failures.fail(4, "the user cannot be stored: " .. err.message) end
-  if #text > MAX_DATA then
-    return failures.fail(22, ("the user's data is %d bytes, %d are allowed"):format(#text, MAX_DATA))
-  end
-  return true
+  }, "the user's data")
 end
 
 local function is_own(name)

@@ -141,15 +141,15 @@ function Users:is_online(user)
   return self.online[user] == true and not user.invisible
 end
 
--- Notes that a user is there. Written now and then only: it may be lost without harm.
+-- Notes that a user is there. Written now and then only, and when that fails nobody is turned away
+-- for it: the next one tries again.
 local function note_active(self, user)
   local now = self.clock()
   user.last_active = timestamp.format(now)
   self.texts[user] = nil
   local stored = self.stored_active[user]
   if not stored or now - stored >= ACTIVE_EVERY then
-    self.store:put("user", user.id, user)
-    self.stored_active[user] = now
+    if pcall(self.store.put, self.store, "user", user.id, user) then self.stored_active[user] = now end
   end
 end
 

@@ -3,6 +3,7 @@ local native = require "stream_events.native"
 local access = require "stream_events.server.access"
 local channel_input = require "stream_events.server.channel_input"
 local channels = require "stream_events.server.channels"
+local clock = require "stream_events.server.clock"
 local failures = require "stream_events.server.failure"
 local input = require "stream_events.server.input"
 local views = require "stream_events.server.views"
@@ -158,7 +159,7 @@ local function update_channel(context)
     if not ok then return nil, failure end
     local fields, custom = channel_input.data(context, body.data)
     if not fields then return nil, custom end
-    ok, failure = channel_input.check_custom(custom)
+    ok, failure = input.check_data(custom, "the custom data of a channel")
     if not ok then return nil, failure end
     fields.custom = custom
     changes.fields = fields
@@ -192,7 +193,7 @@ local function patched(context, channel, set, unset)
     end
     merged[name] = nil
   end
-  local ok, failure = channel_input.check_custom(merged)
+  local ok, failure = input.check_data(merged, "the custom data of a channel")
   if not ok then return nil, failure end
   fields.custom = merged
   return fields
@@ -224,6 +225,7 @@ local function delete_channel(context)
   ok, failure = access.check(server, context.caller, "DeleteChannel", channel.type, channel)
   if not ok then return nil, failure end
   local view = server.views:channel(channel)
+  view.deleted_at = clock.stamp()
   local members = {}
   for user_id in pairs(channel.members) do members[#members + 1] = user_id end
   server.channels:delete(channel)
@@ -232,7 +234,6 @@ local function delete_channel(context)
   local text = server.events:text("notification.channel_deleted", channel, user, fields)
   for _, user_id in ipairs(members) do server.events:to_user_elsewhere(user_id, channel, text) end
   server.watching:end_all(channel)
-  view.deleted_at = view.updated_at
   return 200, { channel = view, members = json.array {} }
 end
 

@@ -61,7 +61,7 @@ local function create(context, channel_type, id, data)
   if not ok then return nil, failure end
   local fields, custom = channel_input.data(context, data)
   if not fields then return nil, custom end
-  ok, failure = channel_input.check_custom(custom)
+  ok, failure = input.check_data(custom, "the custom data of a channel")
   if not ok then return nil, failure end
   fields.created_by_id, failure = creator(context, data)
   if not fields.created_by_id then return nil, failure end

@@ -39,8 +39,7 @@ local function admit(server, number, request)
   local caller
   caller, failure = server.auth:connect(query, request.headers)
   if not caller then return nil, failure end
-  local connection, first = server.connections:open(number, caller)
-  if first then server.users:set_online(caller.id, true) end
+  local connection = server.connections:open(number, caller)
   welcome(server, connection)
   server.log("info", "connected", { user = caller.id, connection_id = connection.id })
   return true
