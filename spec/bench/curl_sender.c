@@ -8,6 +8,15 @@
 
 static const char event[] = "{\"event\":{\"type\":\"position\",\"x\":12,\"y\":40}}";
 
+/* To the byte what the plugin sends. */
+static const char *const lines[] = {
+    "stream-auth-type: jwt",
+    "X-Stream-Client: stream-events-lua-0.1.0",
+    "User-Agent: stream-events-lua-0.1.0",
+    "Content-Type: application/json",
+    "Authorization: eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoiYWxpY2UifQ==.devtoken",
+};
+
 static size_t forget(char *data, size_t size, size_t count, void *user) {
   (void)data;
   (void)user;
@@ -18,9 +27,7 @@ static CURL *prepare(int port, struct curl_slist *headers) {
   char url[512];
   CURL *easy = curl_easy_init();
   snprintf(url, sizeof url,
-           "http://127.0.0.1:%d/channels/messaging/lobby/event?user_id=alice&connection_id="
-           "7b1d0c52-0a15-4c22-8200-00000000048f&api_key=devkey",
-           port);
+           "http://127.0.0.1:%d/channels/messaging/lobby/event?api_key=devkey&user_id=alice", port);
   curl_easy_setopt(easy, CURLOPT_URL, url);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, event);
@@ -37,12 +44,8 @@ int main(int argc, char **argv) {
   long count = atol(argv[2]), in_flight = atol(argv[3]), started = 0, finished = 0;
   struct curl_slist *headers = NULL;
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  headers = curl_slist_append(headers, "Content-Type: application/json");
-  headers = curl_slist_append(headers, "stream-auth-type: jwt");
-  headers = curl_slist_append(
-      headers, "Authorization: eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoiYWxpY2UifQ."
-               "CVuL048LyYE92Cf4m70VX0KDuzavcF3eNgZ2pNJ7VXI");
-  headers = curl_slist_append(headers, "X-Stream-Client: bench");
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+    headers = curl_slist_append(headers, lines[i]);
   if (in_flight == 1) {
     CURL *easy = prepare(port, headers);
     for (; finished < count; finished++)

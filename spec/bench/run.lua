@@ -2,6 +2,8 @@
 -- usage: lua run.lua [ROUNDS [receive|send|fanout|idle]...]
 -- A round runs every contender once, in turn, so that a machine that gets slower meanwhile gets
 -- slower for all of them; a ratio is taken within its round. Shown: median (lowest-highest).
+-- What is measured and what feeds it run on cores of their own where there are two: moving about
+-- and sharing caches costs more than most of what is compared here.
 local uv = require "luv"
 
 local BENCH, LUA = "build/bench/", arg[-1]
@@ -20,14 +22,17 @@ end
 
 --------------------------------------------------------------------------------------- processes
 
+local cores = #uv.cpu_info()
+local MEASURED, OTHER = 0, math.min(1, cores - 1)
+
 local running = {} -- by pid: ended with this program, however it ends
 
---- Starts a program; returns it with the first line it printed.
-local function start(command, ...)
+--- Starts a program on a core; returns it with the first line it printed.
+local function start(core, command, ...)
   local out = uv.new_pipe()
   local process = { text = "" }
-  local options = { args = { ... }, stdio = { nil, out, 2 } }
-  process.handle, process.pid = uv.spawn(command, options, function(code) process.code = code end)
+  local options = { args = { "-c", tostring(core), command, ... }, stdio = { nil, out, 2 } }
+  process.handle, process.pid = uv.spawn("taskset", options, function(code) process.code = code end)
   if not process.handle then
     out:close()
     error(command .. ": " .. process.pid)
@@ -56,7 +61,7 @@ end
 local function cpu_seconds(command)
   local report = BENCH .. "cpu.txt"
   os.remove(report)
-  os.execute(("%scpu %s %s 2>%scpu.err"):format(BENCH, report, command, BENCH))
+  os.execute(("taskset -c %d %scpu %s %s 2>%scpu.err"):format(MEASURED, BENCH, report, command, BENCH))
   local user, system, _, status = read_file(report):match "(%S+) (%S+) (%S+) (%S+)"
   if status ~= "0" then error(command .. " failed: " .. read_file(BENCH .. "cpu.err")) end
   return tonumber(user) + tonumber(system)
@@ -121,7 +126,7 @@ local function receive(title, mix, place, wanted, bar)
     return {
       name = name, unit = "us CPU per event",
       run = function()
-        local sender = start(BENCH .. "blast", mix, tostring(count), place)
+        local sender = start(OTHER, BENCH .. "blast", mix, tostring(count), place)
         local seconds = cpu_seconds(command:gsub("PORT", sender.line))
         stop(sender)
         return seconds * 1e6 / count
@@ -144,12 +149,12 @@ end
 
 local function send(in_flight)
   print(("send: %s"):format(in_flight == 1 and "one after another" or in_flight .. " in flight"))
-  local count = 20000
+  local count = 40000
   local function against(name, command)
     return {
       name = name, unit = "us CPU per event",
       run = function()
-        local sink = start(BENCH .. "sink")
+        local sink = start(OTHER, BENCH .. "sink")
         local seconds = cpu_seconds(("%s %s %d %d"):format(command, sink.line, count, in_flight))
         stop(sink)
         return seconds * 1e6 / count
@@ -170,7 +175,7 @@ end
 local SECRET = "lan-dev-secret"
 
 local function start_server()
-  local server = start(LUA, "lua/bin/stream-events", "serve", "--port", "0", "--data", ":memory:",
+  local server = start(MEASURED, LUA, "lua/bin/stream-events", "serve", "--port", "0", "--data", ":memory:",
     "--api-key", "devkey", "--api-secret", SECRET)
   server.port = server.line:match ":(%d+)$"
   return server
@@ -180,7 +185,7 @@ end
 local function plain(command, ...)
   local arguments = { ... }
   return function()
-    local server = start(command, table.unpack(arguments))
+    local server = start(MEASURED, command, table.unpack(arguments))
     server.port = server.line
     return server
   end
@@ -195,8 +200,8 @@ local function fanout(watchers, in_flight)
       name = name, unit = "thousand deliveries per CPU second",
       run = function()
         local server = starter()
-        local swarm = io.popen(("%sswarm %s %d %d %d %d %s"):format(
-          BENCH, server.port, server.pid, watchers, events, in_flight, secret))
+        local swarm = io.popen(("taskset -c %d %sswarm %s %d %d %d %d %s"):format(
+          OTHER, BENCH, server.port, server.pid, watchers, events, in_flight, secret))
         local cpu, deliveries, bytes = (swarm:read "l" or ""):match "(%S+) (%S+) (%S+)"
         swarm:close()
         stop(server)
@@ -243,8 +248,8 @@ local function idle()
   print "idle client, connected"
   local memory, used = {}, {}
   for i = 1, rounds do
-    local sink = start(BENCH .. "sink")
-    local client = start(LUA, "spec/bench/idle_client.lua", sink.line)
+    local sink = start(OTHER, BENCH .. "sink")
+    local client = start(MEASURED, LUA, "spec/bench/idle_client.lua", sink.line)
     local before = ticks(client.pid)
     local timer = uv.new_timer()
     local over = false
@@ -265,9 +270,9 @@ local function idle()
     return {
       name = name, unit = "ms",
       run = function()
-        local sender = start(BENCH .. "blast", "all", "1000", "first")
+        local sender = start(OTHER, BENCH .. "blast", "all", "1000", "first")
         local began = uv.hrtime()
-        os.execute((command:gsub("PORT", sender.line)))
+        os.execute(("taskset -c %d "):format(MEASURED) .. command:gsub("PORT", sender.line))
         local took = (uv.hrtime() - began) / 1e6
         stop(sender)
         return took
