@@ -284,13 +284,14 @@ describe("stream_events.server.store", function()
       for _, wrong in ipairs { "", "a\0b", 7, {} } do
         assert.has_error(function() store.open(wrong) end)
       end
+      assert.has_error(function() store.open() end)
     end)
 
-    it("without a path makes the user's state folder, for the user alone", function()
+    it("makes the user's state folder, for the user alone", function()
       -- Read from the environment, so a process of its own has to show it.
       local script = [[
         local store = require "stream_events.server.store"
-        assert(store.open()):put("user", "alice", {})
+        assert(store.open(store.default_path())):put("user", "alice", {})
         print(store.default_path())
       ]]
       local state = path "a/state"

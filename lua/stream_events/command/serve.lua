@@ -24,33 +24,6 @@ local function stop_on_signals(server)
   end
 end
 
--- Where the state is kept when nobody says: a file of this user's, in a folder made for it.
-local function default_data()
-  local base = os.getenv "XDG_STATE_HOME"
-  if not base or base:sub(1, 1) ~= "/" then -- the specification tells to ignore relative ones
-    local home = os.getenv "HOME" or luv.os_homedir()
-    if not home then return nil, "there is no home folder for the state: name a file with --data" end
-    base = home .. "/.local/state"
-  end
-  local folder = base .. "/stream-events"
-  local at = 1
-  repeat
-    at = folder:find("/", at + 1, true)
-    local _, message, code = luv.fs_mkdir(folder:sub(1, (at or 0) - 1), 448) -- 0700
-    if code and code ~= "EEXIST" then
-      return nil, ("cannot make %s (%s): name a file of your own with --data, or --data :memory:")
-        :format(folder, message)
-    end
-  until not at
-  return folder .. "/server.db"
-end
-
--- A word as a shell takes it.
-local function quoted(word)
-  if not word:find("[^%w_./-]") then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 -- How to call the command in another terminal: by its name, if that finds it.
 local function spelled(program)
   local folder, name = program:match("^(.*)/([^/]+)$")
@@ -108,10 +81,7 @@ function M.run(args)
   for _, name in ipairs { "data", "api_key", "api_secret" } do
     if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
   end
-  if not args.data then
-    args.data, message = default_data()
-    if not args.data then return output.fail(message) end
-  end
+  args.data = args.data or require "stream_events.server.store".default_path()
   local server, err = bundled.start {
     host = args.host, port = args.port, data = args.data, logger = log,
     api_key = values.api_key, api_secret = values.secret,

@@ -147,7 +147,7 @@ local function set_up(connection)
   return migrate(connection, version)
 end
 
---- Where the server keeps its state when nobody says so.
+--- Where `stream-events serve` keeps its state when nobody says so.
 ---@return string
 function M.default_path()
   local state = os.getenv("XDG_STATE_HOME")
@@ -171,18 +171,17 @@ local function make_folders(path)
 end
 
 --- Opens a database, makes it when it is missing.
----@param path string? a file in a folder that exists; ":memory:"; nil: default_path(), folders included
+---@param path string ":memory:" or a file in a folder that exists; those of default_path() are made
 ---@return stream_events.server.Store? store
 ---@return stream_events.Error? err
 function M.open(path)
   local ok, message, held, connection
-  if path == nil then
-    path = M.default_path()
-    ok, message = make_folders(path)
-    if not ok then return fail(path, message) end
-  end
   if type(path) ~= "string" or path == "" or path:find("%z") then
     error("the path of a database must be a string that is not empty", 2)
+  end
+  if path == M.default_path() then
+    ok, message = make_folders(path)
+    if not ok then return fail(path, message) end
   end
   if path ~= ":memory:" then
     ok, message = prepare_file(path)
