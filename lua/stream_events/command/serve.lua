@@ -24,6 +24,12 @@ local function stop_on_signals(server)
   end
 end
 
+-- A word as a shell takes it.
+local function quoted(word)
+  if not word:find("[^%w_./-]") then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 -- How to call the command in another terminal: by its name, if that finds it.
 local function spelled(program)
   local folder, name = program:match("^(.*)/([^/]+)$")
@@ -81,14 +87,17 @@ function M.run(args)
   for _, name in ipairs { "data", "api_key", "api_secret" } do
     if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
   end
+  local by_default = not args.data
   args.data = args.data or require "stream_events.server.store".default_path()
   local server, err = bundled.start {
     host = args.host, port = args.port, data = args.data, logger = log,
     api_key = values.api_key, api_secret = values.secret,
   }
   if not server then
-    if err.kind == "network" and not err.hint then
+    if err.kind == "network" then
       err.hint = "Is a server running there already? --port 0 picks a port that is free."
+    elseif by_default then
+      err.hint = "Name a file of your own with --data, or --data :memory:."
     end
     return output.fail(err, args.json)
   end
