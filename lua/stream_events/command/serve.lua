@@ -110,7 +110,7 @@ function M.run(args)
   if not args.json then explain(server, args) end
   -- Most of the memory belongs to connections that are idle; by default Lua lets the heap grow to
   -- twice what is in use before it collects.
-  collectgarbage("incremental", 150, 200)
+  collectgarbage("incremental", 135, 200)
   luv.run()
   return output.OK
 end
