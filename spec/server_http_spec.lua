@@ -286,7 +286,9 @@ describe("start", function()
     database:close()
     local connection = DBI.Connect("SQLite3", path)
     connection:autocommit(true)
-    assert(DBI.Do(connection, "UPDATE users SET document = '{'"))
+    local damage = assert(connection:prepare "UPDATE users SET document = '{'")
+    assert(damage:execute())
+    damage:close() -- one left open would keep the database open
     connection:close()
     for _ = 1, 2 do
       local damaged, err = server.start { data = path }
