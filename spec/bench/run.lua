@@ -25,13 +25,17 @@ end
 local cores = #uv.cpu_info()
 local MEASURED, OTHER = 0, math.min(1, cores - 1)
 
+-- What programs say besides their figures; kept, for when one of them fails.
+local REMARKS = BENCH .. "remarks.txt"
+local remarks = assert(uv.fs_open(REMARKS, "w", 420)) -- rw-r--r--
+
 local running = {} -- by pid: ended with this program, however it ends
 
 --- Starts a program on a core; returns it with the first line it printed.
 local function start(core, command, ...)
   local out = uv.new_pipe()
   local process = { text = "" }
-  local options = { args = { "-c", tostring(core), command, ... }, stdio = { nil, out, 2 } }
+  local options = { args = { "-c", tostring(core), command, ... }, stdio = { nil, out, remarks } }
   process.handle, process.pid = uv.spawn("taskset", options, function(code) process.code = code end)
   if not process.handle then
     out:close()
@@ -40,7 +44,7 @@ local function start(core, command, ...)
   running[process.pid] = process
   out:read_start(function(_, data) process.text = process.text .. (data or "") end)
   while not process.text:find("\n", 1, true) do
-    assert(not process.code, command .. " ended early")
+    assert(not process.code, command .. " ended early, see " .. REMARKS)
     uv.run "once"
   end
   process.out = out
@@ -191,17 +195,29 @@ local function plain(command, ...)
   end
 end
 
+-- Every watcher is a user of its own.
+local function write_tokens(count)
+  local path = BENCH .. "tokens.txt"
+  local file = assert(io.open(path, "w"))
+  for i = 1, count do
+    local user = "watcher-" .. i
+    file:write(user, " ", require("stream_events.token").user(SECRET, user), "\n")
+  end
+  file:close()
+  return path
+end
+
 local function fanout(watchers, in_flight)
   print(("fan-out: %d watchers, %d in flight"):format(watchers, in_flight))
-  local token = require("stream_events.token").user(SECRET, "bench-sender")
+  local tokens = write_tokens(watchers + 1)
   local memory = {}
-  local function against(name, starter, secret, events)
+  local function against(name, starter, tokens_path, events)
     return {
       name = name, unit = "thousand deliveries per CPU second",
       run = function()
         local server = starter()
         local swarm = io.popen(("taskset -c %d %sswarm %s %d %d %d %d %s"):format(
-          OTHER, BENCH, server.port, server.pid, watchers, events, in_flight, secret))
+          OTHER, BENCH, server.port, server.pid, watchers, events, in_flight, tokens_path))
         local cpu, deliveries, bytes = (swarm:read "l" or ""):match "(%S+) (%S+) (%S+)"
         swarm:close()
         stop(server)
@@ -214,7 +230,7 @@ local function fanout(watchers, in_flight)
   end
   local events = math.max(in_flight * 10, 400000 // watchers)
   local figures = rounds_of {
-    against("this server", start_server, token, in_flight > 1 and events * 4 or events),
+    against("this server", start_server, tokens, in_flight > 1 and events * 4 or events),
     against("Node, ws", plain("node", "spec/bench/node_server.js"), "-", events),
     against("floor: ready frames", plain(BENCH .. "floor_server"), "-", events * 4),
   }

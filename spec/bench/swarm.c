@@ -1,8 +1,9 @@
 /* swarm.c -- many watchers and one sender: loads a server and says what the fan-out cost it.
  *
- * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKEN
- *   TOKEN  a user token for "bench-sender": the watchers connect and watch livestream:bench by the
- *          protocol; "-": a plain server where connecting is enough
+ * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKENS
+ *   TOKENS  a file of lines "USER TOKEN", one for each watcher, who all connect and watch
+ *           livestream:bench by the protocol, and one more; the first also sends. "-": a plain
+ *           server where connecting is enough
  * Prints: CPU_SECONDS DELIVERIES BYTES_PER_CONNECTION WALL_SECONDS, CPU of the process PID while
  * the events were under way, memory as the growth of its anonymous pages over the watchers. */
 #include <dirent.h>
@@ -11,6 +12,10 @@
 #include "net.h"
 
 enum { ROOM = 1 << 16, LEAST = 250 /* bytes of an event: health checks are shorter */ };
+
+typedef struct {
+  char user[64], token[256];
+} identity;
 
 typedef struct {
   int fd;
@@ -80,20 +85,24 @@ static void read_frame(int fd, char *out, size_t room) {
   out[len] = '\0';
 }
 
-static int open_websocket(int port, const char *token, char *connection_id) {
+static int read_identity(FILE *file, identity *who) {
+  return fscanf(file, "%63s %255s", who->user, who->token) == 2;
+}
+
+static int open_websocket(int port, const identity *who, char *connection_id) {
   char request[2048], head[4096], frame[8192];
   int fd = connect_to(port);
   int n = snprintf(request, sizeof request,
-                   "GET /connect?json=%%7B%%22user_id%%22%%3A%%22bench-sender%%22%%2C%%22user_details"
-                   "%%22%%3A%%7B%%22id%%22%%3A%%22bench-sender%%22%%7D%%7D&api_key=devkey"
+                   "GET /connect?json=%%7B%%22user_id%%22%%3A%%22%s%%22%%2C%%22user_details"
+                   "%%22%%3A%%7B%%22id%%22%%3A%%22%s%%22%%7D%%7D&api_key=devkey"
                    "&authorization=%s&stream-auth-type=jwt HTTP/1.1\r\nHost: localhost\r\n"
                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                   token);
+                   who->user, who->user, who->token);
   send_all(fd, request, (size_t)n);
   read_head(fd, head, sizeof head);
   connection_id[0] = '\0';
-  if (strcmp(token, "-") != 0) {
+  if (who->token[0] != '\0') {
     read_frame(fd, frame, sizeof frame);
     const char *id = strstr(frame, "\"connection_id\":\"");
     if (id == NULL || sscanf(id + 17, "%36[^\"]", connection_id) != 1)
@@ -164,13 +173,14 @@ static long count_frames(watcher *w, const uint8_t *data, size_t len) {
 
 int main(int argc, char **argv) {
   static uint8_t buffer[ROOM];
-  static char post[4096], connection_id[64], query[128];
+  static char post[4096], connection_id[64], query[192];
   if (argc != 7)
     return 2;
   int port = atoi(argv[1]), pid = atoi(argv[2]), watcher_count = atoi(argv[3]);
   long count = atol(argv[4]), in_flight = atol(argv[5]);
-  const char *token = argv[6];
-  int real = strcmp(token, "-") != 0;
+  int real = strcmp(argv[6], "-") != 0;
+  FILE *tokens = real ? fopen(argv[6], "r") : NULL;
+  identity who = {"", ""}, sender = {"", ""};
   watcher *watchers = calloc((size_t)watcher_count, sizeof *watchers);
   struct epoll_event events[256], watch = {.events = EPOLLIN};
   int poller = epoll_create1(0);
@@ -178,10 +188,14 @@ int main(int argc, char **argv) {
 
   int control = connect_to(port);
   for (int i = 0; i <= watcher_count; i++) {
-    int fd = open_websocket(port, token, connection_id);
+    if (real && (tokens == NULL || !read_identity(tokens, &who)))
+      die("tokens");
+    if (i == 0)
+      sender = who;
+    int fd = open_websocket(port, &who, connection_id);
     if (real) {
-      snprintf(query, sizeof query, "&user_id=bench-sender&connection_id=%s", connection_id);
-      int n = make_post(post, sizeof post, "/channels/livestream/bench/query", query, token,
+      snprintf(query, sizeof query, "&user_id=%s&connection_id=%s", who.user, connection_id);
+      int n = make_post(post, sizeof post, "/channels/livestream/bench/query", query, who.token,
                         "{\"watch\":true,\"state\":false}");
       call(control, post, (size_t)n);
     }
@@ -213,7 +227,7 @@ int main(int argc, char **argv) {
   }
 
   int length = make_post(post, sizeof post, "/channels/livestream/bench/event",
-                         "&user_id=bench-sender", token,
+                         "", sender.token,
                          "{\"event\":{\"type\":\"bench\",\"x\":12,\"y\":40}}");
   watcher *senders = calloc((size_t)in_flight, sizeof *senders);
   long sent = 0, delivered = 0, total = count * watcher_count;
