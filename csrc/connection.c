@@ -127,6 +127,7 @@ static void release(se_connection *c) {
   c->phase = PHASE_CLOSED;
   if (home == NULL)
     return;
+  home->serial++;
   if (c->watched != 0)
     se_poller_set(home->poller, c->fd, c->watched, 0, &c->watch);
   c->watched = 0;
@@ -379,7 +380,8 @@ static int parse(se_connection *c, se_received *out) {
   while (c->at < c->have || c->stuck) {
     se_ws_item item;
     size_t taken = 0;
-    int result = se_ws_read(&c->ws, c->block + c->at, c->have - c->at, &taken, &item, &c->output);
+    char *bytes = c->block == NULL ? NULL : c->block + c->at;
+    int result = se_ws_read(&c->ws, bytes, c->have - c->at, &taken, &item, &c->output);
     c->at += taken;
     c->stuck = 0;
     switch (result) {
@@ -413,6 +415,7 @@ static int parse(se_connection *c, se_received *out) {
 static int pull(se_connection *c, se_received *out) {
   if (c->phase != PHASE_OPEN && c->phase != PHASE_CLOSING)
     return SE_NEXT_NOTHING;
+  c->home->serial++;
   for (;;) {
     int what = parse(c, out);
     if (what != SE_NEXT_NOTHING || is_over(c) || c->stuck)
@@ -438,6 +441,10 @@ int se_connection_next(se_connection *c, se_received *out) {
   if (!is_over(c) && !c->blocked && se_buffer_length(&c->output) > 0)
     flush(c); /* pongs */
   return what;
+}
+
+uint64_t se_connection_serial(const se_connection *c) {
+  return c->home == NULL ? 0 : c->home->serial; /* which is past 0 once anything was handed out */
 }
 
 /* --- the upgrade ------------------------------------------------------------------------------ */

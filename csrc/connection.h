@@ -23,6 +23,7 @@ typedef struct {
   se_connection *first;
   char *spare_block;
   se_envelope envelope; /* of the event handed out last */
+  uint64_t serial;      /* of what was handed out last */
 } se_connections;
 
 /* SE_OK or SE_ERR_MEMORY. The poller must outlive it. */
@@ -73,6 +74,8 @@ typedef struct {
 } se_received;
 enum { SE_NEXT_NOTHING, SE_NEXT_EVENT, SE_NEXT_RAW, SE_NEXT_MALFORMED };
 int se_connection_next(se_connection *connection, se_received *out);
+/* A number that is another one as soon as what se_connection_next gave is gone. */
+uint64_t se_connection_serial(const se_connection *connection);
 
 /* Monotonic seconds at which bytes last came; the start of connecting before the first. */
 double se_connection_heard(const se_connection *connection);

@@ -82,7 +82,7 @@ static const char *field_or_default(lua_State *L, const char *name, int defaults
   return text != NULL ? text : se_string_field(L, defaults, name);
 }
 
-int se_push_connection(lua_State *L, se_connections *all, int defaults) {
+int se_push_connection(lua_State *L, se_transport *const *transport, int defaults) {
   se_connection_options options;
   size_t self_len = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -115,8 +115,11 @@ int se_push_connection(lua_State *L, se_connections *all, int defaults) {
   lua_rawseti(L, -2, 2);
   lua_setiuservalue(L, -2, 1);
 
+  if (*transport == NULL)
+    return se_fail(L, SE_ERR_CLOSED, "the transport is closed");
   const char *reason = "";
-  int status = se_connection_new(all, &options, &box->connection, &reason);
+  int status = se_connection_new(se_transport_connections(*transport), &options, &box->connection,
+                                 &reason);
   if (status == SE_ERR_ARGUMENT)
     return se_fail(L, status, "%s", reason);
   if (status != SE_OK)
@@ -149,6 +152,19 @@ static int connection_state(lua_State *L) {
   return 4;
 }
 
+/* Pushes event, type and cid. The allocation may run the finalizer of a program's object, and that
+ * may use or end the connection: then the message is gone. */
+static int push_event(lua_State *L, const lconnection *box, const se_received *got) {
+  uint64_t serial = se_connection_serial(box->connection);
+  void *event = se_event_reserve(L, got->len, got->envelope);
+  if (se_connection_serial(box->connection) != serial)
+    return 0;
+  se_event_fill(L, event, got->data, got->len, got->envelope,
+                box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
+  se_event_push_names(L, event);
+  return 3;
+}
+
 /* connection:next() -> event, type, cid | false, "malformed", reason, excerpt
  *                    | data, "text" or "binary" | nothing */
 static int connection_next(lua_State *L) {
@@ -156,23 +172,18 @@ static int connection_next(lua_State *L) {
   se_received got;
   switch (se_connection_next(box->connection, &got)) {
     case SE_NEXT_EVENT:
-      se_event_push(L, got.data, got.len, got.envelope, box->self_len > 0 ? box->self : NULL,
-                    box->self_len, got.received_at);
-      lua_pushlstring(L, got.envelope->type.at, got.envelope->type.len);
-      if (got.envelope->cid.at != NULL)
-        lua_pushlstring(L, got.envelope->cid.at, got.envelope->cid.len);
-      else
-        lua_pushnil(L);
-      return 3;
+      return push_event(L, box, &got);
     case SE_NEXT_RAW:
       lua_pushlstring(L, got.data, got.len);
       lua_pushstring(L, got.is_binary ? "binary" : "text");
       return 2;
     case SE_NEXT_MALFORMED:
+      lua_settop(L, 1);
+      lua_pushlstring(L, got.data, got.len < EXCERPT ? got.len : EXCERPT); /* while it is there */
       lua_pushboolean(L, 0);
       lua_pushliteral(L, "malformed");
       lua_pushfstring(L, "%s at byte %I", got.reason, (lua_Integer)got.position + 1);
-      lua_pushlstring(L, got.data, got.len < EXCERPT ? got.len : EXCERPT);
+      lua_pushvalue(L, 2);
       return 4;
     default:
       return 0;
@@ -258,6 +269,8 @@ void se_open_connection(lua_State *L) {
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
 }

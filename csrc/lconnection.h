@@ -4,14 +4,15 @@
 
 #include <lua.h>
 
-#include "connection.h"
+#include "transport.h"
 
 /* Makes the metatable; pushes nothing. */
 void se_open_connection(lua_State *L);
 
 /* The rest of transport:connect(options): the options at 2, defaults for ca_file and proxy in the
- * table at 'defaults'. Pushes the connection, or nil, kind, message; returns how many. */
-int se_push_connection(lua_State *L, se_connections *all, int defaults);
+ * table at 'defaults'. *transport is looked at last: reading the options may run code that closes
+ * it, and makes it NULL. Pushes the connection, or nil, kind, message; returns how many. */
+int se_push_connection(lua_State *L, se_transport *const *transport, int defaults);
 
 /* The number in field 'name' of the table at 'index', or 'otherwise' when it is nil. Raises unless
  * it lies between the two limits. */

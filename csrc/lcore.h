@@ -27,11 +27,18 @@ void se_open_transport(lua_State *L); /* transport (ltransport.c) */
 int se_json_push(lua_State *L, const char *text, size_t len, const char **reason,
                  size_t *position);
 
-/* Pushes an event object over a copy of 'text' (whose envelope is 'envelope'; it is only read
- * during the call). 'self' is the id of the user that is connected, or NULL: it decides the trust.
- * 'received_at' is seconds since 1970. Raises only for lack of memory. (levent.c) */
-void se_event_push(lua_State *L, const char *text, size_t len, const se_envelope *envelope,
-                   const char *self, size_t self_len, double received_at);
+/* Pushes what will be the event object of a text of 'len' bytes with this envelope. Raises for lack
+ * of memory. As with every allocation, the finalizers of a program's objects may run in it: the
+ * caller sees to it that text and envelope are still there afterwards. (levent.c) */
+void *se_event_reserve(lua_State *L, size_t len, const se_envelope *envelope);
+/* Makes the event object of it, which must be on top of the stack: a copy of 'text', of which
+ * 'envelope' is the envelope. 'self' is the id of the user that is connected, or NULL: it decides
+ * the trust. 'received_at' is seconds since 1970. Never raises. (levent.c) */
+void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
+                   const se_envelope *envelope, const char *self, size_t self_len,
+                   double received_at);
+/* Pushes type and cid (or nil) of an event object, which must be on the stack. (levent.c) */
+void se_event_push_names(lua_State *L, const void *event);
 
 /* The JSON text of the event object at 'index', which keeps it; NULL when it is none. Never
  * raises. (levent.c) */

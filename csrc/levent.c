@@ -124,14 +124,22 @@ static const char *trust_of(const se_envelope *e, const char *self, size_t self_
   return "user";
 }
 
-void se_event_push(lua_State *L, const char *text, size_t len, const se_envelope *envelope,
-                   const char *self, size_t self_len, double received_at) {
+static size_t members_size(const se_envelope *envelope) {
+  return sizeof(levent) + envelope->member_count * sizeof(se_scan_member);
+}
+
+void *se_event_reserve(lua_State *L, size_t len, const se_envelope *envelope) {
+  return lua_newuserdatauv(L, members_size(envelope) + len + envelope->scratch_used, 1);
+}
+
+void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
+                   const se_envelope *envelope, const char *self, size_t self_len,
+                   double received_at) {
   const se_slice *const slices[STRINGS] = {&envelope->type, &envelope->cid,
                                            &envelope->channel_type, &envelope->channel_id,
                                            &envelope->created_at};
-  size_t head = sizeof(levent) + envelope->member_count * sizeof(se_scan_member);
-  levent *event = lua_newuserdatauv(L, head + len + envelope->scratch_used, 1);
-  char *bytes = (char *)event + head;
+  levent *event = reserved;
+  char *bytes = (char *)event + members_size(envelope);
   event->received_at = received_at;
   event->trust = trust_of(envelope, self, self_len);
   event->len = len;
@@ -149,6 +157,19 @@ void se_event_push(lua_State *L, const char *text, size_t len, const se_envelope
 }
 
 /* ------------------------------------------------------------------------------------- reading */
+
+static void push_span(lua_State *L, const levent *event, int name) {
+  const span at = event->string[name];
+  if (at.at == ABSENT)
+    lua_pushnil(L);
+  else
+    lua_pushlstring(L, event->bytes + at.at, at.len);
+}
+
+void se_event_push_names(lua_State *L, const void *event) {
+  push_span(L, event, TYPE);
+  push_span(L, event, CID);
+}
 
 /* The event at index 1 of a metamethod, whose first upvalue is the metatable. */
 static levent *check_event(lua_State *L) {
@@ -306,10 +327,7 @@ static void push_field(lua_State *L, const levent *event) {
     push_raw_data(L, event);
     return;
   default:
-    if (event->string[name].at == ABSENT)
-      lua_pushnil(L);
-    else
-      lua_pushlstring(L, event->bytes + event->string[name].at, event->string[name].len);
+    push_span(L, event, name);
   }
 }
 
@@ -452,7 +470,7 @@ static int event_new(lua_State *L) {
   if (se_scan(text, len, 0, NULL, NULL, &envelope) != SE_SCAN_EVENT)
     return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", envelope.reason,
                    (lua_Integer)(text - whole) + (lua_Integer)envelope.position + 1);
-  se_event_push(L, text, len, &envelope, self, self_len,
+  se_event_fill(L, se_event_reserve(L, len, &envelope), text, len, &envelope, self, self_len,
                 received_at < 0 ? time_now() : received_at);
   return 1;
 }

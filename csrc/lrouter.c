@@ -18,71 +18,60 @@ se_router *se_check_router(lua_State *L, int index) {
   return box->router;
 }
 
-/* The field of the table at 2, which must be a table or nil; pushes it. Returns whether it is. */
-static int push_list(lua_State *L, const char *field) {
+/* The lists of router:set, on the stack: nothing runs between their check and their use. */
+enum { TYPES = 3, PREFIXES, REFUSED };
+
+static void push_list(lua_State *L, const char *field) {
   lua_getfield(L, 2, field);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  if (!lua_istable(L, -1))
+  if (!lua_isnil(L, -1) && !lua_istable(L, -1))
     luaL_error(L, "'%s' must be a table", field);
-  return 1;
 }
 
-/* Raises unless the list 'field' holds nothing but strings. */
-static void check_strings(lua_State *L, const char *field) {
-  if (!push_list(L, field))
+/* Raises unless the list holds nothing but strings. */
+static void check_strings(lua_State *L, int list, const char *field) {
+  if (lua_isnil(L, list))
     return;
-  for (int i = 1, count = (int)lua_rawlen(L, -1); i <= count; i++) {
-    lua_rawgeti(L, -1, i);
+  for (int i = 1, count = (int)lua_rawlen(L, list); i <= count; i++) {
+    lua_rawgeti(L, list, i);
     if (lua_type(L, -1) != LUA_TSTRING)
       luaL_error(L, "'%s' must hold strings", field);
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
 }
 
 static void check_refused(lua_State *L) {
-  if (!push_list(L, "refused"))
+  if (lua_isnil(L, REFUSED))
     return;
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+  for (lua_pushnil(L); lua_next(L, REFUSED); lua_pop(L, 1)) {
     if (lua_type(L, -1) != LUA_TSTRING || lua_type(L, -2) != LUA_TSTRING)
       luaL_error(L, "'refused' must be a table of type to reason");
   }
-  lua_pop(L, 1);
 }
 
-static int add_list(lua_State *L, se_router *router, const char *field,
+static int add_list(lua_State *L, se_router *router, int list,
                     int (*add)(se_router *, const char *, size_t)) {
   int status = SE_OK;
-  if (!push_list(L, field))
+  if (lua_isnil(L, list))
     return SE_OK;
-  for (int i = 1, count = (int)lua_rawlen(L, -1); i <= count && status == SE_OK; i++) {
+  for (int i = 1, count = (int)lua_rawlen(L, list); i <= count && status == SE_OK; i++) {
     size_t len;
-    lua_rawgeti(L, -1, i);
+    lua_rawgeti(L, list, i);
     const char *name = lua_tolstring(L, -1, &len);
     status = add(router, name, len);
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
   return status;
 }
 
 static int add_refused(lua_State *L, se_router *router) {
   int status = SE_OK;
-  if (!push_list(L, "refused"))
+  if (lua_isnil(L, REFUSED))
     return SE_OK;
-  for (lua_pushnil(L); lua_next(L, -2) && status == SE_OK; lua_pop(L, 1)) {
+  for (lua_pushnil(L); status == SE_OK && lua_next(L, REFUSED); lua_pop(L, 1)) {
     size_t len;
     const char *type = lua_tolstring(L, -2, &len);
     status = se_router_refuse(router, type, len, lua_tostring(L, -1));
-    if (status != SE_OK) {
-      lua_pop(L, 2);
-      break;
-    }
   }
-  lua_pop(L, 1);
   return status;
 }
 
@@ -90,15 +79,20 @@ static int add_refused(lua_State *L, se_router *router) {
 static int router_set(lua_State *L) {
   se_router *router = se_check_router(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  check_strings(L, "types");
-  check_strings(L, "prefixes");
+  lua_settop(L, 2);
+  push_list(L, "types");
+  push_list(L, "prefixes");
+  push_list(L, "refused");
+  lua_getfield(L, 2, "custom");
+  int custom = lua_toboolean(L, -1);
+  check_strings(L, TYPES, "types");
+  check_strings(L, PREFIXES, "prefixes");
   check_refused(L);
   se_router_clear(router);
-  lua_getfield(L, 2, "custom");
-  se_router_want_custom(router, lua_toboolean(L, -1));
-  int status = add_list(L, router, "types", se_router_want);
+  se_router_want_custom(router, custom);
+  int status = add_list(L, router, TYPES, se_router_want);
   if (status == SE_OK)
-    status = add_list(L, router, "prefixes", se_router_want_prefix);
+    status = add_list(L, router, PREFIXES, se_router_want_prefix);
   if (status == SE_OK)
     status = add_refused(L, router);
   if (status != SE_OK)
@@ -185,6 +179,8 @@ void se_open_router(lua_State *L) {
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0); /* or __gc could be called while connections use the router */
+    lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);

@@ -23,6 +23,11 @@ typedef struct {
   size_t count;        /* of lines */
 } lheaders;
 
+typedef struct {
+  se_http_request request; /* all but the headers and the body */
+  lheaders *headers;       /* or NULL; it may be finalized before this is */
+} lprepared;
+
 static ltransport *check_box(lua_State *L) {
   return luaL_checkudata(L, 1, TRANSPORT_MT);
 }
@@ -168,21 +173,21 @@ static lheaders *push_headers(lua_State *L, int list, size_t count) {
 
 /* The lines of the table at 'list', made the first time that this table is seen. The result lives
  * as long as the object this leaves on the stack. */
-static se_headers *find_headers(lua_State *L, int list) {
+static lheaders *find_headers(lua_State *L, int list) {
   size_t count = lua_rawlen(L, list);
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, 1);
   lua_pushvalue(L, list);
   lua_rawget(L, -2);
   lheaders *box = lua_touserdata(L, -1);
-  if (box == NULL || box->count != count) {
+  if (box == NULL || box->headers == NULL || box->count != count) {
     lua_pop(L, 1);
     box = push_headers(L, list, count);
     lua_pushvalue(L, list);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
   }
-  return box->headers;
+  return box;
 }
 
 /* Reads all but the body from the table at 2. What the result points to lives as long as the three
@@ -199,7 +204,7 @@ static void read_request(lua_State *L, se_http_request *request) {
   lua_getfield(L, 2, "headers");
   luaL_argcheck(L, lua_isnil(L, 5) || lua_istable(L, 5), 2, "'headers' must be a list of lines");
   if (!lua_isnil(L, 5)) {
-    request->headers = find_headers(L, 5);
+    request->headers = find_headers(L, 5)->headers;
     lua_replace(L, 5);
     lua_settop(L, 5);
   }
@@ -248,8 +253,9 @@ static int transport_prepare(lua_State *L) {
   se_http_request request;
   check_box(L);
   read_request(L, &request);
-  se_http_request *prepared = lua_newuserdatauv(L, sizeof *prepared, 1);
-  *prepared = request;
+  lprepared *prepared = lua_newuserdatauv(L, sizeof *prepared, 1);
+  prepared->request = request;
+  prepared->headers = lua_touserdata(L, 5);
   luaL_setmetatable(L, PREPARED_MT);
   lua_createtable(L, 3, 0);
   for (int i = 1; i <= 3; i++) {
@@ -263,13 +269,21 @@ static int transport_prepare(lua_State *L) {
 /* transport:send(prepared [, body]) -> id | nil, kind, message */
 static int transport_send(lua_State *L) {
   ltransport *box = check_box(L);
-  se_http_request request = *(se_http_request *)luaL_checkudata(L, 2, PREPARED_MT);
+  const lprepared *prepared = luaL_checkudata(L, 2, PREPARED_MT);
+  se_http_request request = prepared->request;
+  if (prepared->headers != NULL) {
+    request.headers = prepared->headers->headers;
+    if (request.headers == NULL)
+      return se_fail(L, SE_ERR_CLOSED, "the prepared request is collected");
+  }
   read_body(L, 3, &request);
   return start(L, box, &request);
 }
 
-/* Pushes the lines "name: value\n" as a table, nil when there are none. */
-static void push_header_table(lua_State *L, const char *lines, size_t len) {
+/* Pushes the lines "name: value\n" of the string at 'index' as a table, nil when there are none. */
+static void push_header_table(lua_State *L, int index) {
+  size_t len;
+  const char *lines = lua_tolstring(L, index, &len);
   if (len == 0) {
     lua_pushnil(L);
     return;
@@ -285,24 +299,47 @@ static void push_header_table(lua_State *L, const char *lines, size_t len) {
   }
 }
 
-/* transport:next_response() -> id, status, body, headers | id, nil, kind, message | nothing */
+/* The first answer that waits, if it is still the one with this id (0: any). */
+static int find_answer(const ltransport *box, int64_t id, se_http_answer *answer) {
+  return box->transport != NULL && se_http_next(se_transport_http(box->transport), answer) &&
+         (id == 0 || answer->id == id);
+}
+
+/* transport:next_response() -> id, status, body, headers | id, nil, kind, message | nothing.
+ * Where memory is short a push raises, and the answer is there to be met again. A push may also run
+ * the finalizer of a program's object, which may close the transport or take the answer: so it is
+ * looked for anew after each. */
 static int transport_next_response(lua_State *L) {
   ltransport *box = check_box(L);
   se_http_answer answer;
-  if (box->transport == NULL || !se_http_next(se_transport_http(box->transport), &answer))
+  if (!find_answer(box, 0, &answer))
     return 0;
-  /* Where memory is short the pushes below raise, and the answer is there to be met again. */
-  lua_pushinteger(L, (lua_Integer)answer.id);
-  if (answer.failure == SE_OK) {
-    lua_pushinteger(L, answer.status);
-    lua_pushlstring(L, answer.body, answer.body_len);
-    push_header_table(L, answer.headers, answer.headers_len);
+  int64_t id = answer.id;
+  int failure = answer.failure, status = answer.status;
+  lua_settop(L, 1);
+  if (failure == SE_OK) {
+    lua_pushlstring(L, answer.body, answer.body_len); /* 2 */
+    if (!find_answer(box, id, &answer))
+      return 0;
+    lua_pushlstring(L, answer.headers, answer.headers_len); /* 3 */
+    push_header_table(L, 3);
+    lua_replace(L, 3);
   } else {
-    lua_pushnil(L);
-    lua_pushstring(L, se_status_kind(answer.failure));
-    lua_pushstring(L, answer.message);
+    lua_pushstring(L, se_status_kind(failure)); /* 2 */
+    if (!find_answer(box, id, &answer))
+      return 0;
+    lua_pushstring(L, answer.message); /* 3 */
   }
+  if (!find_answer(box, id, &answer))
+    return 0;
   se_http_release(se_transport_http(box->transport));
+  lua_pushinteger(L, (lua_Integer)id);
+  lua_insert(L, 2);
+  if (failure == SE_OK)
+    lua_pushinteger(L, status);
+  else
+    lua_pushnil(L);
+  lua_insert(L, 3);
   return 4;
 }
 
@@ -323,7 +360,7 @@ static int transport_connect(lua_State *L) {
   if (box->transport == NULL)
     return se_fail(L, SE_ERR_CLOSED, "the transport is closed");
   lua_getiuservalue(L, 1, 1);
-  return se_push_connection(L, se_transport_connections(box->transport), 3);
+  return se_push_connection(L, &box->transport, 3);
 }
 
 static const luaL_Reg methods[] = {
@@ -344,6 +381,8 @@ void se_open_transport(lua_State *L) {
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
   if (luaL_newmetatable(L, HEADERS_MT))

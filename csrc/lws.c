@@ -32,13 +32,9 @@ static size_t check_limit(lua_State *L, int index) {
   return (size_t)limit;
 }
 
-static void set_text(lua_State *L, const char *key, const char *text, size_t len) {
-  lua_pushlstring(L, text, len);
-  lua_setfield(L, -2, key);
-}
-
 static void set_kind(lua_State *L, const char *kind) {
-  set_text(L, "kind", kind, strlen(kind));
+  lua_pushstring(L, kind);
+  lua_setfield(L, -2, "kind");
 }
 
 static void set_code(lua_State *L, lua_Integer code) {
@@ -55,20 +51,24 @@ static const char *kind_of(int opcode) {
   }
 }
 
-/* Pushes the table for what se_ws_read reported. */
+/* Pushes the table for what se_ws_read reported. The text comes first: once anything was allocated,
+ * the finalizer of a program's object may have used the same object. */
 static void push_item(lua_State *L, const se_ws *ws, int result, const se_ws_item *item) {
+  if (result == SE_WS_FAILED)
+    lua_pushstring(L, ws->reason);
+  else
+    lua_pushlstring(L, item->data, item->len);
   lua_newtable(L);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, result == SE_WS_MESSAGE || result == SE_WS_CONTROL ? "data" : "reason");
   if (result == SE_WS_FAILED) {
     set_kind(L, "failed");
     set_code(L, ws->close_code);
-    set_text(L, "reason", ws->reason, strlen(ws->reason));
   } else if (result == SE_WS_CLOSED) {
     set_kind(L, "close");
     set_code(L, item->code);
-    set_text(L, "reason", item->data, item->len);
   } else {
     set_kind(L, kind_of(item->opcode));
-    set_text(L, "data", item->data, item->len);
   }
 }
 
@@ -84,16 +84,20 @@ static int ws_read(lua_State *L) {
   if (again && len > 0)
     return se_fail(L, SE_ERR_FULL, "the output must be taken before more is read");
   lua_settop(L, 2);
-  if (again) {
+  if (again)
     len = se_buffer_length(&box->rest);
-    data = len > 0 ? box->rest.data + box->rest.start : NULL;
+  data = lua_newuserdatauv(L, len + 1, 0); /* se_ws_read writes to it */
+  lua_newtable(L);
+  if (again) {
+    if (len > se_buffer_length(&box->rest)) /* a finalizer has read it */
+      len = se_buffer_length(&box->rest);
+    memcpy(data, se_buffer_bytes(&box->rest), len);
+    se_buffer_consume(&box->rest, len, 0);
   } else {
-    data = lua_newuserdatauv(L, len + 1, 0); /* se_ws_read writes to it */
     memcpy(data, bytes, len);
   }
-  lua_newtable(L);
   for (;;) {
-    result = se_ws_read(&box->ws, len > at ? data + at : NULL, len - at, &taken, &item, &box->out);
+    result = se_ws_read(&box->ws, data + at, len - at, &taken, &item, &box->out);
     at += taken;
     if (result == SE_WS_MORE || result == SE_WS_BLOCKED)
       break;
@@ -101,9 +105,7 @@ static int ws_read(lua_State *L) {
     lua_rawseti(L, -2, ++count);
   }
   box->blocked = result == SE_WS_BLOCKED;
-  if (again)
-    se_buffer_consume(&box->rest, at, 0);
-  else if (se_buffer_append(&box->rest, data + at, len - at) != SE_OK)
+  if (se_buffer_append(&box->rest, data + at, len - at) != SE_OK)
     return luaL_error(L, "not enough memory");
   lua_pushboolean(L, box->blocked);
   return 2;

@@ -17,7 +17,8 @@
 #define LISTENER_MT "stream_events.server.listener"
 
 typedef struct {
-  se_listener *listener; /* NULL once closed */
+  se_listener *listener; /* NULL once closed, and while a result is pushed: see listener_next */
+  int closing;           /* close_all() was called in that time */
 } llistener;
 
 static llistener *check_self(lua_State *L) {
@@ -84,6 +85,7 @@ static int listen_new(lua_State *L) {
   lua_pop(L, 1);
   self = lua_newuserdatauv(L, sizeof *self, 0);
   self->listener = NULL;
+  self->closing = 0;
   luaL_setmetatable(L, LISTENER_MT);
   self->listener = se_listener_open(&options, &status, message, sizeof message);
   return self->listener == NULL ? se_fail(L, status, "%s", message) : 1;
@@ -172,39 +174,67 @@ static void push_request(lua_State *L, const se_event *event) {
   lua_setfield(L, -2, "peer");
 }
 
-/* listener:next() -> what, connection, detail, kind | nil */
+static void push_message(lua_State *L, const se_event *event) {
+  if (event->data == NULL)
+    return;
+  lua_pushlstring(L, event->data, event->len);
+  lua_pushstring(L, event->opcode == SE_WS_TEXT     ? "text"
+                    : event->opcode == SE_WS_BINARY ? "binary"
+                                                    : "ping");
+}
+
+/* A result as it was fetched. */
+typedef struct {
+  int kind;
+  se_event event;
+} fetched;
+
+/* (fetched) -> what, connection, detail, kind */
+static int push_fetched(lua_State *L) {
+  static const char *const names[] = {[SE_EVENT_REQUEST] = "request",
+                                      [SE_EVENT_UPGRADE] = "upgrade",
+                                      [SE_EVENT_MESSAGE] = "message",
+                                      [SE_EVENT_CLOSED] = "closed"};
+  const fetched *result = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  lua_pushstring(L, names[result->kind]);
+  lua_pushinteger(L, (lua_Integer)result->event.connection);
+  if (result->kind == SE_EVENT_MESSAGE)
+    push_message(L, &result->event);
+  else if (result->kind == SE_EVENT_CLOSED)
+    lua_pushinteger(L, result->event.code);
+  else
+    push_request(L, &result->event);
+  return lua_gettop(L);
+}
+
+/* listener:next() -> what, connection, detail, kind | nil. The finalizer of a program's object may
+ * run while the result is pushed: to it the listener is closed, so that the result stays. */
 static int listener_next(lua_State *L) {
   llistener *self = check_self(L);
-  se_event event;
-  switch (self->listener == NULL ? SE_EVENT_NONE : se_listener_next(self->listener, &event)) {
-    case SE_EVENT_REQUEST:
-      lua_pushliteral(L, "request");
-      break;
-    case SE_EVENT_UPGRADE:
-      lua_pushliteral(L, "upgrade");
-      break;
-    case SE_EVENT_MESSAGE:
-      lua_pushliteral(L, "message");
-      lua_pushinteger(L, (lua_Integer)event.connection);
-      if (event.data == NULL)
-        return 2;
-      lua_pushlstring(L, event.data, event.len);
-      lua_pushstring(L, event.opcode == SE_WS_TEXT ? "text"
-                                                   : event.opcode == SE_WS_BINARY ? "binary"
-                                                                                  : "ping");
-      return 4;
-    case SE_EVENT_CLOSED:
-      lua_pushliteral(L, "closed");
-      lua_pushinteger(L, (lua_Integer)event.connection);
-      lua_pushinteger(L, event.code);
-      return 3;
-    default:
-      lua_pushnil(L);
-      return 1;
+  se_listener *listener = self->listener;
+  fetched result;
+  int status;
+  result.kind = listener == NULL ? SE_EVENT_NONE : se_listener_next(listener, &result.event);
+  lua_settop(L, 1);
+  if (result.kind == SE_EVENT_NONE) {
+    lua_pushnil(L);
+    return 1;
   }
-  lua_pushinteger(L, (lua_Integer)event.connection);
-  push_request(L, &event);
-  return 3;
+  lua_pushcfunction(L, push_fetched);
+  lua_pushlightuserdata(L, &result);
+  self->listener = NULL;
+  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (self->closing)
+    se_listener_free(listener);
+  else
+    self->listener = listener;
+  if (status != LUA_OK) { /* no memory: nobody else will answer */
+    if (self->listener != NULL)
+      se_listener_respond(listener, result.event.connection, 503, "", 0, "", 0);
+    return lua_error(L);
+  }
+  return lua_gettop(L) - 1;
 }
 
 /* ---- answers ---- */
@@ -392,6 +422,7 @@ static int listener_close_all(lua_State *L) {
   llistener *self = check_self(L);
   se_listener *listener = self->listener;
   self->listener = NULL;
+  self->closing = 1;
   se_listener_free(listener);
   return 0;
 }
@@ -413,6 +444,8 @@ void se_open_listener(lua_State *L) {
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
   lua_pushcfunction(L, listen_new);
