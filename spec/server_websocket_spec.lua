@@ -306,6 +306,23 @@ describe("shutdown", function()
     again:close_all()
   end)
 
+  it("ends an HTTP connection whose answer was on its way, once that is out", function()
+    local body = ("x"):rep(8 * 1024 * 1024)
+    local listener = open { max_output = 16 * 1024 * 1024 }
+    local client = fixture:client()
+    client:stop_reading()
+    client:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    local number = fixture:expect "request"
+    assert(listener:respond(number, 200, body))
+    assert.is_true(listener:stats().queued_bytes > 0)
+    listener:shutdown()
+    client:read()
+    assert.matches("Connection: keep%-alive", client:finish():sub(1, 300))
+    assert.equal(body, client:text():sub(-#body))
+    client:close()
+    fixture:wait("all gone", function() return listener:stats().connections == 0 end)
+  end)
+
   it("takes another code, and may be said twice", function()
     local listener = open()
     local client, number = fixture:websocket()

@@ -70,7 +70,8 @@ typedef struct se_conn {
 struct se_listener {
   se_listen_options options;
   int fd;                  /* -1 after a shutdown */
-  int reserve_fd;          /* given up for a moment when the system has no other left */
+  int reserve_fd;          /* given up for a moment when the system has no other left; -1: none */
+  se_timer accept_timer;   /* runs while nothing is accepted because the system refuses to */
   int stopping;
   se_poller *poller;
   se_timers timers;

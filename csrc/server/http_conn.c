@@ -97,6 +97,9 @@ void se_http_conn_next(se_listener *listener, se_conn *conn) {
     if (taken > se_buffer_length(&conn->rest))
       taken = se_buffer_length(&conn->rest);
     se_buffer_consume(&conn->rest, taken, 0);
+  } else if (listener->stopping) {
+    se_conn_finish(listener, conn); /* this answer was begun as if more could follow */
+    return;
   }
   se_conn_watch(listener, conn);
 }

@@ -28,6 +28,8 @@
 #define READY_AT_ONCE 256 /* sockets asked of the poller at a time, ... */
 #define READY_ROUNDS 4    /* ...and how often in one step */
 #define ACCEPTS 128       /* new connections in one round */
+#define ACCEPT_PAUSE 0.25 /* seconds, when the system has no descriptor or no memory for one */
+#define DRAINED_ROUNDS 16 /* how much is read of who is turned away */
 #define LINGER 3.0        /* seconds that a peer gets to answer a close frame or to shut its side */
 /* Frames that may wait for a flush before it is done unasked, so that a turn stays bounded. */
 #define MOST_WAITING (8u << 20)
@@ -122,6 +124,7 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
   listener->timers.seconds[SE_TIMER_KEEPALIVE] = options->keepalive_timeout;
   listener->timers.seconds[SE_TIMER_IDLE] = options->idle_timeout;
   listener->timers.seconds[SE_TIMER_LINGER] = LINGER;
+  listener->timers.seconds[SE_TIMER_ACCEPT] = ACCEPT_PAUSE;
   se_buffer_init(&listener->scratch, 2 * SE_INPUT_SIZE);
   listener->fanout = se_fanout_new();
   listener->input = malloc(SE_INPUT_SIZE);
@@ -242,7 +245,9 @@ static void turn_away(se_listener *listener, int fd) {
     se_socket_send(fd, se_buffer_bytes(answer), se_buffer_length(answer));
     shutdown(fd, SHUT_WR);
     /* Unread input would take the answer with it. */
-    while (recv(fd, listener->input, SE_INPUT_SIZE, MSG_DONTWAIT) > 0) {
+    for (int i = 0; i < DRAINED_ROUNDS; i++) {
+      if (recv(fd, listener->input, SE_INPUT_SIZE, MSG_DONTWAIT) <= 0)
+        break;
     }
   }
   se_buffer_consume(answer, se_buffer_length(answer), SE_INPUT_SIZE);
@@ -266,24 +271,51 @@ static int accept_one(se_listener *listener, struct sockaddr_storage *peer) {
 #endif
 }
 
+/* Without a descriptor of its own a connection can only be told so with the reserve. 0: there is
+ * none, or somebody else was faster. */
+static int turn_away_with_reserve(se_listener *listener) {
+  struct sockaddr_storage peer;
+  int fd, reason;
+  if (listener->reserve_fd < 0)
+    return 0;
+  close(listener->reserve_fd);
+  fd = accept_one(listener, &peer);
+  reason = errno;
+  if (fd >= 0)
+    turn_away(listener, fd);
+  listener->reserve_fd = open_reserve();
+  return fd >= 0 || reason == EAGAIN || reason == EWOULDBLOCK;
+}
+
+/* What cannot be accepted stays in the queue, and the poller would report it for ever. */
+static void pause_accepting(se_listener *listener) {
+  se_poller_set(listener->poller, listener->fd, SE_POLL_READ, 0, listener);
+  se_timers_start(&listener->timers, &listener->accept_timer, SE_TIMER_ACCEPT, listener->now);
+}
+
+static void resume_accepting(se_listener *listener) {
+  if (listener->fd >= 0 &&
+      se_poller_set(listener->poller, listener->fd, 0, SE_POLL_READ, listener) != 0)
+    se_timers_start(&listener->timers, &listener->accept_timer, SE_TIMER_ACCEPT, listener->now);
+}
+
 static void accept_some(se_listener *listener) {
   int i;
+  if (listener->reserve_fd < 0)
+    listener->reserve_fd = open_reserve();
   for (i = 0; i < ACCEPTS && listener->fd >= 0; i++) {
     struct sockaddr_storage peer;
     int fd = accept_one(listener, &peer);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && listener->reserve_fd >= 0) {
-      /* Left alone it would stay in the queue, and the poller would report it for ever. */
-      close(listener->reserve_fd);
-      fd = accept_one(listener, &peer);
-      if (fd >= 0)
-        turn_away(listener, fd);
-      listener->reserve_fd = open_reserve();
-      continue;
-    }
+    if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      return;
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
       continue;
-    if (fd < 0)
+    if (fd < 0) {
+      if ((errno == EMFILE || errno == ENFILE) && turn_away_with_reserve(listener))
+        continue;
+      pause_accepting(listener);
       return;
+    }
     if (listener->counts.connections >= listener->options.max_connections ||
         add_connection(listener, fd, &peer) != SE_OK)
       turn_away(listener, fd);
@@ -350,6 +382,9 @@ static void expire(se_listener *listener) {
   while ((timer = se_timers_expired(&listener->timers, listener->now, &kind)) != NULL) {
     se_conn *conn = (se_conn *)(void *)((char *)timer - offsetof(se_conn, timer));
     switch (kind) {
+      case SE_TIMER_ACCEPT: /* not of a connection */
+        resume_accepting(listener);
+        break;
       case SE_TIMER_HEADER:
       case SE_TIMER_BODY:
         listener->counts.timed_out++;
@@ -518,7 +553,7 @@ int se_listener_accept(se_listener *listener, int64_t connection) {
     return 0;
   }
   se_ws_conn_begin(listener, conn);
-  return conn->state != SE_CONN_DEAD;
+  return conn->ws != NULL;
 }
 
 int se_listener_may_close(unsigned code, const char *reason, size_t len) {
@@ -597,7 +632,8 @@ void se_listener_shutdown(se_listener *listener, uint16_t code) {
   listener->now = clock_now();
   listener->stopping = 1;
   if (listener->fd >= 0) {
-    se_poller_set(listener->poller, listener->fd, SE_POLL_READ, 0, NULL);
+    se_timers_stop(&listener->accept_timer);
+    se_poller_set(listener->poller, listener->fd, SE_POLL_READ, 0, listener);
     close(listener->fd);
     listener->fd = -1;
   }
