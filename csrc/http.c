@@ -15,6 +15,7 @@
 #include "status.h"
 
 #define HEADER_BYTES 4096   /* kept of the headers of interest: they are few and short */
+#define MAX_HEAD 262144     /* bytes of all heads of one answer: more is no server but an attack */
 #define BODY_KEPT 65536     /* a larger block for an answer is given back after it */
 
 struct se_headers {
@@ -58,7 +59,10 @@ struct slot {
   int method;
   se_headers *headers; /* the last ones set */
   long status;
-  int over_limit;
+  int attempts;
+  int is_repeated; /* given up: it would have been sent a second time */
+  int over_limit;  /* the body is; or, with head_bytes over MAX_HEAD, the head */
+  size_t head_bytes;
   int has_head; /* the empty line after the headers has come */
   se_buffer body;
   se_buffer header_lines;
@@ -197,6 +201,11 @@ static int begins(const char *line, size_t len, const char *name) {
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
   slot *at = user;
   size_t len = size * count, all = len;
+  at->head_bytes += len;
+  if (at->head_bytes > MAX_HEAD) {
+    at->over_limit = 1;
+    return 0;
+  }
   if (len < 5) {
     at->has_head |= line[0] == '\r' || line[0] == '\n';
     return all;
@@ -245,6 +254,20 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
   return all;
 }
 
+#if LIBCURL_VERSION_NUM >= 0x075000
+/* libcurl is about to send. On a connection that ended without a byte of an answer it would try
+ * again by itself; but the server may have done what it was asked. */
+static int on_attempt(void *user, char *local, char *remote, int local_port, int remote_port) {
+  slot *at = user;
+  (void)local, (void)remote, (void)local_port, (void)remote_port;
+  const char *method = at->request->method;
+  if (++at->attempts == 1 || (strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0))
+    return CURL_PREREQFUNC_OK;
+  at->is_repeated = 1;
+  return CURL_PREREQFUNC_ABORT;
+}
+#endif
+
 static void slot_free(slot *gone) {
   if (gone == NULL)
     return;
@@ -285,6 +308,10 @@ static slot *slot_new(se_http *http) {
   SET(CURLOPT_WRITEDATA, made);
   SET(CURLOPT_HEADERFUNCTION, on_header);
   SET(CURLOPT_HEADERDATA, made);
+#if LIBCURL_VERSION_NUM >= 0x075000
+  SET(CURLOPT_PREREQFUNCTION, on_attempt);
+  SET(CURLOPT_PREREQDATA, made);
+#endif
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS); /* by ALPN; never in the clear */
   if (http->user_agent != NULL)
     SET(CURLOPT_USERAGENT, http->user_agent);
@@ -439,6 +466,8 @@ static void activate(se_http *http, request *begun, slot *at) {
   at->request = begun;
   at->status = 0;
   at->over_limit = 0;
+  at->head_bytes = 0;
+  at->attempts = at->is_repeated = 0;
   at->has_head = 0;
   at->error[0] = '\0';
   CURLcode result = set_url(at, begun);
@@ -480,7 +509,9 @@ static void on_done(void *user, CURL *easy, CURLcode result) {
   } else if (result == CURLE_WRITE_ERROR) {
     finish(http, done, at->over_limit ? SE_ERR_FULL : SE_ERR_MEMORY);
   } else {
-    if (at->error[0] == '\0')
+    if (at->is_repeated)
+      snprintf(at->error, sizeof at->error, "the server ended the connection without an answer");
+    else if (at->error[0] == '\0')
       snprintf(at->error, sizeof at->error, "%s", curl_easy_strerror(result));
     finish(http, done, se_multi_status(result));
   }
@@ -625,6 +656,8 @@ static const char *failure_message(se_http *http, const request *done) {
       snprintf(http->message, sizeof http->message, "no answer within %g seconds", done->timeout);
       return http->message;
     case SE_ERR_FULL:
+      if (done->slot != NULL && done->slot->head_bytes > MAX_HEAD)
+        return "the head of the answer is over 256 KiB";
       snprintf(http->message, sizeof http->message, "the answer is longer than %zu bytes",
                http->max_body);
       return http->message;

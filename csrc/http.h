@@ -1,7 +1,9 @@
 /* http.h -- HTTP requests: a bounded number under way, the rest waiting in order, the answers in
  * the order in which they are complete.
  *
- * An answer with any status is an answer. Redirects are not followed, nothing is retried. */
+ * An answer with any status is an answer. Redirects are not followed, nothing is retried; except
+ * that libcurl sends what is neither POST nor PATCH once more, on a new connection, when a kept one
+ * ended before a byte of the answer had come (before libcurl 7.80: those two as well). */
 #ifndef SE_HTTP_H
 #define SE_HTTP_H
 
@@ -49,8 +51,8 @@ void se_http_cancel(se_http *http, int64_t id);
 typedef struct {
   int64_t id;
   int status;          /* of the HTTP answer; 0 when there was none */
-  int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TIMEOUT, SE_ERR_FULL (a body
-                          over the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
+  int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TIMEOUT, SE_ERR_FULL (body or
+                          head over the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
   const char *message; /* when there was none: why, for people */
   const char *body;
   size_t body_len;

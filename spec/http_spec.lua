@@ -142,6 +142,29 @@ describe("request", function()
     assert.equal(5, #server.connections)
   end)
 
+  for method, sent in pairs { POST = 2, PATCH = 2, GET = 3, PUT = 3 } do
+    it(("sends %s %s when a kept connection ends without an answer"):format(method,
+      sent == 2 and "once" or "again"), function()
+      local seen = 0
+      local server = peer.http(function(_, connection)
+        seen = seen + 1
+        if seen == 2 then connection:close() else connection:answer(200, "ok") end
+      end)
+      new_transport()
+      local request = { method = method, url = server:url "http", body = "once" }
+      assert.equal(200, answer_to(request).status)
+      local second = answer_to(request)
+      assert.equal(sent, seen)
+      if sent == 2 then
+        assert.same({ body = "network",
+          headers = "the server ended the connection without an answer" }, second)
+      else
+        assert.equal(200, second.status)
+      end
+      assert.equal(200, answer_to(request).status)
+    end)
+  end
+
   it("takes statuses for answers, whatever they are, and follows no redirect", function()
     local status
     local server = peer.http(function(_, connection)
@@ -403,6 +426,19 @@ describe("a request that fails", function()
       assert.equal("the answer is longer than 100 bytes", message)
       transport:close()
     end
+  end)
+
+  it("gives up a head that does not end", function()
+    local more = ("X-RateLimit-Remaining: 1\r\n"):rep(4000)
+    local server = peer.http(function(_, connection)
+      local function go_on(err)
+        if not err then connection:say(more, go_on) end
+      end
+      connection:say("HTTP/1.1 200 OK\r\n", go_on)
+    end)
+    new_transport()
+    local answer = answer_to { method = "GET", url = server:url "http" }
+    assert.same({ body = "full", headers = "the head of the answer is over 256 KiB" }, answer)
   end)
 
   it("takes a body that is just within the limit", function()
