@@ -1,0 +1,43 @@
+/* rule_verdict.c -- the words of the rules, as they are counted, reported and sent. */
+#include "rule_verdict.h"
+
+static const char *const verdicts[] = {
+    [SE_VERDICT_ALLOW] = "allow",           [SE_VERDICT_FLAG] = "flag",
+    [SE_VERDICT_REWRITE] = "rewrite",       [SE_VERDICT_QUARANTINE] = "quarantine",
+    [SE_VERDICT_DROP] = "drop",
+};
+
+static const char *const reasons[SE_REASONS] = {
+    [SE_REASON_NONE] = "",
+    [SE_REASON_UNDECLARED_TYPE] = "undeclared-type",
+    [SE_REASON_REFUSED] = "refused",
+    [SE_REASON_HONEYPOT] = "honeypot",
+    [SE_REASON_MARKED] = "marked",
+    [SE_REASON_MALFORMED] = "malformed",
+    [SE_REASON_TOO_LARGE] = "too-large",
+    [SE_REASON_RESERVED_TYPE] = "reserved-type",
+    [SE_REASON_TRUST] = "trust",
+    [SE_REASON_FROM] = "from",
+    [SE_REASON_RATE] = "rate",
+    [SE_REASON_FIELD_MISSING] = "field-missing",
+    [SE_REASON_FIELD_TYPE] = "field-type",
+    [SE_REASON_FIELD_RANGE] = "field-range",
+    [SE_REASON_FIELD_LENGTH] = "field-length",
+    [SE_REASON_FIELD_VALUE] = "field-value",
+    [SE_REASON_EXTRA_FIELD] = "extra-field",
+    [SE_REASON_CHECK] = "check",
+    [SE_REASON_CHECK_ERROR] = "check-error",
+    [SE_REASON_BAD_VERDICT] = "bad-verdict",
+    [SE_REASON_BUDGET_INSTRUCTIONS] = "budget-instructions",
+    [SE_REASON_BUDGET_TIME] = "budget-time",
+    [SE_REASON_BUDGET_MEMORY] = "budget-memory",
+    [SE_REASON_TRIPPED] = "tripped",
+};
+
+const char *se_verdict_name(int verdict) {
+  return verdicts[verdict];
+}
+
+const char *se_reason_code(int reason) {
+  return reasons[reason];
+}
