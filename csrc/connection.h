@@ -16,7 +16,7 @@
 
 typedef struct se_connection se_connection;
 
-/* All connections of one transport. Fields are connection.c's own. */
+/* All connections of one transport. Fields are the own ones of connection*.c. */
 typedef struct {
   se_poller *poller;
   se_multi *multi;

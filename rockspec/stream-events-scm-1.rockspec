@@ -30,6 +30,8 @@ build = {
       sources = {
         "csrc/buffer.c",
         "csrc/connection.c",
+        "csrc/connection_open.c",
+        "csrc/connection_read.c",
         "csrc/core.c",
         "csrc/crypto.c",
         "csrc/http.c",
@@ -46,6 +48,7 @@ build = {
         "csrc/number.c",
         "csrc/poller.c",
         "csrc/router.c",
+        "csrc/rule_verdict.c",
         "csrc/scan.c",
         "csrc/status.c",
         "csrc/transport.c",
