@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto.h"
+#include "keytable.h"
 #include "status.h"
 
 #define MAX_NAMES 4096  /* wanted and refused names: more is no subscription but a mistake */
@@ -91,8 +91,7 @@ typedef struct counter {
 } counter;
 
 typedef struct {
-  uint64_t hash;
-  size_t len;
+  se_key key;
   /* A wanted or refused name: */
   const char *refused; /* why, or NULL */
   int wanted;
@@ -101,14 +100,7 @@ typedef struct {
   int decision;
   uint64_t *count;     /* what the decision counts in besides the totals, or NULL */
   counter *counters;
-  char name[];
 } entry;
-
-/* Open addressing, at most half full; 'slots' is a power of two or 0. */
-typedef struct {
-  entry **at;
-  size_t slots, used;
-} table;
 
 /* Prefixes in order of bytes, none of which begins with another one of the list. So the only one
  * that a name can begin with is the last that does not come after the name. */
@@ -123,8 +115,8 @@ struct se_router {
   uint32_t generation;
   int custom;
   size_t names_used;   /* counts against MAX_NAMES, prefixes included */
-  table names;         /* wanted and refused: forgotten by se_router_clear */
-  table seen;          /* decisions and counters */
+  se_keytable names;   /* wanted and refused: forgotten by se_router_clear */
+  se_keytable seen;    /* decisions and counters */
   prefixes custom_prefixes, builtin_prefixes;
   char *reasons[MAX_REASONS];
   size_t reasons_used;
@@ -137,97 +129,12 @@ static const char reason_unwanted[] = "unwanted";
 static const char reason_reserved[] = "reserved-type";
 static const char reason_other[] = "refused"; /* for reasons beyond MAX_REASONS */
 
-/* --- names ------------------------------------------------------------------------------------ */
-
-static uint64_t stir(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-  return hash ^ (hash >> 32);
-}
-
-/* Not cryptographic; seeded, so that a sender cannot choose types that collide. */
-static uint64_t hash_name(uint64_t seed, const char *name, size_t len) {
-  uint64_t hash = seed ^ len, word = 0;
-  if (len >= 8) {
-    for (size_t at = 0; at + 8 < len; at += 8) {
-      memcpy(&word, name + at, 8);
-      hash = stir(hash, word);
-    }
-    memcpy(&word, name + len - 8, 8);
-  } else if (len >= 4) {
-    uint32_t first, last;
-    memcpy(&first, name, 4);
-    memcpy(&last, name + len - 4, 4);
-    word = (uint64_t)first << 32 | last;
-  } else {
-    for (size_t at = 0; at < len; at++)
-      word = word << 8 | (uint8_t)name[at];
-  }
-  return stir(hash, word);
-}
-
-static entry *table_find(const table *names, uint64_t hash, const char *name, size_t len) {
-  if (names->slots == 0)
-    return NULL;
-  size_t mask = names->slots - 1;
-  for (size_t at = (size_t)hash & mask;; at = (at + 1) & mask) {
-    entry *found = names->at[at];
-    if (found == NULL)
-      return NULL;
-    if (found->hash == hash && is_same(found->name, found->len, name, len))
-      return found;
-  }
-}
-
-static void place(entry **slots, size_t count, entry *new_entry) {
-  size_t at = (size_t)new_entry->hash & (count - 1);
-  while (slots[at] != NULL)
-    at = (at + 1) & (count - 1);
-  slots[at] = new_entry;
-}
-
-/* A new entry for a name that is not there yet; NULL: no memory, nothing changed. */
-static entry *table_add(table *names, uint64_t hash, const char *name, size_t len) {
-  if (names->used * 2 >= names->slots) {
-    size_t slots = names->slots == 0 ? 64 : names->slots * 2;
-    entry **grown = calloc(slots, sizeof *grown);
-    if (grown == NULL)
-      return NULL;
-    for (size_t i = 0; i < names->slots; i++) {
-      if (names->at[i] != NULL)
-        place(grown, slots, names->at[i]);
-    }
-    free(names->at);
-    names->at = grown;
-    names->slots = slots;
-  }
-  entry *added = calloc(1, sizeof *added + len);
-  if (added == NULL)
-    return NULL;
-  added->hash = hash;
-  added->len = len;
-  memcpy(added->name, name, len);
-  place(names->at, names->slots, added);
-  names->used++;
-  return added;
-}
-
 static void counters_free(counter *list) {
   while (list != NULL) {
     counter *next = list->next;
     free(list);
     list = next;
   }
-}
-
-static void table_free(table *names) {
-  for (size_t i = 0; i < names->slots; i++) {
-    if (names->at[i] != NULL) {
-      counters_free(names->at[i]->counters);
-      free(names->at[i]);
-    }
-  }
-  free(names->at);
-  memset(names, 0, sizeof *names);
 }
 
 /* --- prefixes --------------------------------------------------------------------------------- */
@@ -297,9 +204,7 @@ se_router *se_router_new(void) {
   se_router *router = calloc(1, sizeof *router);
   if (router == NULL)
     return NULL;
-  /* Without randomness the table still works: it is bounded, so collisions cost little. */
-  if (se_random(&router->seed, sizeof router->seed) != 0)
-    router->seed = (uint64_t)(uintptr_t)router;
+  router->seed = se_keytable_seed();
   router->generation = 1;
   return router;
 }
@@ -308,7 +213,11 @@ void se_router_free(se_router *router) {
   if (router == NULL)
     return;
   se_router_clear(router);
-  table_free(&router->seen);
+  for (size_t i = 0; i < router->seen.slots; i++) {
+    if (router->seen.at[i] != NULL)
+      counters_free(((entry *)(void *)router->seen.at[i])->counters);
+  }
+  se_keytable_free(&router->seen);
   counters_free(router->others);
   for (size_t i = 0; i < router->reasons_used; i++)
     free(router->reasons[i]);
@@ -321,13 +230,13 @@ static void changed(se_router *router) {
 }
 
 static int name_entry(se_router *router, const char *name, size_t len, entry **out) {
-  uint64_t hash = hash_name(router->seed, name, len);
-  *out = table_find(&router->names, hash, name, len);
+  uint64_t hash = se_key_hash(router->seed, name, len);
+  *out = se_keytable_find(&router->names, hash, name, len);
   if (*out != NULL)
     return SE_OK;
   if (router->names_used >= MAX_NAMES)
     return SE_ERR_FULL;
-  *out = table_add(&router->names, hash, name, len);
+  *out = se_keytable_add(&router->names, hash, name, len, sizeof **out);
   if (*out == NULL)
     return SE_ERR_MEMORY;
   router->names_used++;
@@ -391,7 +300,7 @@ int se_router_refuse(se_router *router, const char *type, size_t len, const char
 }
 
 void se_router_clear(se_router *router) {
-  table_free(&router->names);
+  se_keytable_free(&router->names);
   prefixes_free(&router->custom_prefixes);
   prefixes_free(&router->builtin_prefixes);
   router->names_used = 0;
@@ -405,7 +314,7 @@ void se_router_clear(se_router *router) {
 static int decide(const se_router *router, uint64_t hash, const char *type, size_t len,
                   const char **reason) {
   int class = se_type_class(type, len);
-  const entry *named = table_find(&router->names, hash, type, len);
+  const entry *named = se_keytable_find(&router->names, hash, type, len);
   int is_error = is_same(type, len, connection_error, sizeof connection_error - 1);
   if (class == SE_TYPE_LOCAL && !is_error) {
     *reason = reason_reserved;
@@ -453,15 +362,15 @@ static int count(se_router *router, int decision, uint64_t *by_type) {
 }
 
 int se_router_decide(se_router *router, const char *type, size_t len) {
-  uint64_t hash = hash_name(router->seed, type, len);
-  entry *known = table_find(&router->seen, hash, type, len);
+  uint64_t hash = se_key_hash(router->seed, type, len);
+  entry *known = se_keytable_find(&router->seen, hash, type, len);
   if (known != NULL && known->generation == router->generation)
     return count(router, known->decision, known->count);
 
   const char *reason;
   int decision = decide(router, hash, type, len, &reason);
   if (known == NULL && router->seen.used < MAX_TYPES)
-    known = table_add(&router->seen, hash, type, len);
+    known = se_keytable_add(&router->seen, hash, type, len, sizeof *known);
   if (known == NULL)
     return count(router, decision,
                  reason == NULL ? NULL : find_count(router, &router->others, reason));
@@ -480,9 +389,9 @@ void se_router_each(const se_router *router,
                                  uint64_t count),
                     void *user) {
   for (size_t i = 0; i < router->seen.slots; i++) {
-    const entry *type = router->seen.at[i];
+    const entry *type = (const entry *)(const void *)router->seen.at[i];
     for (const counter *at = type == NULL ? NULL : type->counters; at != NULL; at = at->next)
-      each(user, type->name, type->len, at->reason, at->count);
+      each(user, type->key.bytes, type->key.len, at->reason, at->count);
   }
   for (const counter *at = router->others; at != NULL; at = at->next)
     each(user, "*", 1, at->reason, at->count);

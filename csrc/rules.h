@@ -23,12 +23,14 @@ se_rules *se_rules_new(const se_rules_limits *limits);
 void se_rules_free(se_rules *rules); /* accepts NULL; lets go of its set */
 
 /* Puts a set in force (NULL: none), of which it keeps a reference. Memory and counters stay; rules
- * that were tripped are whole again. */
-void se_rules_use(se_rules *rules, se_rule_set *set);
+ * that were tripped are whole again. SE_OK; SE_ERR_MEMORY: nothing changed. */
+int se_rules_use(se_rules *rules, se_rule_set *set);
 const se_rule_set *se_rules_set(const se_rules *rules); /* or NULL */
 se_rule_memory *se_rules_memory(se_rules *rules);
 /* Changes whenever an answer of se_rules_route may have: another set, a rule that tripped. */
 uint64_t se_rules_generation(const se_rules *rules);
+/* Changes with each decision. */
+uint64_t se_rules_serial(const se_rules *rules);
 
 enum {
   SE_RULE_PASS,   /* no rule speaks about it: allowed as it is, unless the sender is marked */
@@ -52,9 +54,10 @@ typedef struct {
   int reason;           /* SE_REASON_*; SE_REASON_NONE for what was simply allowed */
   const se_rule *rule;  /* the one that decided; NULL: none did */
   char text[SE_RULE_TEXT];
-  const char *changed;  /* the JSON text that is delivered instead, or NULL; the engine's, good until
-                           its next decision */
+  const char *changed;  /* the JSON text that is delivered instead, or NULL; the engine's, good as long
+                           as se_rules_serial says the same */
   size_t changed_len;
+  const se_envelope *changed_envelope; /* of its scan; likewise */
   uint64_t instructions;
   double seconds;
   size_t bytes;
