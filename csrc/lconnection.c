@@ -182,7 +182,7 @@ static int connection_next(lua_State *L) {
       lua_pushlstring(L, got.data, got.len < EXCERPT ? got.len : EXCERPT); /* while it is there */
       lua_pushboolean(L, 0);
       lua_pushliteral(L, "malformed");
-      lua_pushfstring(L, "%s at byte %I", got.reason, (lua_Integer)got.position + 1);
+      lua_pushfstring(L, "%s at byte %d", got.reason, se_small(got.position + 1));
       lua_pushvalue(L, 2);
       return 4;
     default:
@@ -218,13 +218,13 @@ static int connection_send(lua_State *L) {
       lua_pushboolean(L, 1);
       return 1;
     case SE_ERR_FULL:
-      return se_fail(L, status, "no room for %I more bytes to be sent", (lua_Integer)len);
+      return se_fail(L, status, "no room for %d more bytes to be sent", se_small(len));
     case SE_ERR_CLOSED:
       return se_fail(L, status, "the connection is not open");
     case SE_ERR_ARGUMENT:
       return se_fail(L, status, kind == 0 ? "the text is not UTF-8" : "more than 125 bytes");
     default:
-      return se_fail(L, status, "not enough memory for %I bytes", (lua_Integer)len);
+      return se_fail(L, status, "not enough memory for %d bytes", se_small(len));
   }
 }
 

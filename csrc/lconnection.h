@@ -2,8 +2,7 @@
 #ifndef SE_LCONNECTION_H
 #define SE_LCONNECTION_H
 
-#include <lua.h>
-
+#include "compat.h"
 #include "transport.h"
 
 /* Makes the metatable; pushes nothing. */

@@ -4,9 +4,7 @@
 #ifndef SE_LCORE_H
 #define SE_LCORE_H
 
-#include <lauxlib.h>
-#include <lua.h>
-
+#include "compat.h"
 #include "scan.h"
 
 /* Pushes nil, the kind of 'status' and the formatted message (as lua_pushfstring); returns 3. */

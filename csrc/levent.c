@@ -429,8 +429,8 @@ static int find_member(lua_State *L, const char *name, size_t name_len, const ch
     found.len = value.len + 2 * quote;
   }
   if (kind == SE_JSON_BAD || !se_json_finish(&json)) {
-    se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", json.reason,
-            (lua_Integer)(json.at - json.start) + 1);
+    se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", json.reason,
+            se_small((size_t)(json.at - json.start) + 1));
     return 0;
   }
   if (found.at == NULL) {
@@ -468,8 +468,8 @@ static int event_new(lua_State *L) {
     return 3;
   se_envelope envelope; /* some KiB: on the stack it costs nothing, as a Lua value it is garbage */
   if (se_scan(text, len, 0, NULL, NULL, &envelope) != SE_SCAN_EVENT)
-    return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", envelope.reason,
-                   (lua_Integer)(text - whole) + (lua_Integer)envelope.position + 1);
+    return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", envelope.reason,
+                   se_small((size_t)(text - whole) + envelope.position + 1));
   se_event_fill(L, se_event_reserve(L, len, &envelope), text, len, &envelope, self, self_len,
                 received_at < 0 ? time_now() : received_at);
   return 1;

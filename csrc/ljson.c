@@ -33,9 +33,9 @@ static void push_string(lua_State *L, const se_json_token *token) {
     char text[512];
     lua_pushlstring(L, text, se_json_unescape(token, text));
   } else {
-    luaL_Buffer buffer;
-    char *text = luaL_buffinitsize(L, &buffer, token->len);
-    luaL_pushresultsize(&buffer, se_json_unescape(token, text));
+    char *text = lua_newuserdatauv(L, token->len, 0);
+    lua_pushlstring(L, text, se_json_unescape(token, text));
+    lua_remove(L, -2);
   }
 }
 
@@ -43,7 +43,7 @@ static void push_number(lua_State *L, const se_json_token *token) {
   int64_t integer;
   double real;
   if (se_number_parse(token->at, token->len, &integer, &real) == SE_NUMBER_INTEGER)
-    lua_pushinteger(L, (lua_Integer)integer);
+    se_push_int64(L, integer);
   else
     lua_pushnumber(L, (lua_Number)real);
 }
@@ -175,7 +175,7 @@ int se_json_push(lua_State *L, const char *text, size_t len, const char **reason
 
 /* nil, "protocol", "REASON at byte N", N */
 static int fail_json(lua_State *L, se_json *json) {
-  lua_Integer byte = (lua_Integer)(json->at - json->start) + 1;
+  int byte = se_small((size_t)(json->at - json->start) + 1);
   se_json_token key;
   if (json->reason != NULL) {
     lua_pushstring(L, json->reason);
@@ -185,7 +185,7 @@ static int fail_json(lua_State *L, se_json *json) {
   } else {
     lua_pushliteral(L, "duplicate key");
   }
-  se_fail(L, SE_ERR_PROTOCOL, "%s at byte %I", lua_tostring(L, -1), byte);
+  se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", lua_tostring(L, -1), byte);
   lua_pushinteger(L, byte);
   return 4;
 }
@@ -344,8 +344,7 @@ static int encode_value(encoder *e);
 
 static int encode_number(encoder *e) {
   if (lua_isinteger(e->L, -1)) {
-    e->used += se_number_format_integer((int64_t)lua_tointeger(e->L, -1),
-                                        reserve(e, SE_NUMBER_SIZE));
+    e->used += se_number_format_integer(se_to_int64(e->L, -1), reserve(e, SE_NUMBER_SIZE));
     return 1;
   }
   double value = (double)lua_tonumber(e->L, -1);

@@ -103,7 +103,7 @@ static int router_set(lua_State *L) {
 }
 
 static void set_count(lua_State *L, const char *field, uint64_t count) {
-  lua_pushinteger(L, (lua_Integer)count);
+  se_push_int64(L, (int64_t)count);
   lua_setfield(L, -2, field);
 }
 
@@ -135,9 +135,9 @@ static void push_counter(void *user, const char *type, size_t len, const char *r
   }
   /* An event of the type "*" shares its place with the types that were too many. */
   lua_getfield(L, -1, reason);
-  lua_Integer before = lua_tointeger(L, -1);
+  int64_t before = se_to_int64(L, -1);
   lua_pop(L, 1);
-  lua_pushinteger(L, before + (lua_Integer)count);
+  se_push_int64(L, before + (int64_t)count);
   lua_setfield(L, -2, reason);
   lua_pop(L, 2);
 }

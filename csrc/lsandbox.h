@@ -5,9 +5,7 @@
 #ifndef SE_LSANDBOX_H
 #define SE_LSANDBOX_H
 
-#include <lauxlib.h>
-#include <lua.h>
-
+#include "compat.h"
 #include "rule_memory.h"
 #include "rule_verdict.h"
 
