@@ -79,8 +79,11 @@ int se_rules_answer(se_rules *rules, const se_rule_event *event, const se_rule_a
 /* The last word: audit mode, counting, breaches. */
 void se_rules_finish(se_rules *rules, const se_rule_event *event, se_decision *out);
 
-/* Counts what was decided elsewhere: a refusal by type in the router, with the type's bytes. */
+/* Counts what was decided elsewhere. */
 void se_rules_count(se_rules *rules, const char *type, size_t len, int verdict, int reason);
+/* The counter itself, which lives as long as 'rules': for the router, which refuses one type again
+ * and again. Never NULL: where there is no memory for another one, it is one that nobody reads. */
+uint64_t *se_rules_counter(se_rules *rules, const char *type, size_t len, int verdict, int reason);
 /* By type (at most 1024 of them, the rest under "*"), verdict and reason. What audit mode let through
  * is counted under the verdict "audit". */
 void se_rules_each(const se_rules *rules,
