@@ -65,7 +65,8 @@ typedef struct {
   int direction;                /* SE_DIRECTION_* */
   double now;                   /* seconds since 1970: received, or about to be sent */
   se_slice sender;              /* user id; absent for what only a server can have sent */
-  se_slice role;                /* of the sender; absent: not known */
+  se_slice role;                /* of the sender; absent: the "role" in envelope->user, which is
+                                   looked for only where a rule asks for it */
   se_slice cid, channel_type;   /* absent: a user event */
 } se_rule_event;
 
