@@ -105,6 +105,7 @@ build = {
     ["stream_events.session"] = "lua/stream_events/session.lua",
     ["stream_events.stats"] = "lua/stream_events/stats.lua",
     ["stream_events.subscription"] = "lua/stream_events/subscription.lua",
+    ["stream_events.suggest"] = "lua/stream_events/suggest.lua",
     ["stream_events.task"] = "lua/stream_events/task.lua",
     ["stream_events.timestamp"] = "lua/stream_events/timestamp.lua",
     ["stream_events.token"] = "lua/stream_events/token.lua",

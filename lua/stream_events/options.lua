@@ -1,5 +1,7 @@
 --- The options of a client: names, types, defaults. An unknown name is an error that says which
 -- one was probably meant.
+local suggest = require "stream_events.suggest"
+
 local M = {}
 
 M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
@@ -46,35 +48,6 @@ local LIMITS = {
   in_flight = 32, waiting = 4096, handlers = 4096,
 }
 
--- Edits (insert, delete, replace a letter) that make one word of the other.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local corner = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local above = row[j]
-      local change = a:byte(i) == b:byte(j) and 0 or 1
-      row[j] = math.min(above + 1, row[j - 1] + 1, corner + change)
-      corner = above
-    end
-  end
-  return row[#b]
-end
-
-local function nearest(name, known)
-  local best, fewest
-  for candidate in pairs(known) do
-    local edits = distance(name:lower(), candidate)
-    if not fewest or edits < fewest or (edits == fewest and candidate < best) then
-      best, fewest = candidate, edits
-    end
-  end
-  if fewest and fewest <= math.max(2, math.floor(#name / 3)) then return best end
-  return nil
-end
-
 -- More than this is no limit any more: the core counts bytes in 30 bits, and no wait is that long.
 local LONGEST = 1000000 -- seconds
 local MOST = {
@@ -85,7 +58,7 @@ local MOST = {
 local function refuse_unknown(given, known, prefix, level)
   for name in pairs(given) do
     if known[name] == nil then
-      local meant = type(name) == "string" and nearest(name, known)
+      local meant = suggest.nearest(name, known)
       error(("unknown option '%s%s'%s"):format(prefix, tostring(name),
         meant and (": did you mean '%s%s'?"):format(prefix, meant) or ""), level + 1)
     end
