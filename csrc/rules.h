@@ -20,7 +20,8 @@ typedef struct {
 } se_rules_limits;
 /* NULL: no memory. Has no rule set at first: everything is allowed. */
 se_rules *se_rules_new(const se_rules_limits *limits);
-void se_rules_free(se_rules *rules); /* accepts NULL; lets go of its set */
+void se_rules_keep(se_rules *rules); /* one more owner, which calls se_rules_free when it is done */
+void se_rules_free(se_rules *rules); /* accepts NULL; the last time lets go of its set */
 
 /* Puts a set in force (NULL: none), of which it keeps a reference. Memory and counters stay; rules
  * that were tripped are whole again. SE_OK; SE_ERR_MEMORY: nothing changed. */
