@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "lcore.h"
+#include "lsandbox.h"
 #include "router.h"
 
 #define SE_VERSION "0.1.0"
@@ -66,5 +67,6 @@ int luaopen_stream_events_core(lua_State *L) {
   se_open_ws(L);       /* adds ws, upgrade_accept, upgrade_response to the table on top */
   se_open_router(L);   /* adds router */
   se_open_transport(L); /* adds transport */
+  se_open_sandbox(L);   /* adds rule_state, verdicts */
   return 1;
 }

@@ -399,6 +399,12 @@ local RuleState = {}
 ---@return string? message
 function core.rule_state(limits) end
 
+--- What a function of a rule can answer, for programs that give their rules as a Lua table. The values
+--- say nothing and hold nothing; all but `allow` and `rewrite` may be called with a text, `rewrite` must
+--- be called with the new data.
+---@type { allow: any, drop: any, flag: any, quarantine: any, rewrite: any }
+core.verdicts = {}
+
 --- One statement of a rule file: `event "x" {...}`, `refuse "x"`, `default "drop"`, ...
 ---@class stream_events.core.RuleStatement
 ---@field kind "event"|"refuse"|"honeypot"|"default"|"mode"
