@@ -13,6 +13,7 @@
 
 #include "json.h"
 #include "lcore.h"
+#include "rule_verdict.h"
 #include "scan.h"
 #include "status.h"
 
@@ -114,16 +115,6 @@ static void derive_channel(levent *event) {
     event->string[CHANNEL_ID] = id;
 }
 
-/* Only a backend can send what belongs to no channel. */
-static const char *trust_of(const se_envelope *e, const char *self, size_t self_len) {
-  if (e->cid.at == NULL)
-    return "server";
-  if (self != NULL && e->user_id.at != NULL && e->user_id.len == self_len &&
-      memcmp(e->user_id.at, self, self_len) == 0)
-    return "self";
-  return "user";
-}
-
 static size_t members_size(const se_envelope *envelope) {
   return sizeof(levent) + envelope->member_count * sizeof(se_scan_member);
 }
@@ -141,7 +132,7 @@ void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
   levent *event = reserved;
   char *bytes = (char *)event + members_size(envelope);
   event->received_at = received_at;
-  event->trust = trust_of(envelope, self, self_len);
+  event->trust = se_trust_name(se_trust_of(envelope, self, self_len));
   event->len = len;
   event->member_count = envelope->member_count;
   event->bytes = bytes;

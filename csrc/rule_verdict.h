@@ -54,6 +54,11 @@ const char *se_reason_code(int reason); /* "undeclared-type", ...; "" for SE_REA
  * set: what a client sends is "self" to itself and "user" to everyone else. */
 enum { SE_TRUST_SERVER = 1, SE_TRUST_SELF = 2, SE_TRUST_USER = 4, SE_TRUST_ANY = 7 };
 
+/* Of an event that came in: one of the three. Only a backend can send what belongs to no channel.
+ * 'self' is the id of the user that is connected, or NULL. */
+unsigned se_trust_of(const se_envelope *envelope, const char *self, size_t self_len);
+const char *se_trust_name(unsigned trust); /* of one of the three: "server" "self" "user" */
+
 enum { SE_DIRECTION_IN, SE_DIRECTION_OUT };
 
 /* An event as it is judged. Owns nothing. */
@@ -69,6 +74,11 @@ typedef struct {
                                    looked for only where a rule asks for it */
   se_slice cid, channel_type;   /* absent: a user event */
 } se_rule_event;
+
+/* An event that came in, with all that its envelope says. */
+void se_rule_event_init(se_rule_event *event, const char *text, size_t len,
+                        const se_envelope *envelope, const char *self, size_t self_len,
+                        double received_at);
 
 #define SE_RULE_TEXT 240 /* bytes of a decision's text for people, with its zero */
 
