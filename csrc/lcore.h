@@ -5,6 +5,7 @@
 #define SE_LCORE_H
 
 #include "compat.h"
+#include "rule_verdict.h"
 #include "scan.h"
 
 /* Pushes nil, the kind of 'status' and the formatted message (as lua_pushfstring); returns 3. */
@@ -25,6 +26,12 @@ void se_open_transport(lua_State *L); /* transport (ltransport.c) */
 int se_json_push(lua_State *L, const char *text, size_t len, const char **reason,
                  size_t *position);
 
+/* Writes the JSON of the value on top of the stack, which is popped, to the end of 'out', without
+ * running metamethods. 'tick', where not NULL, is called at each table, and may raise. SE_OK; what
+ * se_buffer_append gives; SE_ERR_ARGUMENT: it cannot be written, and the reason takes the place of
+ * the value. Raises for lack of memory. (ljson.c) */
+int se_json_encode(lua_State *L, void (*tick)(lua_State *L), se_buffer *out);
+
 /* Pushes what will be the event object of a text of 'len' bytes with this envelope. Raises for lack
  * of memory. As with every allocation, the finalizers of a program's objects may run in it: the
  * caller sees to it that text and envelope are still there afterwards. (levent.c) */
@@ -35,6 +42,12 @@ void *se_event_reserve(lua_State *L, size_t len, const se_envelope *envelope);
 void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
                    const se_envelope *envelope, const char *self, size_t self_len,
                    double received_at);
+/* Pushes a frozen event object of an event that a rule looks at. What the transport knows of channel
+ * and sender stands in it, whatever its text says. Raises for lack of memory. (levent.c) */
+void se_event_push_judged(lua_State *L, const se_rule_event *judged);
+/* Pops the table on top of the stack, which becomes event.verdict of the event object at 'index'.
+ * Raises for lack of memory. (levent.c) */
+void se_event_set_verdict(lua_State *L, int index);
 /* Pushes type and cid (or nil) of an event object, which must be on the stack. (levent.c) */
 void se_event_push_names(lua_State *L, const void *event);
 

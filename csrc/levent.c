@@ -6,13 +6,17 @@
  * a sender wrote can stand in for them. Any other key decodes just that member.
  *
  * Tables must stay the same from one look to the next. The user value is therefore a table, made
- * when the first one is decoded: top-level tables by their key, and raw_data at [1]. */
+ * when the first one is decoded: top-level tables by their key, raw_data at [1], and at [2] what
+ * se_event_set_verdict was given.
+ *
+ * An event that a rule judges is frozen: the tables in it cannot be written to either. */
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
 
 #include "json.h"
 #include "lcore.h"
+#include "lfrozen.h"
 #include "rule_verdict.h"
 #include "scan.h"
 #include "status.h"
@@ -23,7 +27,7 @@ static const char event_key = 0;
 /* The names of the envelope, in the order of pairs(). */
 enum {
   TYPE, CID, CHANNEL_TYPE, CHANNEL_ID, CREATED_AT, /* strings: see levent.string */
-  USER, RECEIVED_AT, TRUST, RAW_DATA,
+  USER, RECEIVED_AT, TRUST, VERDICT, RAW_DATA,
   NAMES, OTHER = NAMES
 };
 #define STRINGS USER
@@ -37,6 +41,7 @@ static const char *const names[NAMES] = {
     [USER] = "user",
     [RECEIVED_AT] = "received_at",
     [TRUST] = "trust",
+    [VERDICT] = "verdict",
     [RAW_DATA] = "raw_data",
 };
 
@@ -48,8 +53,10 @@ typedef struct {
 typedef struct {
   double received_at;
   const char *trust;
+  int frozen;
   size_t len, member_count;
   span string[STRINGS], user;
+  span sender, role; /* where the text does not say who sent it; frozen events only */
   const char *bytes; /* the text, then what the scan had to unescape; behind 'members' */
   se_scan_member members[];
 } levent;
@@ -65,6 +72,9 @@ static int name_of(const char *key, size_t len) {
     break;
   case 5:
     name = TRUST;
+    break;
+  case 7:
+    name = VERDICT;
     break;
   case 8:
     name = RAW_DATA;
@@ -123,16 +133,13 @@ void *se_event_reserve(lua_State *L, size_t len, const se_envelope *envelope) {
   return lua_newuserdatauv(L, members_size(envelope) + len + envelope->scratch_used, 1);
 }
 
-void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
-                   const se_envelope *envelope, const char *self, size_t self_len,
-                   double received_at) {
+/* All of the event that comes out of its text. */
+static void fill(levent *event, const char *text, size_t len, const se_envelope *envelope) {
+  static const span absent = {ABSENT, 0};
   const se_slice *const slices[STRINGS] = {&envelope->type, &envelope->cid,
                                            &envelope->channel_type, &envelope->channel_id,
                                            &envelope->created_at};
-  levent *event = reserved;
   char *bytes = (char *)event + members_size(envelope);
-  event->received_at = received_at;
-  event->trust = se_trust_name(se_trust_of(envelope, self, self_len));
   event->len = len;
   event->member_count = envelope->member_count;
   event->bytes = bytes;
@@ -142,19 +149,80 @@ void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
   for (int i = 0; i < STRINGS; i++)
     event->string[i] = span_of(slices[i], text, len, envelope);
   event->user = span_of(&envelope->user, text, len, envelope);
-  derive_channel(event);
+  event->sender = event->role = absent;
+  event->frozen = 0;
+}
+
+static void set_metatable(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
   lua_setmetatable(L, -2);
 }
 
+void se_event_fill(lua_State *L, void *reserved, const char *text, size_t len,
+                   const se_envelope *envelope, const char *self, size_t self_len,
+                   double received_at) {
+  levent *event = reserved;
+  fill(event, text, len, envelope);
+  event->received_at = received_at;
+  event->trust = se_trust_name(se_trust_of(envelope, self, self_len));
+  derive_channel(event);
+  set_metatable(L);
+}
+
+/* What is known from elsewhere goes behind the bytes of the text, at 'at'. */
+static span keep(levent *event, size_t *at, const se_slice *slice) {
+  span kept = {ABSENT, 0};
+  if (slice->at == NULL)
+    return kept;
+  memcpy((char *)(uintptr_t)event->bytes + *at, slice->at, slice->len);
+  kept.at = (uint32_t)*at;
+  kept.len = (uint32_t)slice->len;
+  *at += slice->len;
+  return kept;
+}
+
+/* Whether the transport knows something else than the event says by itself. */
+static int differs(const levent *event, const se_slice *known, span told) {
+  return known->at != NULL && (told.at == ABSENT || known->len != told.len ||
+                               memcmp(known->at, event->bytes + told.at, known->len) != 0);
+}
+
+void se_event_push_judged(lua_State *L, const se_rule_event *judged) {
+  const se_envelope *envelope = judged->envelope;
+  size_t at = judged->len + envelope->scratch_used;
+  size_t more = judged->cid.len + judged->channel_type.len + judged->sender.len + judged->role.len;
+  levent *event = lua_newuserdatauv(L, members_size(envelope) + at + more, 1);
+  fill(event, judged->text, judged->len, envelope);
+  if (differs(event, &judged->cid, event->string[CID])) {
+    event->string[CID] = keep(event, &at, &judged->cid);
+    event->string[CHANNEL_TYPE].at = event->string[CHANNEL_ID].at = ABSENT;
+  }
+  derive_channel(event);
+  if (differs(event, &judged->channel_type, event->string[CHANNEL_TYPE]))
+    event->string[CHANNEL_TYPE] = keep(event, &at, &judged->channel_type);
+  if (differs(event, &judged->sender,
+              span_of(&envelope->user_id, judged->text, judged->len, envelope))) {
+    event->user.at = ABSENT;
+    event->sender = keep(event, &at, &judged->sender);
+    event->role = keep(event, &at, &judged->role);
+  }
+  event->received_at = judged->now;
+  event->trust = se_trust_name(judged->trust);
+  event->frozen = 1;
+  set_metatable(L);
+}
+
 /* ------------------------------------------------------------------------------------- reading */
 
-static void push_span(lua_State *L, const levent *event, int name) {
-  const span at = event->string[name];
-  if (at.at == ABSENT)
+static void push_kept(lua_State *L, const levent *event, const span *kept) {
+  if (kept->at == ABSENT)
     lua_pushnil(L);
   else
-    lua_pushlstring(L, event->bytes + at.at, at.len);
+    lua_pushlstring(L, event->bytes + kept->at, kept->len);
+}
+
+static void push_span(lua_State *L, const levent *event, int name) {
+  push_kept(L, event, &event->string[name]);
 }
 
 void se_event_push_names(lua_State *L, const void *event) {
@@ -195,15 +263,27 @@ static void push_json(lua_State *L, const levent *event, uint32_t at, uint32_t l
     luaL_error(L, "%s", reason);
 }
 
-/* Pushes the table of what was decoded before; the event is at index 1. */
-static void push_cache(lua_State *L) {
-  lua_getiuservalue(L, 1, 1);
+/* Pushes the table of what was decoded before; the event is at 'index', counted from the bottom. */
+static void push_cache_of(lua_State *L, int index) {
+  lua_getiuservalue(L, index, 1);
   if (lua_istable(L, -1))
     return;
   lua_pop(L, 1);
   lua_newtable(L);
   lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, 1);
+  lua_setiuservalue(L, index, 1);
+}
+
+static void push_cache(lua_State *L) {
+  push_cache_of(L, 1);
+}
+
+void se_event_set_verdict(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  push_cache_of(L, index);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 1);
 }
 
 /* Pushes the value of the top-level key that is on top of the stack (and stays there). Tables come
@@ -220,6 +300,8 @@ static void push_cached(lua_State *L, const levent *event, int cache, uint32_t a
     return;
   lua_pop(L, 1);
   push_json(L, event, at, len);
+  if (event->frozen)
+    se_frozen_wrap(L);
   lua_pushvalue(L, -2);
   lua_pushvalue(L, -2);
   lua_rawset(L, cache);
@@ -237,7 +319,7 @@ static void push_raw_data(lua_State *L, const levent *event) {
   push_cache(L);
   cache = lua_gettop(L);
   lua_rawgeti(L, cache, 1);
-  if (lua_istable(L, -1))
+  if (!lua_isnil(L, -1))
     return;
   lua_createtable(L, 0, (int)event->member_count);
   raw = lua_gettop(L);
@@ -251,7 +333,46 @@ static void push_raw_data(lua_State *L, const levent *event) {
     lua_rawset(L, raw);
   }
   lua_pushvalue(L, raw);
+  if (event->frozen)
+    se_frozen_wrap(L);
+  lua_pushvalue(L, -1);
   lua_rawseti(L, cache, 1);
+}
+
+/* Pushes the user of an event: as it came, or what is known of it from elsewhere. */
+static void push_user(lua_State *L, const levent *event) {
+  int cache;
+  if (event->user.at == ABSENT && event->sender.at == ABSENT) {
+    lua_pushnil(L);
+    return;
+  }
+  push_cache(L);
+  cache = lua_gettop(L);
+  lua_pushliteral(L, "user");
+  if (event->user.at != ABSENT) {
+    push_cached(L, event, cache, event->user.at, event->user.len);
+    return;
+  }
+  lua_rawget(L, cache);
+  if (!lua_isnil(L, -1))
+    return;
+  lua_createtable(L, 0, 2);
+  push_kept(L, event, &event->sender);
+  lua_setfield(L, -2, "id");
+  push_kept(L, event, &event->role);
+  lua_setfield(L, -2, "role");
+  se_frozen_wrap(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, cache, "user");
+}
+
+/* Pushes what se_event_set_verdict was given, or nil. */
+static void push_verdict(lua_State *L) {
+  lua_getiuservalue(L, 1, 1);
+  if (lua_istable(L, -1))
+    lua_rawgeti(L, -1, 2);
+  else
+    lua_pushnil(L);
 }
 
 /* Pushes the value of a key that is no name of the envelope; the key is on top of the stack. */
@@ -300,19 +421,16 @@ static void push_field(lua_State *L, const levent *event) {
     push_member(L, event, key, len);
     return;
   case USER:
-    if (event->user.at == ABSENT) {
-      lua_pushnil(L);
-      return;
-    }
-    push_cache(L);
-    lua_pushvalue(L, 2);
-    push_cached(L, event, lua_gettop(L) - 1, event->user.at, event->user.len);
+    push_user(L, event);
     return;
   case RECEIVED_AT:
     lua_pushnumber(L, event->received_at);
     return;
   case TRUST:
     lua_pushstring(L, event->trust);
+    return;
+  case VERDICT:
+    push_verdict(L);
     return;
   case RAW_DATA:
     push_raw_data(L, event);
@@ -481,6 +599,7 @@ static const luaL_Reg meta[] = {{"__index", event_index},       {"__newindex", e
 static const luaL_Reg functions[] = {{"new", event_new}, {"text", event_text}, {NULL, NULL}};
 
 void se_open_event(lua_State *L) {
+  se_open_frozen(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
   if (lua_isnil(L, -1)) { /* the first time in this state */
     lua_newtable(L);

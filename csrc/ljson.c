@@ -9,6 +9,7 @@
 
 #include "json.h"
 #include "lcore.h"
+#include "lfrozen.h"
 #include "number.h"
 #include "status.h"
 #include "utf8.h"
@@ -273,6 +274,7 @@ typedef struct {
     const void *table; /* the table this step leads into from */
   } path[SE_JSON_DEPTH];
   int steps;
+  void (*tick)(lua_State *L); /* called now and then, or NULL: see se_json_encode */
   char first[1024];
 } encoder;
 
@@ -429,6 +431,8 @@ static int encode_table(encoder *e) {
   if (e->depth == SE_JSON_DEPTH)
     return refuse(e, "tables nested deeper than 32 cannot be encoded");
   luaL_checkstack(L, 8, "JSON");
+  if (e->tick != NULL)
+    e->tick(L);
   if (lua_getmetatable(L, -1)) {
     push_array_mt(L);
     is_array = lua_rawequal(L, -1, -2);
@@ -444,9 +448,16 @@ static int encode_table(encoder *e) {
   return done;
 }
 
-/* An event stands for its own text. */
-static int encode_event(encoder *e) {
+/* An event stands for its own text, and part of a frozen one for what it was decoded from. */
+static int encode_userdata(encoder *e) {
   size_t len;
+  luaL_checkstack(e->L, 4, "JSON");
+  if (se_frozen_table(e->L, -1)) {
+    if (!encode_table(e))
+      return 0;
+    lua_pop(e->L, 1);
+    return 1;
+  }
   const char *text = se_event_text(e->L, -1, &len);
   se_json json;
   if (text == NULL)
@@ -483,7 +494,7 @@ static int encode_value(encoder *e) {
     put(e, "null", 4);
     return 1;
   case LUA_TUSERDATA:
-    return encode_event(e);
+    return encode_userdata(e);
   case LUA_TFUNCTION:
     return refuse(e, "a function cannot be encoded");
   case LUA_TTHREAD:
@@ -493,11 +504,9 @@ static int encode_value(encoder *e) {
   }
 }
 
-/* nil, "argument", "at data.list[2].x: REASON" */
-static int fail_encode(lua_State *L, const encoder *e) {
+/* Pushes "at data.list[2].x: REASON". */
+static void push_failure(lua_State *L, const encoder *e) {
   luaL_Buffer message;
-  lua_pushnil(L);
-  lua_pushstring(L, se_status_kind(SE_ERR_ARGUMENT));
   luaL_checkstack(L, LUA_MINSTACK, "JSON");
   luaL_buffinit(L, &message);
   for (int i = 0; i < e->steps; i++) {
@@ -516,15 +525,23 @@ static int fail_encode(lua_State *L, const encoder *e) {
   luaL_addstring(&message, e->steps > 0 ? ": " : "");
   luaL_addstring(&message, e->reason);
   luaL_pushresult(&message);
+}
+
+/* nil, "argument", "at data.list[2].x: REASON" */
+static int fail_encode(lua_State *L, const encoder *e) {
+  lua_pushnil(L);
+  lua_pushstring(L, se_status_kind(SE_ERR_ARGUMENT));
+  push_failure(L, e);
   return 3;
 }
 
-/* Moves what is on the stack up by one, for the encoder's own value. */
-static void begin(encoder *e, lua_State *L) {
+/* The encoder's own value will be at 'box', from where things move up. */
+static void begin(encoder *e, lua_State *L, int box) {
   lua_pushnil(L);
-  lua_insert(L, 1);
+  lua_insert(L, box);
   e->L = L;
-  e->box = 1;
+  e->box = box;
+  e->tick = NULL;
   e->text = e->first;
   e->size = sizeof e->first;
   e->used = 0;
@@ -537,11 +554,27 @@ static int json_encode(lua_State *L) {
   encoder e;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
-  begin(&e, L);
+  begin(&e, L, 1);
   if (!encode_value(&e))
     return fail_encode(L, &e);
   lua_pushlstring(L, e.text, e.used);
   return 1;
+}
+
+int se_json_encode(lua_State *L, void (*tick)(lua_State *L), se_buffer *out) {
+  encoder e;
+  int value = lua_gettop(L), status;
+  begin(&e, L, value);
+  e.tick = tick;
+  if (!encode_value(&e)) {
+    push_failure(L, &e);
+    lua_replace(L, value);
+    lua_settop(L, value);
+    return SE_ERR_ARGUMENT;
+  }
+  status = se_buffer_append(out, e.text, e.used);
+  lua_settop(L, value - 1);
+  return status;
 }
 
 /* extend(before, object, after) -> text | nil, kind, message */
@@ -552,7 +585,7 @@ static int json_extend(lua_State *L) {
   const char *after = luaL_checklstring(L, 3, &after_len);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
-  begin(&e, L);
+  begin(&e, L, 1);
   put(&e, before, before_len);
   lua_pushvalue(L, 3);
   if (!encode_value(&e))

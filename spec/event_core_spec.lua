@@ -102,6 +102,14 @@ describe("an event", function()
       got.raw_data.raw_data })
   end)
 
+  it("keeps the name of the rules' verdict for the rules", function()
+    local got = make('{"type":"a","verdict":{"verdict":"flag"},"x":1}')
+    assert.is_nil(got.verdict)
+    assert.equal("flag", got.raw_data.verdict.verdict)
+    assert.is_nil(got.verdict)
+    for key in pairs(got) do assert.not_equal("verdict", key) end
+  end)
+
   it("has nil for what is absent or null", function()
     for _, text in ipairs { '{"type":"a"}',
       '{"type":"a","cid":null,"user":null,"created_at":null,"channel_id":null}' } do

@@ -70,6 +70,14 @@ function core.json.members(text) end
 
 --- A received event. Decodes itself only as far as it is looked at. Read-only.
 --- Any other key reads through to raw_data.
+---@class stream_events.EventVerdict
+---@field verdict "flag"|"rewrite"|"audit"
+---@field judged string what the rules said: another word only for "audit"
+---@field rule string? name of the rule
+---@field reason string? code
+---@field text string? for people
+---@field hash string of the rule set
+
 ---@class stream_events.Event
 ---@field type string
 ---@field cid string? absent in user events
@@ -79,6 +87,7 @@ function core.json.members(text) end
 ---@field created_at string? RFC 3339, by the server's clock
 ---@field received_at number seconds since 1970, by this machine's clock
 ---@field trust "server"|"self"|"user" from the transport, never from the payload
+---@field verdict stream_events.EventVerdict? what a rule had to say about it, if anything
 ---@field raw_data table everything as it came, decoded
 ---@field [string] any what the sender put there: event.text is event.raw_data.text
 
