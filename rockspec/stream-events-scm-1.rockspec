@@ -42,6 +42,7 @@ build = {
         "csrc/lcore.c",
         "csrc/lcrypto.c",
         "csrc/levent.c",
+        "csrc/lfrozen.c",
         "csrc/ljson.c",
         "csrc/lrouter.c",
         "csrc/lsandbox.c",
