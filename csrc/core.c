@@ -1,6 +1,8 @@
 /* core.c -- opens the C module stream_events.core and puts its parts together. No logic. */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "lcore.h"
@@ -48,8 +50,29 @@ static int core_type_class(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"now", core_now}, {"time", core_time}, {"type_class", core_type_class}, {NULL, NULL}};
+/* file_stamp(path) -> text, or nil when there is no such file */
+static int core_file_stamp(lua_State *L) {
+  struct stat file;
+  char text[160];
+  if (stat(luaL_checkstring(L, 1), &file) != 0)
+    return 0;
+#ifdef __APPLE__
+  const struct timespec changed = file.st_mtimespec;
+#else
+  const struct timespec changed = file.st_mtim;
+#endif
+  snprintf(text, sizeof text, "%llu:%llu:%lld:%lld.%09ld", (unsigned long long)file.st_dev,
+           (unsigned long long)file.st_ino, (long long)file.st_size, (long long)changed.tv_sec,
+           changed.tv_nsec);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"now", core_now},
+                                     {"time", core_time},
+                                     {"type_class", core_type_class},
+                                     {"file_stamp", core_file_stamp},
+                                     {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_stream_events_core(lua_State *L);
 

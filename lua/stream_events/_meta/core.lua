@@ -15,6 +15,12 @@ function core.now() end
 ---@return number
 function core.time() end
 
+--- A text that is another one as soon as the file has other content or is another file; nil: there is
+--- no such file.
+---@param path string
+---@return string?
+function core.file_stamp(path) end
+
 --- What the protocol says a type is (protocol §5.8, §3.9).
 ---@param type string
 ---@return "custom"|"builtin"|"local"
