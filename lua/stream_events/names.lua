@@ -41,8 +41,10 @@ local function follows(byte, low, high)
   return byte ~= nil and byte >= (low or 0x80) and byte <= (high or 0xBF)
 end
 
--- Well-formed UTF-8 (RFC 3629). Lua 5.1 has no utf8 library.
-local function is_utf8(text)
+--- Well-formed UTF-8 (RFC 3629). Lua 5.1 has no utf8 library.
+---@param text string
+---@return boolean
+function M.is_utf8(text)
   local i = text:find("[\128-\255]")
   while i do
     local a, b, c, d = text:byte(i, i + 3)
@@ -69,7 +71,7 @@ end
 function M.event_type(value)
   local ok, message = checked(value, "an event type", "%c", 255, "text without control characters")
   if not ok then return nil, message end
-  if not is_utf8(value) then return nil, "an event type must be UTF-8" end
+  if not M.is_utf8(value) then return nil, "an event type must be UTF-8" end
   if value:find("\194[\128-\159]") then
     return nil, "an event type may hold only text without control characters"
   end

@@ -1,0 +1,109 @@
+--- The texts of a rule set: the file, what it includes, and the hash that names them all.
+local native = require "stream_events.native"
+
+local M = {}
+
+local MOST = 4194304 -- bytes of one file: a thousand rules take a tenth of it
+local MOST_FILES = 64
+
+---@class stream_events.rules.Source
+---@field path string as it is read and shown
+---@field text string?
+---@field order integer in which they were read
+
+---@class stream_events.rules.Files
+---@field folder string with its slash, or ""
+---@field name string of the first file
+---@field by_name table<string, stream_events.rules.Source>
+---@field list stream_events.rules.Source[]
+local Files = {}
+Files.__index = Files
+
+--- Reads a whole file.
+---@param path string
+---@return string? text
+---@return string? message
+function M.read(path)
+  local file, message = io.open(path, "rb")
+  if not file then return nil, message end
+  local text, failure = file:read(MOST + 1)
+  file:close()
+  if not text and failure then return nil, ("%s: %s"):format(path, failure) end
+  if text and #text > MOST then return nil, ("%s: longer than %d bytes"):format(path, MOST) end
+  return text or ""
+end
+
+--- The files of a rule set that begins with the one at `path`.
+---@param path string
+---@param read (fun(path: string): string?, string?)? instead of the file system
+---@return stream_events.rules.Files
+function M.new(path, read)
+  local folder, name = path:match("^(.*[/\\])([^/\\]*)$")
+  return setmetatable({
+    folder = folder or "", name = name or path, by_name = {}, list = {}, reader = read or M.read,
+  }, Files)
+end
+
+--- Takes a text as that of a file of the set.
+---@param name string
+---@param text string
+function Files:add(name, text)
+  local source = { path = self.folder .. name, text = text, order = #self.list + 1 }
+  self.list[source.order] = source
+  self.by_name[name] = source
+end
+
+--- Reads a file of the set.
+---@param name string beside the first one
+---@return string? text
+---@return string? message
+function Files:read(name)
+  local text, message = self.reader(self.folder .. name)
+  if type(text) ~= "string" then return nil, message or "cannot be read" end
+  if #text > MOST then return nil, ("longer than %d bytes"):format(MOST) end
+  self:add(name, text)
+  return text
+end
+
+--- Reads a file that another one includes.
+---@param name any
+---@return string? text
+---@return string? message
+function Files:include(name)
+  if type(name) ~= "string" or name == "" or name:find("[/\\%c]") or name:find("..", 1, true) then
+    return nil, "an included file is one beside this one: a name without '/' or '..'"
+  elseif #self.list >= MOST_FILES then
+    return nil, ("more than %d files"):format(MOST_FILES)
+  end
+  return self:read(name)
+end
+
+--- The paths, in the order in which they were read.
+---@return string[]
+function Files:paths()
+  local result = {}
+  for i, source in ipairs(self.list) do result[i] = source.path end
+  return result
+end
+
+--- Names contents: the first 12 hex digits of the SHA-256 over named texts.
+---@param parts { [1]: string, [2]: string }[] name and text
+---@return string
+function M.hash(parts)
+  local list = {}
+  for _, part in ipairs(parts) do
+    -- The lengths keep apart what else would run together.
+    list[#list + 1] = ("%d:%d:"):format(#part[1], #part[2]) .. part[1] .. part[2]
+  end
+  return native.crypto.hex(native.crypto.sha256(table.concat(list))):sub(1, 12)
+end
+
+--- The hash of all files: the same in every folder.
+---@return string
+function Files:hash()
+  local parts = {}
+  for i, source in ipairs(self.list) do parts[i] = { source.path:sub(#self.folder + 1), source.text } end
+  return M.hash(parts)
+end
+
+return M
