@@ -1,8 +1,8 @@
 /* compat.h -- Lua 5.1, LuaJIT and 5.3 behind the C API of 5.4, as far as the bindings use it.
  *
  * A module built with the headers of 5.1 serves LuaJIT too. What differs in meaning:
- * - 5.1 and LuaJIT have no integers. lua_isinteger is true there of a float that is a whole number
- *   and exact (up to 2^53); se_push_int64 gives the nearest float of a larger one.
+ * - 5.1 and LuaJIT have no integers. lua_isinteger is true there of every whole number that fits 64
+ *   bits; from 2^53 on, se_push_int64 gives the nearest float that there is.
  * - lua_Integer may have 32 bits there: 64-bit values go through se_push_int64 and se_to_int64.
  * - %I is not in every lua_pushfstring: use %d with se_small.
  * - A user value is the environment table of the userdata there: it can be a table or nil. */
@@ -41,15 +41,16 @@ static inline void se_push_int64(lua_State *L, int64_t value) {
   lua_pushnumber(L, (lua_Number)value);
 }
 
-/* Of what is an integer; 0 of everything else. */
 static inline int se_lua_isinteger(lua_State *L, int index) {
   lua_Number value;
   if (lua_type(L, index) != LUA_TNUMBER)
     return 0;
   value = lua_tonumber(L, index);
-  return fabs(value) <= 9007199254740992.0 && floor(value) == value && (value != 0 || !signbit(value));
+  return value >= -0x1p63 && value < 0x1p63 && floor(value) == value &&
+         (value != 0 || !signbit(value));
 }
 
+/* Of what is an integer; 0 of everything else. */
 static inline int64_t se_to_int64(lua_State *L, int index) {
   return se_lua_isinteger(L, index) ? (int64_t)lua_tonumber(L, index) : 0;
 }

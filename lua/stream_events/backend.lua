@@ -148,7 +148,8 @@ function methods:create_token(user_id, options)
   if not secret then
     return errors.fail("auth", "only a backend may do this: the client was made without a secret")
   end
-  return tokens.user(secret, user_id, options)
+  local token = tokens.user(secret, user_id, options, 3)
+  return token
 end
 
 --- Sends a custom event to a user: to every connection of theirs, watching or not (protocol §6).

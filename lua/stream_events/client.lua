@@ -27,6 +27,14 @@ for _, part in ipairs { connect, backend } do
   for name, method in pairs(part.methods) do Client[name] = method end
 end
 
+-- Lua 5.1 and LuaJIT do not ask tables for __gc: a userdata is collected with the client.
+local new_userdata = rawget(_G, "newproxy")
+local function watch_collection(self)
+  if not new_userdata then return end
+  self.collected = new_userdata(true)
+  getmetatable(self.collected).__gc = function() self:__gc() end
+end
+
 --- Makes a client. Nothing goes over the network yet.
 ---@param options stream_events.Options
 ---@param level integer whom to blame for wrong options, as for error()
@@ -34,6 +42,7 @@ end
 function M.new(options, level)
   local self = setmetatable({}, Client)
   self.context = context_module.new(self, options_module.check(options, level + 1))
+  watch_collection(self)
   channel_state.register(self.context)
   return self
 end

@@ -129,7 +129,7 @@ function M.new(context, malformed)
 
   -- Moves what the present run has counted so far to the totals.
   local function settle()
-    counts.delivered = counts.delivered + granted - left
+    counts.delivered = counts.delivered + (granted - left) -- `granted` may be as large as a float holds
     counts.unhandled = counts.unhandled + unhandled
     granted, unhandled = left, 0
   end

@@ -22,7 +22,7 @@ local function encoded_claims(claims)
   local parts, written = {}, {}
   local function add(name)
     local value, err = json.encode(claims[name])
-    if not value then error(("claim %q: %s"):format(name, err.message), 4) end
+    if not value then error(("claim %q: %s"):format(name, err.message), 5) end
     parts[#parts + 1] = json.encode(name) .. ":" .. value
     written[name] = true
   end
@@ -49,27 +49,30 @@ end
 ---@return string
 function M.sign(secret, claims)
   check_secret(secret)
-  return signed(secret, claims)
+  local token = signed(secret, claims) -- no tail call: errors blame the caller by its level
+  return token
 end
 
 ---@class stream_events.TokenOptions
 ---@field exp integer? Unix seconds at which it expires; without it never
 ---@field iat integer? Unix seconds at which it was issued; needed where tokens are revoked by date
 
-local function check_options(options)
+local function check_options(options, level)
   if type(options) ~= "table" then
-    error("the options of a token must be a table, not a " .. type(options), 3)
+    error("the options of a token must be a table, not a " .. type(options), level + 1)
   end
   for name in pairs(options) do
     -- A misspelt expiry must not make a token that is valid for ever.
-    if name ~= "exp" and name ~= "iat" then error(("unknown option '%s'"):format(tostring(name)), 3) end
+    if name ~= "exp" and name ~= "iat" then
+      error(("unknown option '%s'"):format(tostring(name)), level + 1)
+    end
   end
 end
 
-local function check_time(options, name)
+local function check_time(options, name, level)
   local value = options[name]
   if value ~= nil and (type(value) ~= "number" or value % 1 ~= 0) then
-    error(("'%s' must be Unix seconds, a whole number"):format(name), 3)
+    error(("'%s' must be Unix seconds, a whole number"):format(name), level + 1)
   end
   return value and (math.tointeger and math.tointeger(value) or value)
 end
@@ -78,15 +81,18 @@ end
 ---@param secret string
 ---@param user_id string
 ---@param options stream_events.TokenOptions?
+---@param level integer? whom to blame for wrong arguments, as for error(); default: the caller
 ---@return string
-function M.user(secret, user_id, options)
+function M.user(secret, user_id, options, level)
+  level = level or 2
   check_secret(secret)
-  if type(user_id) ~= "string" or user_id == "" then error("a token needs the id of a user", 2) end
+  if type(user_id) ~= "string" or user_id == "" then error("a token needs the id of a user", level) end
   options = options or {}
-  check_options(options)
-  return signed(secret, {
-    user_id = user_id, iat = check_time(options, "iat"), exp = check_time(options, "exp"),
+  check_options(options, level)
+  local token = signed(secret, {
+    user_id = user_id, iat = check_time(options, "iat", level), exp = check_time(options, "exp", level),
   })
+  return token
 end
 
 --- The token of a backend: may do everything, so it stays on machines that hold the secret anyway.

@@ -50,13 +50,21 @@ function Workers:pool(main)
   return { main = main }
 end
 
+-- Inside a C function (a comparison for table.sort, say) one cannot yield. Lua 5.1 can only look for
+-- one among the callers; it raises when it was a metamethod or an iterator that came in between.
+local is_yieldable = coroutine.isyieldable or function()
+  for level = 2, math.huge do
+    local info = debug.getinfo(level, "S")
+    if not info or info.what == "C" then return not info end
+  end
+end
+
 --- Whether this coroutine is one of these workers and may wait by yielding.
 ---@return thread?
 function Workers:here()
   local thread = coroutine.running()
   if not thread or not self.owners[thread] then return nil end
-  -- Inside a C function (a comparison for table.sort, say) one cannot yield. Lua 5.1 cannot tell.
-  if coroutine.isyieldable and not coroutine.isyieldable() then return nil end
+  if not is_yieldable() then return nil end
   return thread
 end
 
