@@ -1,14 +1,17 @@
 # Builds, tests and installs stream-events. `make` alone lists what it can do.
 
+# LUA=lua5.3 LUA_PC=lua5.3 makes the client for another Lua; what is built with LUA_PC=lua5.1 serves
+# LuaJIT as well. The server and the command are for 5.4 alone.
 LUA        ?= lua5.4
 LUA_PC     ?= lua5.4
+LUA_VERSION ?= $(if $(filter %5.1 %51 luajit,$(LUA_PC)),5.1,$(if $(filter %5.3 %53,$(LUA_PC)),5.3,5.4))
 BUSTED     ?= busted
 CC         ?= cc
 CFLAGS     ?= -O2 -g
-BUILD      ?= build
+BUILD      ?= build$(if $(ONLY_CLIENT),/lua$(LUA_VERSION))
 PREFIX     ?= /usr/local
 DESTDIR    ?=
-LUA_VERSION = 5.4
+ONLY_CLIENT = $(filter-out 5.4,$(LUA_VERSION))
 INSTALL_LUA = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
 INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 
@@ -26,16 +29,17 @@ SERVER_SHARES  = status buffer utf8 ws upgrade crypto poller lcore
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
-MODULES        = $(BUILD)/stream_events/core.so $(BUILD)/stream_events/server/core.so
+MODULES        = $(BUILD)/stream_events/core.so \
+                 $(if $(ONLY_CLIENT),,$(BUILD)/stream_events/server/core.so)
 
 export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps build demo test bench check asan fuzz install uninstall clean print-shared
+.PHONY: help deps build demo test test-all test-others test-other bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 # DEPS=skip: the packages are there already, by other means than apt.
 DEPS ?= .ci/deps
@@ -71,6 +75,30 @@ test: ## build and run every spec
 	@$(NEED) build test
 	@$(MAKE) --no-print-directory -s build
 	@$(RUN_SPECS)
+
+# The other Luas, each with the headers that its module is built with. What needs 5.4 itself stays
+# out: the server, the command, and what is shown with them in one process. -- finalizer: needs
+# collections at a given allocation. demo, readme: run programs with lua5.4. rockspec: no Lua of ours.
+OTHERS     = lua5.3:lua5.3 lua5.1:lua5.1 luajit:lua5.1
+ONLY_5_4   = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
+             $(patsubst %,spec/%_spec.lua,finalizer demo readme rockspec)
+test-all: test test-others ## run the specs on 5.4, those of the client on 5.3, 5.1 and LuaJIT too
+
+test-others:
+	@$(NEED) build test runtimes
+	@$(MAKE) --no-print-directory -s build
+	@for other in $(OTHERS); do \
+	  lua=$${other%%:*}; pc=$${other#*:}; \
+	  command -v $$lua >/dev/null 2>&1 || { echo "== $$lua is not installed: left out"; continue; }; \
+	  echo "== $$lua, without $(words $(ONLY_5_4)) files of specs that need 5.4"; \
+	  $(MAKE) --no-print-directory -s test-other LUA=$$lua LUA_PC=$$pc || failed=1; \
+	done; [ -z "$$failed" ]
+
+# Programs on 5.4 that a spec starts, such as the server, find their own modules in build/.
+test-other:
+	@$(MAKE) --no-print-directory -s build
+	@LUA_CPATH_5_4='$(CURDIR)/build/?.so;;' $(RUN_SPECS) --helper=spec/support/older_lua.lua \
+	  $(filter-out $(ONLY_5_4),$(wildcard spec/*_spec.lua))
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: ## run the specs with the C parts under AddressSanitizer and UBSan
@@ -111,18 +139,19 @@ bench: ## measure against other clients and servers, side by side, as ratios
 	@$(MAKE) --no-print-directory -s build
 	@$(MAKE) --no-print-directory -s -f spec/bench/bench.mk
 
+NOT_CLIENT = -not -path '*/server/*' -not -path '*/command/*'
 install: ## copy modules and command below $(DESTDIR)$(PREFIX)
 	@$(MAKE) --no-print-directory -s build
-	@install -d '$(INSTALL_LIB)/stream_events/server' '$(DESTDIR)$(PREFIX)/bin'
-	@install -m 755 $(BUILD)/stream_events/core.so '$(INSTALL_LIB)/stream_events/core.so'
-	@install -m 755 $(BUILD)/stream_events/server/core.so '$(INSTALL_LIB)/stream_events/server/core.so'
-	@cd lua && find stream_events -name '*.lua' -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
-	@install -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events'
+	@$(foreach module,$(MODULES),\
+	  install -D -m 755 $(module) '$(module:$(BUILD)/%=$(INSTALL_LIB)/%)' &&) true
+	@cd lua && find stream_events -name '*.lua' $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
+	  -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
+	@$(if $(ONLY_CLIENT),,install -D -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events')
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall: ## remove what install copied
 	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
-	@rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events'
+	@$(if $(ONLY_CLIENT),,rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events')
 	@echo "removed from $(DESTDIR)$(PREFIX)"
 
 print-shared: # what the server's module takes of the client's C, for the spec of the rockspecs

@@ -6,7 +6,7 @@ local core = require "stream_events.core"
 local function generator(seed)
   return function(limit)
     seed = (seed * 1103515245 + 12345) % 2147483648
-    return seed // 65536 % limit
+    return math.floor(seed / 65536) % limit
   end
 end
 

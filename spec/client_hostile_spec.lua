@@ -146,7 +146,7 @@ describe("connecting to a hostile server", function()
     ["greets with a reserved bit"] = { accept_and(peers.frame("text", GREETING, { rsv = 0x40 })) },
     ["greets with an unknown opcode"] = { accept_and(peers.frame(3, GREETING)) },
     ["greets with more than a frame may hold"] = {
-      accept_and(peers.frame("text", "x", { length = 1 << 40 })),
+      accept_and(peers.frame("text", "x", { length = 2 ^ 40 })),
     },
     ["closes instead of greeting"] = { accept_and(peers.close_frame(1008, "no")), code = 1008 },
     ["closes with 1000 and says nothing"] = { accept_and(peers.close_frame(1000)), code = 1000 },

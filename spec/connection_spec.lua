@@ -1,5 +1,6 @@
 -- WebSocket connections, against servers in this process that keep to the protocol, break it, drip,
 -- stall and hang up. Frames by themselves are in ws_spec, the parts of the upgrade in upgrade_spec.
+local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
 local peer = require "support.peer"
@@ -35,7 +36,7 @@ local function pull(connection, condition)
   local got = {}
   peer.pump(transport, function()
     repeat
-      local item = table.pack(connection:next())
+      local item = lua.pack(connection:next())
       if item[1] ~= nil then got[#got + 1] = item end
     until item[1] == nil
     if condition then return condition(got) end
@@ -323,7 +324,7 @@ describe("next", function()
     ["a forbidden close code"] = { 1002, peer.close_frame(1005) },
     ["a text that is not UTF-8"] = { 1007, peer.frame("text", "\xC3\x28") },
     ["a message over the limit"] = { 1009, peer.frame("text", ("x"):rep(1001)) },
-    ["a header that announces too much"] = { 1009, peer.frame("text", "", { length = 1 << 40 }) },
+    ["a header that announces too much"] = { 1009, peer.frame("text", "", { length = 2 ^ 40 }) },
     ["fragments over the limit"] = { 1009, peer.frame("text", ("x"):rep(600), { fin = false })
       .. peer.frame("continuation", ("x"):rep(600)) },
   } do
@@ -623,7 +624,7 @@ describe("close", function()
       for _, wrong in ipairs { { 0 }, { 999 }, { 1005 }, { 1006 }, { 1015 }, { 2000 }, { 5000 },
         { "x" }, { 1000, ("x"):rep(124) }, { 1000, "\xFF" }, { 1000, "", -1 },
         { 1000, "", 0 / 0 } } do
-        assert.has_error(function() connection:close(table.unpack(wrong)) end)
+        assert.has_error(function() connection:close(lua.unpack(wrong)) end)
       end
       connection:abort()
     end
@@ -649,14 +650,13 @@ describe("abort", function()
     transport:step()
   end)
 
-  it("is what leaving a scope does", function()
-    local kept
-    do
-      local connection <close> = open(peer.websocket())
-      kept = connection
-    end
-    assert.equal("closed", (kept:state()))
-  end)
+  if lua.closing then
+    it("is what leaving a scope does", function()
+      local connection = open(peer.websocket())
+      lua.closing(connection, function() end)
+      assert.equal("closed", (connection:state()))
+    end)
+  end
 end)
 
 ---------------------------------------------------------------------------------------- events
@@ -723,7 +723,7 @@ describe("events", function()
           texts[(round - 1) * #TYPES + i] = ('{"type":%q,"cid":"m:x"}'):format(type)
         end
       end
-      local got = pull(open(says(table.unpack(texts)), { router = router }), function()
+      local got = pull(open(says(lua.unpack(texts)), { router = router }), function()
         return router:totals().received == 2 * #TYPES
       end)
       local types = {}
@@ -771,7 +771,7 @@ describe("events", function()
     for i, type in ipairs { "wanted", "refused", "*" } do
       texts[1500 + i] = ('{"type":%q}'):format(type)
     end
-    local got = pull(open(says(table.unpack(texts)), { router = router }), function()
+    local got = pull(open(says(lua.unpack(texts)), { router = router }), function()
       return router:totals().received == 1503
     end)
     assert.equal(1, #got)
@@ -842,7 +842,7 @@ describe("events", function()
     end
     local router = core.router()
     router:set { types = { "yes" } }
-    local connection = open(says(table.unpack(texts)), { router = router })
+    local connection = open(says(lua.unpack(texts)), { router = router })
     local got = pull(connection, function(got) return #got == #expected end)
     for i, item in ipairs(got) do got[i] = item[1] and item[2] end
     assert.same(expected, got)

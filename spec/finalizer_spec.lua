@@ -1,6 +1,7 @@
 -- Finalizers of a program's objects run wherever Lua allocates: also in the middle of a call into
 -- the C core, and when the state closes, in any order. What they do to the same objects must harm
 -- nobody (AddressSanitizer sees more of that than the assertions here).
+local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
 local peer = require "support.peer"
@@ -28,7 +29,7 @@ local function call_collecting(finalizer, object, method, ...)
   collectgarbage()
   setmetatable({}, { __gc = on_collected })
   collectgarbage "restart" -- the next step is due at once
-  local results = table.pack(call(object, ...))
+  local results = lua.pack(call(object, ...))
   assert(ran, "the finalizer was not called")
   return results
 end
@@ -105,7 +106,7 @@ describe("a finalizer that runs while an answer is fetched", function()
   it("fetches it: then it comes once", function()
     with_answer()
     local inner
-    local outer = call_collecting(function() inner = table.pack(transport:next_response()) end,
+    local outer = call_collecting(function() inner = lua.pack(transport:next_response()) end,
       transport, "next_response")
     assert.equal(0, outer.n)
     assert.same({ 200, body, { ["content-type"] = "text/plain", ["retry-after"] = "7" } },
@@ -148,7 +149,7 @@ describe("a prepared request", function()
     local results
     -- Finalizers run in the reverse order of making: the header lines go before this object.
     local object = setmetatable({}, { __gc = function(self)
-      results = table.pack(self.transport:send(self.prepared, "body"))
+      results = lua.pack(self.transport:send(self.prepared, "body"))
     end })
     object.transport = transport
     object.prepared = core.transport():prepare { method = "POST", url = "http://127.0.0.1:1/",

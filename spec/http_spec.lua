@@ -1,5 +1,6 @@
 -- HTTP requests, against servers in this process that answer rightly, wrongly, late or never.
 local core = require "stream_events.core"
+local lua = require "support.lua"
 local peer = require "support.peer"
 local process = require "support.process"
 
@@ -495,7 +496,7 @@ describe("a proxy", function()
     ["is not taken from there when the program says that there is none"] = { "proxy = ''", nil },
   } do
     it(name, function()
-      local child = process.start("lua5.4", { "-e", ([[
+      local child = process.start(lua.INTERPRETER, { "-e", ([[
         local transport = require("stream_events.core").transport { %s }
         transport:request { method = "GET", url = "http://stream.invalid/", timeout = 5 }
         local id, status

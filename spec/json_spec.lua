@@ -1,4 +1,5 @@
 --- The strict JSON decoder and encoder of the C core.
+local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
 local json = core.json
@@ -67,15 +68,19 @@ local GOOD = {
   { '"\\\\u0041"', "\\u0041" }, { '"constructor"', "constructor" },
 }
 
+local ZERO = 0.0
+local NEGATIVE_ZERO = -ZERO -- Lua 5.1 does not tell two constants apart that are equal
+
 local NUMBERS = {
   { "0", 0 }, { "-1", -1 }, { "10", 10 }, { "9007199254740993", 9007199254740993 },
-  { "9223372036854775807", math.maxinteger }, { "-9223372036854775808", math.mininteger },
+  { "9223372036854775807", lua.MAX_INTEGER }, { "-9223372036854775808", lua.MIN_INTEGER },
   { "9223372036854775808", 2.0 ^ 63 }, { "-9223372036854775809", -2.0 ^ 63 },
   { "18446744073709551615", 18446744073709551615.0 },
   { "123456789012345678901234567890", 1.2345678901234568e29 },
-  { "-0", -0.0 }, { "-0.0", -0.0 }, { "0.0", 0.0 }, { "1.0", 1.0 }, { "1e0", 1.0 }, { "1E2", 100.0 },
+  { "-0", NEGATIVE_ZERO }, { "-0.0", NEGATIVE_ZERO }, { "0.0", 0.0 }, { "1.0", 1.0 },
+  { "1e0", 1.0 }, { "1E2", 100.0 },
   { "1e+2", 100.0 }, { "100e-2", 1.0 }, { "0.1", 0.1 }, { "-12.5", -12.5 }, { "1e300", 1e300 },
-  { "1e-999", 0.0 }, { "-1e-999", -0.0 }, { "5e-324", 5e-324 },
+  { "1e-999", 0.0 }, { "-1e-999", NEGATIVE_ZERO }, { "5e-324", 5e-324 },
   { "2.2250738585072011e-308", 2.2250738585072011e-308 },
   { "1.7976931348623157e308", 1.7976931348623157e308 }, { "1e23", 1e23 }, { "8.5e-23", 8.5e-23 },
   { "9007199254740993.0", 9007199254740992.0 },
@@ -93,7 +98,7 @@ local RICH = '{"type":"flare","list":[1,-2.5e+3,true,false,null,"a\\u00e9\\ud83d
 local MIXED = "a table with keys that are neither 1 to n nor all strings cannot be encoded"
 
 local function same_number(a, b)
-  return math.type(a) == math.type(b) and a == b and (a ~= 0 or 1 / a == 1 / b)
+  return lua.number_type(a) == lua.number_type(b) and a == b and (a ~= 0 or 1 / a == 1 / b)
 end
 
 describe("json.decode", function()
@@ -120,7 +125,7 @@ describe("json.decode", function()
       ['"\1"'] = "control character in a string at byte 2",
     } do
       assert.same({ n = 4, nil, "protocol", reason, tonumber(reason:match "%d+$") },
-        table.pack(json.decode(text)))
+        lua.pack(json.decode(text)))
     end
   end)
 
@@ -196,34 +201,49 @@ end)
 describe("json.encode", function()
   it("writes numbers exactly, and floats as floats", function()
     for text, value in pairs {
-      ["0"] = 0, ["-1"] = -1, ["9223372036854775807"] = math.maxinteger,
-      ["-9223372036854775808"] = math.mininteger, ["9007199254740993"] = 9007199254740993,
-      ["1.0"] = 1.0, ["-0.0"] = -0.0, ["0.0"] = 0.0, ["0.1"] = 0.1, ["1e300"] = 1e300, ["100.0"] = 100.0,
+      ["-0.0"] = NEGATIVE_ZERO, ["0.1"] = 0.1, ["1e300"] = 1e300,
       ["-12.5"] = -12.5, ["0.3333333333333333"] = 1 / 3, ["5e-324"] = 5e-324, ["0.0001"] = 0.0001,
-      ["1.5e-7"] = 1.5e-7, ["12345678901234568.0"] = 12345678901234568.0,
-      ["1.2345678901234568e17"] = 123456789012345680.0, ["1e23"] = 1e23,
+      ["1.5e-7"] = 1.5e-7, ["1e23"] = 1e23,
       ["1.7976931348623157e308"] = 1.7976931348623157e308,
       ["2.2250738585072014e-308"] = 2.2250738585072014e-308,
       ["5.684341886080802e-14"] = 2.0 ^ -44, ["6.256509672447191e-148"] = 2.0 ^ -489,
       ["0.1234567890123456"] = 0.1234567890123456,
-      ["9007199254740992.0"] = 2.0 ^ 53, ["-1e-300"] = -1e-300, ["0.30000000000000004"] = 0.1 + 0.2,
+      ["-1e-300"] = -1e-300, ["0.30000000000000004"] = 0.1 + 0.2,
     } do
       assert.equal(text, json.encode(value))
       assert(same_number(value, decoded(text)), text)
     end
   end)
 
+  it("writes whole numbers as integers, and as floats where they are", function()
+    for text, value in pairs(lua.HAS_INTEGERS and {
+      ["0"] = 0, ["-1"] = -1, ["9223372036854775807"] = lua.MAX_INTEGER,
+      ["-9223372036854775808"] = lua.MIN_INTEGER, ["9007199254740993"] = 9007199254740993,
+      ["0.0"] = 0.0, ["1.0"] = 1.0, ["100.0"] = 100.0, ["9007199254740992.0"] = 2.0 ^ 53,
+      ["12345678901234568.0"] = 12345678901234568.0, ["1.2345678901234568e17"] = 123456789012345680.0,
+    } or {
+      ["0"] = 0.0, ["-1"] = -1, ["100"] = 100.0, ["9007199254740992"] = 2 ^ 53,
+      ["12345678901234568"] = 12345678901234568.0, ["-9223372036854775808"] = -2 ^ 63,
+      ["9223372036854774784"] = 2 ^ 63 - 1024, ["9.223372036854776e18"] = 2 ^ 63,
+    }) do
+      assert.equal(text, json.encode(value))
+      assert(same_number(value, decoded(text)), text)
+    end
+  end)
+
   it("writes any float so that it reads back, in no more digits than needed", function()
-    local random = 88172645463325252 -- xorshift: the same floats in every run
+    local seed = 20240229
+    local function random(limit) -- the same in every run
+      seed = (seed * 1103515245 + 12345) % 2147483648
+      return math.floor(seed / 2 ^ 31 * limit)
+    end
     for _ = 1, 20000 do
-      random = random ~ (random << 13)
-      random = random ~ (random >> 7)
-      random = random ~ (random << 17)
-      local value = string.unpack("d", string.pack("i8", random))
+      local value = (random(2 ^ 26) * 2 ^ 27 + random(2 ^ 27)) * 2 ^ (random(2046) - 1074)
       if value == value and value ~= math.huge and value ~= -math.huge then
         local text = json.encode(value)
         assert(same_number(value, decoded(text)), text)
         local digits = text:gsub("e.*", ""):gsub("[-.]", ""):gsub("^0+", ""):gsub("0+$", "")
+        if not lua.HAS_INTEGERS and value == math.floor(value) then digits = "" end
         assert(#digits <= 17, text)
         if #digits == 17 then assert.not_equal(value, tonumber(("%.15e"):format(value)), text) end
       end
@@ -241,7 +261,7 @@ describe("json.encode", function()
     uv.os_setenv("LOCPATH", folder)
     local before = os.setlocale(nil)
     assert.equal("de_DE.UTF-8", os.setlocale("de_DE.UTF-8"))
-    assert.equal("0,5", ("%g"):format(0.5))
+    if not rawget(_G, "jit") then assert.equal("0,5", ("%g"):format(0.5)) end -- LuaJIT never asks it
     local numbers = { 1234.5678901234567, 0.1, 1 / 3, 2.5e-300, 5e-324, 1e22, 1e23 }
     local text = json.encode(numbers)
     local value = json.decode(text)
@@ -296,7 +316,7 @@ describe("json.encode", function()
       ["at [1][2]: infinity cannot be encoded"] = { { 1, -math.huge } },
       ["NaN cannot be encoded"] = 0 / 0,
       ["at f: a function cannot be encoded"] = { f = print },
-      ["at [1]: a coroutine cannot be encoded"] = { coroutine.create(print) },
+      ["at [1]: a coroutine cannot be encoded"] = { coroutine.create(function() end) },
       ["a userdata cannot be encoded"] = io.stdout,
       [MIXED] = { 1, 2, x = 3 },
       ["at s: " .. MIXED] = { s = { [1] = 1, [3] = 3 } },
@@ -311,9 +331,9 @@ describe("json.encode", function()
       ["at a.b: a table that contains itself cannot be encoded"] = loop,
       ["at " .. ("[1]"):rep(32) .. ": tables nested deeper than 32 cannot be encoded"] = deep,
     } do
-      assert.same({ n = 3, nil, "argument", message }, table.pack(json.encode(value)))
+      assert.same({ n = 3, nil, "argument", message }, lua.pack(json.encode(value)))
     end
-    assert.same({ n = 3, nil, "argument", "nil cannot be encoded" }, table.pack(json.encode(nil)))
+    assert.same({ n = 3, nil, "argument", "nil cannot be encoded" }, lua.pack(json.encode(nil)))
     assert.has_error(function() json.encode() end)
   end)
 
@@ -336,12 +356,12 @@ describe("json.encode", function()
   it("gives back what was decoded", function()
     local function value_of(depth, random)
       local pick = random(depth > 0 and 9 or 6)
-      if pick == 1 then return random(0) end
+      if pick == 1 then return random(-1000000000, 1000000000) * 4294967296 + random(0, 1000000) end
       if pick == 2 then return random(-1000, 1000) / 8 end
       if pick == 3 then return ({ true, false, json.null })[random(3)] end
       if pick <= 6 then
         local parts = {}
-        for i = 1, random(0, 30) do parts[i] = utf8.char(random(0, 0xD7FF)) end
+        for i = 1, random(0, 30) do parts[i] = lua.utf8_char(random(0, 0xD7FF)) end
         return table.concat(parts)
       end
       local result = pick == 9 and json.array {} or {}
@@ -439,7 +459,7 @@ describe("json.members", function()
       ["{}x"] = "text after the value at byte 3",
       ['{"a":1'] = "the text ends too early at byte 7",
     } do
-      assert.same({ nil, "protocol", reason }, { table.unpack({ json.members(text) }, 1, 3) })
+      assert.same({ nil, "protocol", reason }, { lua.unpack({ json.members(text) }, 1, 3) })
     end
   end)
 end)
@@ -450,11 +470,12 @@ describe("json beside lua-cjson", function()
 
   local function results()
     local value = decoded(TEXT)
-    local parts = { math.type(value.i), value.big, json.encode(value.big), json.encode(value.f),
+    local parts = { lua.number_type(value.i), json.encode(value.big), json.encode(value.f),
       json.encode(value.list), json.encode(value.object), json.encode(value.none), json.encode(value.path) }
     return table.concat(parts, " ")
   end
-  local EXPECTED = 'integer 9007199254740993 9007199254740993 1000000000000000.0 [] {} null "a/b"'
+  local EXPECTED = (lua.HAS_INTEGERS and "integer 9007199254740993 1000000000000000.0"
+    or "integer 9007199254740992 1000000000000000") .. ' [] {} null "a/b"'
 
   after_each(function() package.loaded.cjson = cjson end)
 
@@ -469,8 +490,10 @@ describe("json beside lua-cjson", function()
     local other = require "support.cjson_standin"
     package.loaded.cjson = other
     -- what makes it another one: integers stay integers and are written exactly
-    assert.equal("integer", math.type(other.decode "[1]"[1]))
-    assert.equal("9007199254740993", other.encode(other.decode "9007199254740993"))
+    assert.equal("integer", lua.number_type(other.decode "[1]"[1]))
+    if lua.HAS_INTEGERS then
+      assert.equal("9007199254740993", other.encode(other.decode "9007199254740993"))
+    end
     assert.equal("{}", other.encode(other.decode "[]"))
     assert.equal(other.null, json.null)
     assert.equal(EXPECTED, results())

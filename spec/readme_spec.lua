@@ -6,7 +6,7 @@ local process = require "support.process"
 
 local function read(path)
   local file = assert(io.open(command.ROOT .. path))
-  local text = file:read "a"
+  local text = file:read "*a"
   file:close()
   return text
 end

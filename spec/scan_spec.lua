@@ -1,6 +1,7 @@
 --- The envelope scan: what is let through as an event, and what is refused. Seen through event.new,
 --- which checks a text with the scan and with nothing else.
 local core = require "stream_events.core"
+local lua = require "support.lua"
 local json, event = core.json, core.event
 
 local FRAME = '{"type":"flare","cid":"messaging:lobby","channel_id":"lobby","channel_type":"messaging",'
@@ -168,7 +169,7 @@ describe("the envelope scan", function()
       ['{"type":"a"}}'] = "text after the value at byte 13",
       ['{"type":"a","s":"\xFF"}'] = "invalid UTF-8 at byte 18",
     } do
-      assert.same({ n = 3, nil, "protocol", message }, table.pack(event.new(text)))
+      assert.same({ n = 3, nil, "protocol", message }, lua.pack(event.new(text)))
     end
     local _, _, message = event.new('{"event":{"type":1}}', { member = "event" })
     assert.equal("type is no string at byte 18", message)

@@ -1,5 +1,6 @@
 -- The transport as a loop sees it: one descriptor, one timeout, steps that wait only when told to,
 -- waits that end in time; and TLS, which both of its halves share.
+local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
 local peer = require "support.peer"
@@ -27,7 +28,7 @@ end
 
 describe("transport", function()
   it("has one descriptor, which is readable when step has work", function()
-    assert.equal("integer", math.type(transport:pollfd()))
+    assert.equal("integer", lua.number_type(transport:pollfd()))
     assert.equal("r", transport:events())
     assert.is_false(readable(transport))
     local server = peer.websocket()
@@ -95,7 +96,7 @@ describe("transport", function()
 
   it("asks and hears in one step that may wait", function()
     -- The server is a process of its own: nothing runs here meanwhile.
-    local child = process.start("lua5.4", { "-e", [[
+    local child = process.start(lua.INTERPRETER, { "-e", [[
       local server = require("support.peer").http(function(_, connection)
         connection:answer(200, "x")
       end)
@@ -152,8 +153,8 @@ describe("transport", function()
     local file = assert(io.open(path, "w"))
     file:write(program)
     file:close()
-    local pipe = io.popen(("lua5.4 %s 2>&1"):format(path))
-    local text = pipe:read "a"
+    local pipe = io.popen(("%s %s 2>&1"):format(lua.INTERPRETER, path))
+    local text = pipe:read "*a"
     pipe:close()
     os.remove(path)
     assert.equal("handled", text)
@@ -263,10 +264,10 @@ describe("TLS", function()
     local got
     transport:request(options)
     peer.pump(transport, function()
-      got = table.pack(transport:next_response())
+      got = lua.pack(transport:next_response())
       return got[1]
     end)
-    return table.unpack(got, 2, 4)
+    return lua.unpack(got, 2, 4)
   end
 
   it("carries requests, on one connection", function()

@@ -101,26 +101,28 @@ describe("a whole text", function()
     end
   end
 
-  it("agrees with Lua about all sequences of 1 and 2 bytes", function()
-    for first = 0, 255 do
-      agrees(string.char(first))
-      for second = 0, 255 do agrees(string.char(first, second)) end
-    end
-  end)
+  if _VERSION == "Lua 5.4" then -- 5.3 takes surrogates
+    it("agrees with Lua about all sequences of 1 and 2 bytes", function()
+      for first = 0, 255 do
+        agrees(string.char(first))
+        for second = 0, 255 do agrees(string.char(first, second)) end
+      end
+    end)
 
-  it("agrees with Lua about sequences of 3 and 4 bytes at all borders", function()
-    local borders = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xff }
-    for first = 0x7f, 0xff do
-      for _, second in ipairs(borders) do
-        for _, third in ipairs(borders) do
-          agrees(string.char(first, second, third))
-          if first >= 0xef then
-            for _, fourth in ipairs(borders) do agrees(string.char(first, second, third, fourth)) end
+    it("agrees with Lua about sequences of 3 and 4 bytes at all borders", function()
+      local borders = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xff }
+      for first = 0x7f, 0xff do
+        for _, second in ipairs(borders) do
+          for _, third in ipairs(borders) do
+            agrees(string.char(first, second, third))
+            if first >= 0xef then
+              for _, fourth in ipairs(borders) do agrees(string.char(first, second, third, fourth)) end
+            end
           end
         end
       end
-    end
-  end)
+    end)
+  end
 end)
 
 describe("a text in parts", function()

@@ -16,7 +16,7 @@ local function peer_of(side)
 end
 
 local function line(item)
-  return ("%s %s %s %s"):format(item.kind, item.code, item.data, item.reason)
+  return table.concat({ item.kind, tostring(item.code), tostring(item.data), tostring(item.reason) }, " ")
 end
 
 -- Feeds the pieces one after another. Returns what came, as lines, and what was answered: the
@@ -118,8 +118,8 @@ for _, side in ipairs(SIDES) do
       for name, case in pairs(STREAMS) do
         if not table.concat(case[2]):find "close %d" and not table.concat(case[2]):find "failed" then
           all[#all + 1] = case[1]
-          table.move(case[2], 1, #case[2], #expected + 1, expected)
-          table.move(case[3], 1, #case[3], #replies + 1, replies)
+          for _, item in ipairs(case[2]) do expected[#expected + 1] = item end
+          for _, reply in ipairs(case[3]) do replies[#replies + 1] = reply end
         end
         assert.is_string(name)
       end
@@ -207,9 +207,10 @@ for _, side in ipairs(SIDES) do
     ["a length of 126 in 64 bits"] = { peer("text", ("a"):rep(126), { width = 64 }), 1002 },
     ["a length of 65535 in 64 bits"] = { peer("text", ("a"):rep(65535), { width = 64 }), 1002 },
     ["a length with its top bit set"] = {
-      peer("binary", "", { announce = math.mininteger, width = 64 }), 1002 },
+      peer("binary", "", { announce = 2 ^ 63, width = 64 }), 1002 },
     ["a length of -1"] = { peer("binary", "", { announce = -1, width = 64 }), 1002 },
-    ["the largest length"] = { peer("binary", "", { announce = math.maxinteger, width = 64 }), 1009 },
+    ["the largest length"] = {
+      peer("binary", "", { announce = "\x7f" .. ("\xff"):rep(7), width = 64 }), 1009 },
     ["a message over the limit"] = { peer("text", "", { announce = 1001 }), 1009, 1000 },
     ["a short message over the limit"] = { peer("text", ("a"):rep(11)), 1009, 10 },
     ["fragments over the limit together"] = {
@@ -336,10 +337,10 @@ for _, side in ipairs(SIDES) do
       local ws = core.ws(side)
       local masked, more = side == "client" and 0x80 or 0, side == "client" and 4 or 0
       for _, case in ipairs {
-        { 0, string.char(0x81, masked) }, { 125, string.char(0x81, masked | 125) },
-        { 126, string.pack(">BBI2", 0x81, masked | 126, 126) },
-        { 65535, string.pack(">BBI2", 0x81, masked | 126, 65535) },
-        { 65536, string.pack(">BBI8", 0x81, masked | 127, 65536) },
+        { 0, string.char(0x81, masked) }, { 125, string.char(0x81, masked + 125) },
+        { 126, string.char(0x81, masked + 126, 0, 126) },
+        { 65535, string.char(0x81, masked + 126, 255, 255) },
+        { 65536, string.char(0x81, masked + 127, 0, 0, 0, 0, 0, 1, 0, 0) },
       } do
         ws:write(("a"):rep(case[1]))
         local bytes = ws:output()
@@ -558,7 +559,7 @@ describe("the memory of a message", function()
   local function mapped_pages()
     local file = io.open "/proc/self/statm"
     if not file then return nil end
-    local pages = file:read "n"
+    local pages = file:read  "*n"
     file:close()
     return pages
   end
@@ -572,7 +573,7 @@ describe("the memory of a message", function()
       local head = frames.frame("binary", "", { announce = 64 * 1024 * 1024, key = true })
       assert.same({}, (held[i]:read(head .. "a")))
     end
-    assert.is_true(mapped_pages() - before < 64 * 1024 * 1024 // 4096)
+    assert.is_true(mapped_pages() - before < 64 * 1024 * 1024 / 4096)
   end)
 
   it("is given back in any state", function()

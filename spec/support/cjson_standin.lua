@@ -4,6 +4,7 @@
 -- stay integers and are written exactly, floats get 17 digits. As both: null is a light userdata
 -- NULL, an empty table is an object, "/" is escaped, the last of repeated keys wins, and NaN and
 -- broken UTF-8 pass. Put it into package.loaded.cjson to see that nothing here minds.
+local lua = require "support.lua"
 local null = require "stream_events.core".json.null -- the only NULL that Lua code can get hold of
 
 local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
@@ -30,10 +31,10 @@ local function read_string(text, at)
       at = at + 4
       local low = code >= 0xD800 and code < 0xDC00 and text:match("^\\u(%x%x%x%x)", at)
       if low then
-        code = 0x10000 + ((code - 0xD800) << 10) + (tonumber(low, 16) - 0xDC00)
+        code = 0x10000 + (code - 0xD800) * 1024 + (tonumber(low, 16) - 0xDC00)
         at = at + 6
       end
-      parts[#parts + 1] = utf8.char(code)
+      parts[#parts + 1] = lua.utf8_char(code)
     else
       parts[#parts + 1] = ESCAPES[letter] or letter
     end
@@ -97,7 +98,7 @@ local function write(value)
   if value == null then return "null" end
   if kind == "string" then return write_string(value) end
   if kind == "boolean" then return tostring(value) end
-  if math.type(value) == "integer" then return ("%d"):format(value) end
+  if lua.number_type(value) == "integer" then return ("%d"):format(value) end
   if kind == "number" then return ("%.17g"):format(value) end
   if kind ~= "table" then error("Cannot serialise " .. kind .. ": type not supported", 0) end
   local parts = {}

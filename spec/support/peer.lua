@@ -3,6 +3,7 @@
 -- Nothing here sleeps: pump() waits for descriptors and raises when its deadline is over.
 local uv = require "luv"
 local core = require "stream_events.core"
+local lua = require "support.lua"
 
 local M = {}
 
@@ -136,17 +137,17 @@ function M.frame(kind, payload, how)
   local length, bit = how.length or #payload, how.mask and 0x80 or 0
   local head
   if length < 126 then
-    head = string.pack(">BB", first, length + bit)
+    head = string.char(first, length + bit)
   elseif length < 65536 then
-    head = string.pack(">BBI2", first, 126 + bit, length)
+    head = string.char(first, 126 + bit) .. lua.big_endian(length, 2)
   else
-    head = string.pack(">BBI8", first, 127 + bit, length)
+    head = string.char(first, 127 + bit) .. lua.big_endian(length, 8)
   end
   return head .. (how.mask and "\0\0\0\0" or "") .. payload
 end
 
 function M.close_frame(code, reason)
-  return M.frame("close", string.pack(">I2", code) .. (reason or ""))
+  return M.frame("close", lua.big_endian(code, 2) .. (reason or ""))
 end
 
 ---------------------------------------------------------------------------------- servers
