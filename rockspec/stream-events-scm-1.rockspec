@@ -111,6 +111,7 @@ build = {
     ["stream_events.rules.marks"] = "lua/stream_events/rules/marks.lua",
     ["stream_events.rules.problems"] = "lua/stream_events/rules/problems.lua",
     ["stream_events.rules.reach"] = "lua/stream_events/rules/reach.lua",
+    ["stream_events.rules.scopes"] = "lua/stream_events/rules/scopes.lua",
     ["stream_events.rules.source"] = "lua/stream_events/rules/source.lua",
     ["stream_events.rules.values"] = "lua/stream_events/rules/values.lua",
     ["stream_events.rules.words"] = "lua/stream_events/rules/words.lua",

@@ -122,7 +122,7 @@ local RATE_MEANT = {
 }
 local MOST_COUNT = 1000000000
 local LONGEST = 31622400 -- seconds: a year
-local MOST_RATES = 8
+local MOST_RATES = 16
 
 local function number_between(given, key, place, least, most)
   local value = given[key]

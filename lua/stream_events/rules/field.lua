@@ -11,6 +11,7 @@ local M = {}
 local show = problems.show
 
 local DEEPEST = 32 -- as deep as events may be
+local MOST = 256   -- keys of an object: no event has more
 
 local TEXTS = { "starts_with", "ends_with", "contains", "glob" }
 
@@ -332,6 +333,10 @@ function M.fields(given, place, depth)
   end
   local list, result = {}, {}
   for name in next, given do list[#list + 1] = name end
+  if #list > MOST then
+    place:wrong(("%d fields: no event has more than %d"):format(#list, MOST))
+    return nil
+  end
   table.sort(list, by_text)
   for _, name in ipairs(list) do
     if check_name(name, place, depth) then

@@ -4,8 +4,7 @@
 -- it cannot read is the real compiler's to report. Nesting is bounded, and every loop goes forward
 -- in the text, so that it ends with any text at all.
 local lexer = require "stream_events.rules.lexer"
-local suggest = require "stream_events.suggest"
-local words = require "stream_events.rules.words"
+local scopes = require "stream_events.rules.scopes"
 
 local M = {}
 
@@ -63,72 +62,6 @@ local function deeper(self)
   if self.depth > DEEPEST then fail(self) end
 end
 
--- ------------------------------------------------------------------------------------ names
-
--- Makes a name local from here to the end of the block. `meaning` is "context" for what a check is
--- given to look things up in.
-local function declare(self, name, meaning)
-  local undo = self.undo
-  undo[#undo + 1] = name
-  undo[#undo + 1] = self.visible[name] or false
-  self.visible[name] = meaning or "local"
-end
-
-local function leave_block(self, mark)
-  local undo, visible = self.undo, self.visible
-  for i = #undo - 1, mark + 1, -2 do
-    visible[undo[i]] = undo[i + 1] or nil
-    undo[i], undo[i + 1] = nil, nil
-  end
-end
-
-local function report(self, line, message, suggestion, name)
-  self.found[#self.found + 1] = { line = line, message = message, suggestion = suggestion, name = name }
-end
-
-local function read_global(self, name, line)
-  if words.GLOBALS[name] or self.read[name] then return end
-  self.read[name] = true
-  local instead = words.MISSING[name]
-  if instead then
-    if instead == "" then instead = nil end
-    report(self, line, ("'%s' is not available in rules"):format(name), instead, name)
-  else
-    report(self, line, ("unknown name '%s'"):format(name), suggest.nearest(name, words.GLOBALS), name)
-  end
-end
-
-local function read(self, name, line)
-  if not self.visible[name] then read_global(self, name, line) end
-end
-
-local function write(self, name, line)
-  if self.visible[name] or self.written[name] then return end
-  self.written[name] = true
-  report(self, line, ("'%s' is no local variable, and rules set no globals: make it local"):format(name),
-    "local " .. name)
-end
-
--- A field of a library of ours, or of a check's context.
-local function check_field(self, base, field, line, method)
-  local meaning = self.visible[base]
-  if meaning == "context" then
-    if not words.CONTEXT[field] then
-      report(self, line, ("unknown key '%s' of the context"):format(field),
-        suggest.nearest(field, words.CONTEXT))
-    elseif method then
-      report(self, line, ("'%s:%s' hands over the context itself"):format(base, field),
-        ("%s.%s"):format(base, field))
-    end
-    return
-  end
-  local library = not meaning and words.LIBRARIES[base]
-  if library and not library[field] then
-    report(self, line, ("'%s.%s' is not available in rules"):format(base, field),
-      suggest.nearest(field, library))
-  end
-end
-
 -- ------------------------------------------------------------------------------ expressions
 
 local expression, block, function_body, statement
@@ -145,7 +78,7 @@ local function entry(self)
     local name, line = take_name(self)
     if not is(self, "=") then return expression(self, name, line) end
     advance(self)
-    self.defined[name] = true
+    self.scopes:define(name)
     if JUDGES[name] and is(self, "function") then
       advance(self)
       return function_body(self, true)
@@ -185,33 +118,34 @@ end
 
 local function method_call(self, base)
   local method, line = take_name(self)
-  if base then check_field(self, base, method, line, true) end
-  if words.STRING_METHODS[method] then
-    self.methods[#self.methods + 1] = { name = method, line = line }
-  end
+  if base then self.scopes:field(base, method, line, true) end
+  self.scopes:call_method(method, line)
   arguments(self)
 end
 
--- One step further: a field, an index, a call. False: none follows.
+-- One step further: a field, an index, a call. nil: none follows.
 local function suffix(self, base)
   if accept(self, ".") then
     local field, line = take_name(self)
-    if base then check_field(self, base, field, line) end
+    if base then self.scopes:field(base, field, line) end
+    return "field"
   elseif accept(self, "[") then
     expression(self)
     expect(self, "]")
+    return "field"
   elseif accept(self, ":") then
     method_call(self, base)
+    return "call"
   elseif begins_arguments(self) then
     arguments(self)
-  else
-    return false
+    return "call"
   end
-  return true
+  return nil
 end
 
 -- A name or something in parentheses, and all that follows it. Where it is nothing but a name, that
--- is returned and neither read nor written yet. `name` may have been taken already.
+-- is returned and neither read nor written yet; the third value is what comes last, a "call" or a
+-- "field". `name` may have been taken already.
 local function suffixed(self, name, line)
   if not name then
     if accept(self, "(") then
@@ -221,12 +155,14 @@ local function suffixed(self, name, line)
       name, line = take_name(self)
     end
   end
-  local base = name
-  while suffix(self, base) do
-    if name then read(self, name, line) end
-    name, base = nil, nil
+  local last
+  local more = suffix(self, name)
+  while more do
+    if name then self.scopes:read(name, line) end
+    name, last = nil, more
+    more = suffix(self)
   end
-  return name, line
+  return name, line, last
 end
 
 local UNARY = { ["-"] = true, ["not"] = true, ["#"] = true, ["~"] = true }
@@ -238,7 +174,7 @@ local function operand(self, name, line)
   local tokens = self.tokens
   if name then
     name, line = suffixed(self, name, line)
-    if name then read(self, name, line) end
+    if name then self.scopes:read(name, line) end
   elseif tokens.kind == "number" or tokens.kind == "string" or LITERAL[tokens.op] then
     advance(self)
   elseif is(self, "{") then
@@ -247,7 +183,7 @@ local function operand(self, name, line)
     function_body(self)
   else
     name, line = suffixed(self)
-    if name then read(self, name, line) end
+    if name then self.scopes:read(name, line) end
   end
 end
 
@@ -266,20 +202,20 @@ end
 
 -- From the parenthesis to the end. `judge`: it is a check, whose second parameter is the context.
 function function_body(self, judge)
-  local mark, count = #self.undo, 0
+  local mark, count = self.scopes:enter(), 0
   expect(self, "(")
   while not self.failed and not is(self, ")") do
     if not accept(self, "...") then
       local name = take_name(self)
       count = count + 1
-      declare(self, name, judge and count == 2 and "context" or nil)
+      self.scopes:declare(name, judge and count == 2 and "context" or nil)
     end
     if not accept(self, ",") then break end
   end
   expect(self, ")")
   block(self)
   expect(self, "end")
-  leave_block(self, mark)
+  self.scopes:leave(mark)
 end
 
 -- ------------------------------------------------------------------------------- statements
@@ -301,27 +237,27 @@ local function loop_body(self)
 end
 
 local function for_statement(self)
-  local mark, names = #self.undo, {}
+  local mark, names = self.scopes:enter(), {}
   repeat names[#names + 1] = take_name(self) until not accept(self, ",")
   if not accept(self, "=") then expect(self, "in") end
   expressions(self)
-  for _, name in ipairs(names) do declare(self, name) end
+  for _, name in ipairs(names) do self.scopes:declare(name) end
   loop_body(self)
-  leave_block(self, mark)
+  self.scopes:leave(mark)
 end
 
 -- What stands before `until` is still to be seen behind it.
 local function repeat_statement(self)
-  local mark = #self.undo
+  local mark = self.scopes:enter()
   block(self, true)
   expect(self, "until")
   expression(self)
-  leave_block(self, mark)
+  self.scopes:leave(mark)
 end
 
 local function local_statement(self)
   if accept(self, "function") then
-    declare(self, (take_name(self)))
+    self.scopes:declare((take_name(self)))
     return function_body(self)
   end
   local names = {}
@@ -333,7 +269,7 @@ local function local_statement(self)
     end
   until not accept(self, ",")
   if accept(self, "=") then expressions(self) end
-  for _, name in ipairs(names) do declare(self, name) end
+  for _, name in ipairs(names) do self.scopes:declare(name) end
 end
 
 local function function_statement(self)
@@ -342,13 +278,13 @@ local function function_statement(self)
   while not is_method and (is(self, ".") or is(self, ":")) do
     is_field, is_method = true, is(self, ":")
     advance(self)
-    self.defined[take_name(self)] = true
+    self.scopes:define((take_name(self)))
   end
-  if is_field then read(self, name, line) else write(self, name, line) end
-  local mark = #self.undo
-  if is_method then declare(self, "self") end
+  if is_field then self.scopes:read(name, line) else self.scopes:write(name, line) end
+  local mark = self.scopes:enter()
+  if is_method then self.scopes:declare("self") end
   function_body(self)
-  leave_block(self, mark)
+  self.scopes:leave(mark)
 end
 
 local function return_statement(self)
@@ -361,20 +297,17 @@ end
 
 -- A call or an assignment.
 local function expression_statement(self, name, line)
-  local target
-  target, line = suffixed(self, name, line)
-  local targets = {}
-  while true do
-    if target then targets[#targets + 1] = { target, line } end
-    if not accept(self, ",") then break end
-    target, line = suffixed(self)
-  end
-  if is(self, "=") then
-    advance(self)
+  local targets, last = {}
+  repeat
+    name, line, last = suffixed(self, name, line)
+    if name then targets[#targets + 1] = { name, line } end
+    name = nil
+  until not accept(self, ",")
+  if accept(self, "=") then
     expressions(self)
-    for _, each in ipairs(targets) do write(self, each[1], each[2]) end
-  else
-    for _, each in ipairs(targets) do read(self, each[1], each[2]) end
+    for _, each in ipairs(targets) do self.scopes:write(each[1], each[2]) end
+  elseif last ~= "call" then
+    fail(self)
   end
 end
 
@@ -422,45 +355,28 @@ local ENDS = { ["end"] = true, ["else"] = true, ["elseif"] = true, ["until"] = t
 -- Statements up to the end of the block, which is not taken. `open`: its locals stay visible.
 function block(self, open)
   deeper(self)
-  local mark = #self.undo
+  local mark = self.scopes:enter()
   while not self.failed and self.tokens.kind ~= "eof" and not ENDS[self.tokens.op] do
     statement(self)
   end
-  if not open then leave_block(self, mark) end
+  if not open then self.scopes:leave(mark) end
   self.depth = self.depth - 1
 end
 
 -- ----------------------------------------------------------------------------------- result
 
--- Methods that only strings could have had, unless the file makes some of that name itself.
-local function report_methods(self)
-  for _, method in ipairs(self.methods) do
-    if not self.defined[method.name] then
-      report(self, method.line, ("strings have no method '%s' in rules: there are starts_with, "
-        .. "ends_with, contains, glob and a find without patterns"):format(method.name))
-    end
-  end
-end
-
 --- The names in a text that are neither local nor a rule file's. Nothing for a text that is no Lua.
 ---@param text string
 ---@param step fun()? called now and then
----@return { line: integer, message: string, suggestion: string? }[]
+---@return stream_events.rules.Finding[]
 function M.check(text, step)
   local self = {
-    tokens = lexer.new(text), step = step, count = 0, depth = 0, failed = false,
-    visible = {}, undo = {}, found = {}, read = {}, written = {}, methods = {}, defined = {},
+    tokens = lexer.new(text), scopes = scopes.new(), step = step, count = 0, depth = 0, failed = false,
   }
   advance(self)
   block(self)
   if self.failed or self.tokens.kind ~= "eof" then return {} end
-  report_methods(self)
-  local result = {}
-  for _, each in ipairs(self.found) do
-    -- Once it is local, as was said, it is no unknown name any more.
-    if not (each.name and self.written[each.name]) then result[#result + 1] = each end
-  end
-  return result
+  return self.scopes:finish()
 end
 
 return M

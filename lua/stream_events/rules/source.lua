@@ -3,7 +3,7 @@ local native = require "stream_events.native"
 
 local M = {}
 
-local MOST = 4194304 -- bytes of one file: a thousand rules take a tenth of it
+local MOST = 1048576 -- bytes of one file: as much as the rule state reads
 local MOST_FILES = 64
 
 ---@class stream_events.rules.Source

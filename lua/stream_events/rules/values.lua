@@ -70,7 +70,8 @@ local function checked(value, count, place, check)
     local element = value[i]
     local wrong = check(element)
     if wrong then
-      place:at(i):wrong(show(element) .. " " .. wrong)
+      if not wrong:find(", not ", 1, true) then wrong = show(element) .. " " .. wrong end
+      place:at(i):wrong(wrong)
     elseif not seen[element] then
       seen[element] = true
       result[#result + 1] = element

@@ -44,4 +44,8 @@ M.MISSING.unpack = "table.unpack"
 --- Methods of strings that rules do not have.
 M.STRING_METHODS = set "gsub gmatch match dump pack packsize unpack"
 
+--- Functions of Lua's libraries that rules do not have.
+M.REMOVED = set [[gsub gmatch match dump pack packsize unpack random randomseed move foreach foreachi getn
+  maxn cosh sinh tanh pow frexp ldexp log10 rad deg]]
+
 return M
