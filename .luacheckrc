@@ -7,6 +7,7 @@ stds.looked_for = { read_globals = {
   table = { fields = { "unpack" } }, math = { fields = { "tointeger", "type" } },
   coroutine = { fields = { "isyieldable", "close" } },
 } }
+files["lua/examples"] = { std = "min+looked_for" }
 files["lua/stream_events"] = { std = "min+looked_for" }
 files["lua/stream_events/server"] = { std = "lua54" }
 files["lua/stream_events/command"] = { std = "lua54" }

@@ -36,7 +36,7 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps build demo test test-all test-others test-other bench check asan fuzz install uninstall clean print-shared
+.PHONY: help deps build demo test test-all test-others bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -69,19 +69,23 @@ demo: ## build, start the bundled server, let two users exchange custom events
 	@$(MAKE) --no-print-directory -s build
 	@$(LUA) lua/examples/demo.lua
 
-# Looked for when it runs, not when this file is read: it may have been installed in between.
-RUN_SPECS = $(LUA) "$$(command -v $(BUSTED))"
+# Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
+# command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
+ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
+           $(patsubst %,spec/%_spec.lua,demo readme rockspec)
+SPECS = $(if $(ONLY_CLIENT),--helper=spec/support/older_lua.lua \
+          $(filter-out $(ONLY_5_4),$(wildcard spec/*_spec.lua)))
+# busted is looked for when it runs, not when this file is read: it may have been installed in
+# between. What a spec starts with lua5.4, such as the server, finds its own modules in build/.
+RUN_SPECS = $(if $(ONLY_CLIENT),LUA_CPATH_5_4='$(CURDIR)/build/?.so;;') \
+            $(LUA) "$$(command -v $(BUSTED))" $(SPECS)
 test: ## build and run every spec
 	@$(NEED) build test
 	@$(MAKE) --no-print-directory -s build
 	@$(RUN_SPECS)
 
-# The other Luas, each with the headers that its module is built with. What needs 5.4 itself stays
-# out: the server, the command, and what is shown with them in one process. -- finalizer: needs
-# collections at a given allocation. demo, readme: run programs with lua5.4. rockspec: no Lua of ours.
-OTHERS     = lua5.3:lua5.3 lua5.1:lua5.1 luajit:lua5.1
-ONLY_5_4   = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
-             $(patsubst %,spec/%_spec.lua,finalizer demo readme rockspec)
+# The other Luas, each with the headers that its module is built with.
+OTHERS = lua5.3:lua5.3 lua5.1:lua5.1 luajit:lua5.1
 test-all: test test-others ## run the specs on 5.4, those of the client on 5.3, 5.1 and LuaJIT too
 
 test-others:
@@ -90,22 +94,16 @@ test-others:
 	@for other in $(OTHERS); do \
 	  lua=$${other%%:*}; pc=$${other#*:}; \
 	  command -v $$lua >/dev/null 2>&1 || { echo "== $$lua is not installed: left out"; continue; }; \
-	  echo "== $$lua, without $(words $(ONLY_5_4)) files of specs that need 5.4"; \
-	  $(MAKE) --no-print-directory -s test-other LUA=$$lua LUA_PC=$$pc || failed=1; \
+	  echo "== $$lua, without the $(words $(ONLY_5_4)) files of specs that need 5.4"; \
+	  $(MAKE) --no-print-directory -s test DEPS=skip LUA=$$lua LUA_PC=$$pc || failed=1; \
 	done; [ -z "$$failed" ]
-
-# Programs on 5.4 that a spec starts, such as the server, find their own modules in build/.
-test-other:
-	@$(MAKE) --no-print-directory -s build
-	@LUA_CPATH_5_4='$(CURDIR)/build/?.so;;' $(RUN_SPECS) --helper=spec/support/older_lua.lua \
-	  $(filter-out $(ONLY_5_4),$(wildcard spec/*_spec.lua))
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: ## run the specs with the C parts under AddressSanitizer and UBSan
 	@$(NEED) build test asan
-	@$(MAKE) --no-print-directory -s build BUILD=build/asan \
+	@$(MAKE) --no-print-directory -s build BUILD=$(BUILD)/asan \
 	  CFLAGS='-g -O1 -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS='$(SANITIZE)'
-	@LUA_CPATH='$(CURDIR)/build/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 STREAM_EVENTS_SANITIZED=1 \
+	@LUA_CPATH='$(abspath $(BUILD))/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 STREAM_EVENTS_SANITIZED=1 \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	  $(RUN_SPECS)
 

@@ -58,12 +58,11 @@ end
 -- the other client had not to be kept running meanwhile.
 local function await(what, object, method, ...)
   local done, result, err = false, nil, nil
-  local args = table.pack(...)
-  args.n = args.n + 1
-  args[args.n] = function(...)
+  local count, args = select("#", ...) + 1, { ... }
+  args[count] = function(...)
     done, result, err = true, ...
   end
-  object[method](object, table.unpack(args, 1, args.n))
+  object[method](object, (table.unpack or unpack)(args, 1, count)) -- luacheck: ignore 113 (Lua 5.1)
   drive(what, function() return done end)
   return result, err
 end

@@ -30,6 +30,26 @@ M.closing = _VERSION == "Lua 5.4" and load [[
   return run(held)
 ]] or nil
 
+--- An object whose finalizer calls the function.
+---@param finalizer fun()
+function M.finalized(finalizer)
+  if not rawget(_G, "newproxy") then
+    return setmetatable({}, { __gc = function() finalizer() end })
+  end
+  local object = newproxy(true) -- luacheck: ignore 113 (Lua 5.1 asks no tables)
+  getmetatable(object).__gc = function() finalizer() end
+  return object
+end
+
+--- Makes each step of the collector a whole collection, finalizers included; false: as usual again.
+function M.collect_at_once(yes)
+  if _VERSION == "Lua 5.4" then
+    collectgarbage(yes and "generational" or "incremental")
+  else
+    collectgarbage("setstepmul", yes and 200000000 or 200)
+  end
+end
+
 --- A number as bytes, the highest first; what is a string stands for itself.
 ---@param value number|string
 ---@param count integer
