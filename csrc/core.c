@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lcore.h"
+#include "lrules.h"
 #include "lsandbox.h"
 #include "router.h"
 
@@ -91,5 +92,6 @@ int luaopen_stream_events_core(lua_State *L) {
   se_open_router(L);   /* adds router */
   se_open_transport(L); /* adds transport */
   se_open_sandbox(L);   /* adds rule_state, verdicts */
+  se_open_rules(L);     /* adds rule_set, rules */
   return 1;
 }

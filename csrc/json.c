@@ -278,6 +278,42 @@ int se_json_finish(se_json *json) {
   return 0;
 }
 
+static int bad_member(const se_json *json, const char *at, const char *why, const char **reason,
+                      size_t *position) {
+  *reason = why;
+  *position = (size_t)(at - json->start);
+  return -1;
+}
+
+int se_json_member(const char *name, size_t name_len, const char **text, size_t *len,
+                   const char **reason, size_t *position) {
+  se_json json;
+  se_json_token key, value, found = {NULL, 0, 0};
+  int kind, first = 1;
+  se_json_init(&json, *text, *len);
+  kind = se_json_value(&json, &value);
+  if (kind != SE_JSON_OBJECT && kind != SE_JSON_BAD)
+    return bad_member(&json, json.start, "an object is expected", reason, position);
+  while (kind != SE_JSON_BAD && (kind = se_json_key(&json, first, &key)) == SE_JSON_STRING) {
+    first = 0;
+    kind = se_json_skip(&json, &value);
+    if (kind == SE_JSON_BAD || !se_json_is(&key, name, name_len))
+      continue;
+    if (found.at != NULL)
+      return bad_member(&json, key.at - 1, "duplicate key", reason, position);
+    size_t quote = kind == SE_JSON_STRING;
+    found.at = value.at - quote;
+    found.len = value.len + 2 * quote;
+  }
+  if (kind == SE_JSON_BAD || !se_json_finish(&json))
+    return bad_member(&json, json.at, json.reason, reason, position);
+  if (found.at == NULL)
+    return 0;
+  *text = found.at;
+  *len = found.len;
+  return 1;
+}
+
 int se_json_check_utf8(se_json *json) {
   size_t len = (size_t)(json->end - json->start);
   size_t valid = se_utf8_valid(json->start, len);

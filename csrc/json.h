@@ -65,6 +65,12 @@ int se_json_skip(se_json *json, se_json_token *value);
 /* Only white space may be left. 1, or 0 with reason and at. */
 int se_json_finish(se_json *json);
 
+/* Finds the value of a member in an object: *text and *len become its text. The object is checked to
+ * its last byte, and may not repeat that member. 1; 0: it has none; -1: it is bad, with a constant
+ * *reason and the *position (from 0). */
+int se_json_member(const char *name, size_t name_len, const char **text, size_t *len,
+                   const char **reason, size_t *position);
+
 /* The whole text must be valid UTF-8. 1, or 0 with reason and at. */
 int se_json_check_utf8(se_json *json);
 

@@ -513,42 +513,14 @@ static int event_pairs(lua_State *L) {
  * message pushed. */
 static int find_member(lua_State *L, const char *name, size_t name_len, const char **text,
                        size_t *len) {
-  se_json json;
-  se_json_token key, value, found = {NULL, 0, 0};
-  int kind, first = 1;
-  se_json_init(&json, *text, *len);
-  kind = se_json_value(&json, &value);
-  if (kind != SE_JSON_OBJECT && kind != SE_JSON_BAD) {
-    json.at = json.start;
-    json.reason = "an object is expected";
-    kind = SE_JSON_BAD;
-  }
-  while (kind != SE_JSON_BAD && (kind = se_json_key(&json, first, &key)) == SE_JSON_STRING) {
-    first = 0;
-    kind = se_json_skip(&json, &value);
-    if (kind == SE_JSON_BAD || !se_json_is(&key, name, name_len))
-      continue;
-    if (found.at != NULL) {
-      json.at = key.at - 1;
-      json.reason = "duplicate key";
-      kind = SE_JSON_BAD;
-    }
-    size_t quote = kind == SE_JSON_STRING;
-    found.at = value.at - quote;
-    found.len = value.len + 2 * quote;
-  }
-  if (kind == SE_JSON_BAD || !se_json_finish(&json)) {
-    se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", json.reason,
-            se_small((size_t)(json.at - json.start) + 1));
-    return 0;
-  }
-  if (found.at == NULL) {
+  const char *reason;
+  size_t position;
+  int found = se_json_member(name, name_len, text, len, &reason, &position);
+  if (found < 0)
+    se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", reason, se_small(position + 1));
+  else if (!found)
     se_fail(L, SE_ERR_PROTOCOL, "there is no member '%s'", name);
-    return 0;
-  }
-  *text = found.at;
-  *len = found.len;
-  return 1;
+  return found > 0;
 }
 
 static double time_now(void) {

@@ -5,9 +5,7 @@
 #ifndef SE_LRULES_H
 #define SE_LRULES_H
 
-#include <lauxlib.h>
-#include <lua.h>
-
+#include "compat.h"
 #include "rules.h"
 
 struct lrules;
@@ -22,13 +20,13 @@ se_rules *se_rules_of(const struct lrules *box);
 int se_rules_observed(const struct lrules *box);
 
 /* Decides about an event by the rules at 'index': declarations, functions, counting. Pushes one value,
- * which keeps out->rule alive; leave it there as long as that is used. out->changed, where not NULL,
- * is good until se_rules_serial is another number: any allocation of Lua's may run a finalizer that
- * decides about something. Raises only for lack of memory, and never before the stack is as it was.
+ * which keeps out->rule, out->changed and out->changed_envelope alive; leave it there as long as those
+ * are used. Raises only for lack of memory.
  *
  * Where se_rules_has_host_functions says yes, the program's own code runs in here, and text and
- * envelope of the event must be out of its reach: see se_rule_event_reserve. Everywhere else no Lua
- * code of L's runs, and no finalizer, until the decision is made. */
+ * envelope of the event must be out of its reach: see se_rule_event_reserve. Everywhere else no code
+ * of L's runs until the decision is made; after it, if out->changed is not NULL, finalizers may have
+ * run, and the event that was given may be gone. */
 void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
                      se_rules_step step, void *user);
 
@@ -44,5 +42,9 @@ void se_rule_event_fill(void *reserved, const se_rule_event *event, se_rule_even
 
 /* Pushes a decision as stream_events.core.RuleDecision, without steps. */
 void se_rules_push_decision(lua_State *L, const se_rules *rules, const se_decision *decision);
+
+/* Adds rule_set() and rules() to the table on top of the stack. */
+void se_open_rule_set(lua_State *L); /* lrule_set.c; called by the next */
+void se_open_rules(lua_State *L);
 
 #endif

@@ -73,12 +73,23 @@ typedef struct {
 typedef void (*se_rules_step)(void *user, const char *step, int reason, const char *text);
 int se_rules_judge(se_rules *rules, const se_rule_event *event, se_decision *out,
                    se_rules_step step, void *user);
-/* Takes over what a function answered; a rewrite is put together and checked again here. 1: another
+/* Takes over what a function (SE_RULE_CHECK, SE_RULE_REWRITE) answered; a rewrite is put together and checked again here. 1: another
  * function of the rule may still be called; 0: decided. */
-int se_rules_answer(se_rules *rules, const se_rule_event *event, const se_rule_answer *answer,
-                    se_decision *out, se_rules_step step, void *user);
+int se_rules_answer(se_rules *rules, const se_rule_event *event, int which,
+                    const se_rule_answer *answer, se_decision *out, se_rules_step step,
+                    void *user);
 /* The last word: audit mode, counting, breaches. */
 void se_rules_finish(se_rules *rules, const se_rule_event *event, se_decision *out);
+
+/* Takes the changed text of a decision, which there is, out of the engine: from then on it lives as
+ * long as *text and *envelope, both to be freed (se_buffer_free, free), and out->changed points
+ * there. */
+void se_rules_detach(se_rules *rules, se_decision *out, se_buffer *text, se_envelope **envelope);
+/* The changed text could not be kept: it is as if it had taken too much memory. */
+void se_rules_lose(se_decision *out);
+
+/* Whether a rule is off because its functions broke budgets. */
+int se_rules_is_tripped(const se_rules *rules, const se_rule *rule);
 
 /* Counts what was decided elsewhere. */
 void se_rules_count(se_rules *rules, const char *type, size_t len, int verdict, int reason);
