@@ -1,0 +1,98 @@
+/* lsandbox_state.h -- the inside of a sandbox, for the parts of it. */
+#ifndef SE_LSANDBOX_STATE_H
+#define SE_LSANDBOX_STATE_H
+
+#include "lsandbox.h"
+
+/* Loading runs the whole file once, and compiles it: it may take more than one call. */
+#define SE_LOAD_INSTRUCTIONS 100 /* times */
+#define SE_LOAD_SECONDS 2.0
+#define SE_LOAD_TEXT (1u << 20)  /* bytes of one file */
+
+struct se_load; /* lrule_words.h */
+
+struct se_sandbox {
+  lua_State *L;
+  size_t references;
+  se_sandbox_limits limits;
+  int own_memory; /* the state takes its memory through us; see lsandbox.c for where it cannot */
+  /* Memory */
+  size_t used, peak;
+  size_t block;      /* no single block may be larger */
+  size_t fresh;      /* bytes given out since the clock was last looked at */
+  int system_full;   /* the system had none; not just the cap */
+  long fail_after;   /* for specs: so many allocations, then none until the run ends; -1: off */
+  int failing;
+  /* The run that is on. */
+  int running, exact;
+  int broken;        /* the budget that is used up, SE_REASON_BUDGET_*; stays until the run ends */
+  uint64_t spent, allowed; /* instructions */
+  uint64_t unclocked;      /* work since the clock was last looked at */
+  uint64_t started, deadline; /* monotonic nanoseconds */
+  size_t before;           /* memory in use when it began */
+  double seconds;          /* what it took */
+  char place[128];         /* "FILE:LINE: " of where a budget ran out, or "" */
+  char message[1024];      /* what went wrong; "" when nothing did */
+  struct se_load *load;    /* while a file is loaded */
+  const void *string_word; /* the value of the name 'string' */
+  int environment;         /* reference of the table of globals... */
+  const void *globals;     /* ...and its address */
+};
+
+/* The same as se_sandbox_new; 'fail_after' as above. */
+se_sandbox *se_sandbox_make(const se_sandbox_limits *limits, long fail_after);
+
+/* The sandbox that this state belongs to. */
+se_sandbox *se_sandbox_of(lua_State *L);
+
+/* Makes the garbage collector fit to what is in use now. */
+void se_sandbox_settle(se_sandbox *sandbox);
+
+/* Calls f with 'user' as a light userdata, within budgets. 0, or the SE_REASON_* of what went wrong
+ * (SE_REASON_CHECK_ERROR: an error was raised) with sandbox->message set. Never raises. */
+int se_sandbox_run(se_sandbox *sandbox, lua_CFunction f, void *user, uint64_t instructions,
+                   double seconds);
+
+/* What C functions do is work, too: about one unit for as much as an instruction does, or for 16
+ * bytes that are looked at. Raises when a budget is used up. Call it before doing the work. */
+void se_sandbox_spend(lua_State *L, size_t work);
+/* Takes so many bytes for used up; raises. */
+int se_sandbox_too_much(lua_State *L);
+/* A look at the clock. */
+void se_sandbox_tick(lua_State *L);
+/* Monotonic nanoseconds. */
+uint64_t se_sandbox_clock(void);
+
+/* Each pushes one new table of functions. */
+void se_sandbox_push_base(lua_State *L);   /* lsandbox_base.c */
+void se_sandbox_push_string(lua_State *L); /* lsandbox_string.c */
+void se_sandbox_push_table(lua_State *L);  /* lsandbox_table.c */
+void se_sandbox_push_math(lua_State *L);   /* lsandbox_math.c */
+void se_sandbox_push_utf8(lua_State *L);   /* lsandbox_utf8.c */
+/* Makes the table of globals out of them, frozen, and keeps its reference. (lsandbox_library.c) */
+int se_sandbox_open_library(lua_State *L);
+
+/* Pushes the text that stands for the value at 'index': never an address, never of a metamethod.
+ * (lsandbox_base.c) */
+const char *se_sandbox_text(lua_State *L, int index, size_t *len);
+
+/* A table of the rules' own, or part of an event. */
+typedef struct {
+  int table;  /* stack index */
+  int frozen;
+} se_view;
+/* Pushes the table to look into; 0: the value at 'index' is neither, and nothing is pushed. */
+int se_view_open(lua_State *L, int index, se_view *view);
+/* Replaces the key on top by its value. */
+void se_view_get(lua_State *L, const se_view *view);
+void se_view_geti(lua_State *L, const se_view *view, lua_Integer index);
+
+/* Sorts the elements 1 to count of the table at 'list'. 'less' tells whether the value at the first
+ * index comes before the one at the second; it may raise, and whatever it answers, the sort ends.
+ * (lsandbox_table.c) */
+typedef int (*se_less)(lua_State *L, int a, int b, void *user);
+void se_sandbox_sort(lua_State *L, int list, lua_Integer count, se_less less, void *user);
+/* Numbers before strings (byte by byte) before false before true before all else. */
+int se_key_less(lua_State *L, int a, int b, void *user);
+
+#endif
