@@ -87,7 +87,7 @@ static int load_in_sandbox(lua_State *L) {
   loading *l = lua_touserdata(L, 1);
   int list;
   lua_settop(L, 0);
-  se_words_run(L);
+  se_rule_words_run(L);
   list = lua_gettop(L);
   se_copy_begin(L);
   l->count = (lua_Integer)lua_rawlen(L, list);

@@ -355,7 +355,7 @@ static void check_complete(lua_State *L, int list) {
   }
 }
 
-void se_words_run(lua_State *L) {
+void se_rule_words_run(lua_State *L) {
   se_load *load = se_sandbox_of(L)->load;
   const char *slash = strrchr(load->name, '/');
   lua_newtable(L);
@@ -382,7 +382,7 @@ static const luaL_Reg statements[] = {
 static const char *const kinds[] = {"integer", "number", "boolean", "array",   "object",
                                     "one_of",  "optional", "any",   "none_of", NULL};
 
-void se_words_add(lua_State *L) {
+void se_rule_words_add(lua_State *L) {
   lua_newtable(L);
   luaL_setfuncs(L, meta, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &field_key);

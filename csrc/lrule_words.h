@@ -20,7 +20,7 @@ typedef struct se_load {
 } se_load;
 
 /* Adds the words to the table on top of the stack. */
-void se_words_add(lua_State *L);
+void se_rule_words_add(lua_State *L);
 /* string { ... } */
 int se_word_string(lua_State *L);
 
@@ -28,7 +28,7 @@ int se_word_string(lua_State *L);
  * statements, each a list of kind, name, value (or nil), file, line: see SE_STATEMENT_*. */
 enum { SE_STATEMENT_KIND = 1, SE_STATEMENT_NAME, SE_STATEMENT_VALUE, SE_STATEMENT_FILE,
        SE_STATEMENT_LINE };
-void se_words_run(lua_State *L);
+void se_rule_words_run(lua_State *L);
 
 /* The field constructor at 'index': its word, and *line (0: a bare word). NULL: it is none. */
 const char *se_word_field(lua_State *L, int index, int *line);

@@ -162,7 +162,7 @@ int se_sandbox_open_library(lua_State *L) {
   add_library(L, words, "math", "math.", se_sandbox_push_math);
   add_library(L, words, "table", "table.", se_sandbox_push_table);
   add_library(L, words, "utf8", "utf8.", se_sandbox_push_utf8);
-  se_words_add(L);
+  se_rule_words_add(L);
   se_verdicts_add(L);
   refuse_others(L, "");
 
