@@ -1,6 +1,7 @@
 --- Unknown names in rule files, found without running them.
 local globals = require "stream_events.rules.globals"
 local lexer = require "stream_events.rules.lexer"
+local lua = require "support.lua"
 
 -- "LINE MESSAGE [SUGGESTION]" of each finding.
 local function findings(text, step)
@@ -136,7 +137,7 @@ describe("the names in a rule file", function()
         "=",
       "...", "foo,", "foo, bar", "a.b:c = 1", "\255\254", "elseif", "foo = 1 then",
     } do
-      if not load(text) then assert.same({}, findings(text), text) end
+      if not lua.load(text) then assert.same({}, findings(text), text) end
     end
   end)
 
@@ -155,7 +156,7 @@ describe("the names in a rule file", function()
 
   it("are found as deep as Lua itself reads", function()
     local text = "local x = " .. ("{"):rep(150) .. "foo" .. ("}"):rep(150)
-    assert.truthy(load(text))
+    assert.truthy(lua.load(text))
     assert.same({ "1 unknown name 'foo'" }, findings(text))
   end)
 

@@ -10,6 +10,7 @@ M.HAS_PAIRS = _VERSION ~= "Lua 5.1" -- pairs() asks a userdata for __pairs
 --- The interpreter of these specs, for children that are to run on the same.
 M.INTERPRETER = arg and arg[-1] or "lua5.4"
 
+M.load = loadstring or load -- luacheck: ignore 113
 M.unpack = table.unpack or unpack -- luacheck: ignore 113
 
 function M.pack(...)
