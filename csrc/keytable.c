@@ -58,7 +58,8 @@ void se_keytable_remove(se_keytable *table, void *record) {
   size_t mask = table->slots - 1, hole = (size_t)((se_key *)record)->hash & mask;
   while (table->at[hole] != record)
     hole = (hole + 1) & mask;
-  /* Whatever follows without a gap, and may stand in the hole, moves there: no search ends early. */
+  /* Whatever follows without a gap, and may stand in the hole, moves there: so no search ends
+   * early. */
   for (size_t at = (hole + 1) & mask; table->at[at] != NULL; at = (at + 1) & mask) {
     size_t home = (size_t)table->at[at]->hash & mask;
     if (((at - home) & mask) >= ((at - hole) & mask)) {

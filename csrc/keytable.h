@@ -1,7 +1,8 @@
 /* keytable.h -- a hash table from keys of bytes to records of one kind.
  *
- * Whoever may send chooses many of the keys (types, users), so the hash is seeded: nobody can choose
- * keys that collide. How many records there may be is up to the owner, which looks at 'used'. */
+ * Whoever may send chooses many of the keys (types, users), so the hash is seeded: nobody can
+ * choose keys that collide. How many records there may be is up to the owner, which looks at
+ * 'used'. */
 #ifndef SE_KEYTABLE_H
 #define SE_KEYTABLE_H
 
@@ -26,8 +27,8 @@ typedef struct {
 /* A seed for the hash of one or more tables. */
 uint64_t se_keytable_seed(void);
 
-/* A new record of 'size' bytes, all zero but for its key, under a key that is not there yet. NULL: no
- * memory, nothing changed. */
+/* A new record of 'size' bytes, all zero but for its key, under a key that is not there yet. NULL:
+ * no memory, nothing changed. */
 void *se_keytable_add(se_keytable *table, uint64_t hash, const char *key, size_t len, size_t size);
 /* Takes a record out of the table, and frees it. */
 void se_keytable_remove(se_keytable *table, void *record);

@@ -1,8 +1,8 @@
 /* lrule_set.c -- Lua binding of rule sets: makes one of a description, as rules.compile gives it.
  *
- * The description has been checked where its file and line were known. What is wrong with it here is
- * a mistake of the caller's, and raises. The set hangs on its userdata from the first piece on: it is
- * freed wherever reading the description ends. */
+ * The description has been checked where its file and line were known. What is wrong with it here
+ * is a mistake of the caller's, and raises. The set hangs on its userdata from the first piece on:
+ * it is freed wherever reading the description ends. */
 #include "lrule_set.h"
 
 #include <stdint.h>

@@ -1,4 +1,5 @@
-/* lrules.h -- the rules of one receiver as an object of Lua's, and the whole decision about an event.
+/* lrules.h -- the rules of one receiver as an object of Lua's, and the whole decision about an
+ * event.
  *
  * This is where the declarations (rules.h) and the functions of rules (lsandbox.h) come together.
  * Connections and rules:decide both go through se_rules_decide. */
@@ -19,14 +20,14 @@ se_rules *se_rules_of(const struct lrules *box);
 /* Whether what is dropped is to be reported: rules:observe(yes). */
 int se_rules_observed(const struct lrules *box);
 
-/* Decides about an event by the rules at 'index': declarations, functions, counting. Pushes one value,
- * which keeps out->rule, out->changed and out->changed_envelope alive; leave it there as long as those
- * are used. Raises only for lack of memory.
+/* Decides about an event by the rules at 'index': declarations, functions, counting. Pushes one
+ * value, which keeps out->rule, out->changed and out->changed_envelope alive; leave it there as
+ * long as those are used. Raises only for lack of memory.
  *
  * Where se_rules_has_host_functions says yes, the program's own code runs in here, and text and
- * envelope of the event must be out of its reach: see se_rule_event_reserve. Everywhere else no code
- * of L's runs until the decision is made; after it, if out->changed is not NULL, finalizers may have
- * run, and the event that was given may be gone. */
+ * envelope of the event must be out of its reach: see se_rule_event_reserve. Everywhere else no
+ * code of L's runs until the decision is made; after it, if out->changed is not NULL, finalizers
+ * may have run, and the event that was given may be gone. */
 void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
                      se_rules_step step, void *user);
 

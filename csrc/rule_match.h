@@ -1,5 +1,5 @@
-/* rule_match.h -- how strings are compared in rules (wildcards: glob.h). All work is linear, whatever
- * a sender wrote. */
+/* rule_match.h -- how strings are compared in rules (wildcards: glob.h). All work is linear,
+ * whatever a sender wrote. */
 #ifndef SE_RULE_MATCH_H
 #define SE_RULE_MATCH_H
 

@@ -1,9 +1,9 @@
 /* rule_memory.c -- what rules remember between events: token buckets, marks and counters.
  *
- * Three tables of one make: records in a hash table, and a heap of them by the time from which each
- * is as good as absent (a bucket that is full again, a mark or a counter that has ended). A record
- * that is used lives longer, but its place in the heap is only corrected when it comes to the top: so
- * use costs nothing there, and room is found without a walk through the table. */
+ * Three tables of one make: records in a hash table, and a heap of them by the time from which
+ * each is as good as absent (a bucket that is full again, a mark or a counter that has ended). A
+ * record that is used lives longer, but its place in the heap is only corrected when it comes to
+ * the top: so use costs nothing there, and room is found without a walk through the table. */
 #include "rule_memory.h"
 
 #include <math.h>
@@ -112,14 +112,14 @@ static record *find(const se_rule_memory *memory, const store *in, const char *k
   return se_keytable_find(&in->records, se_key_hash(memory->seed, key, len), key, len);
 }
 
-/* Whether nobody would miss it. After a clock has jumped back, records may seem to end later than any
- * of their kind can. */
+/* Whether nobody would miss it. After a clock has jumped back, records may seem to end later than
+ * any of their kind can. */
 static int is_over(const record *it, double now) {
   return it->ends <= now || it->ends - now > 2 * it->period;
 }
 
-/* A new record, of which only the key is set. NULL: no memory, or (*status) no room. 'evict': the one
- * that ends first makes room, over or not. */
+/* A new record, of which only the key is set. NULL: no memory, or (*status) no room. 'evict': the
+ * one that ends first makes room, over or not. */
 static record *add(se_rule_memory *memory, store *in, const char *key, size_t len, double now,
                    int evict, int *status) {
   *status = SE_ERR_FULL;

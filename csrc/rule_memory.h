@@ -26,22 +26,23 @@ typedef struct {
   size_t key_len;
   double count, seconds;
 } se_bucket;
-/* Takes a token out of each bucket, or, where one is empty or has no place, out of none. Returns -1,
- * or the index of the bucket that refused. */
+/* Takes a token out of each bucket, or, where one is empty or has no place, out of none. Returns
+ * -1, or the index of the bucket that refused. */
 int se_rule_memory_take(se_rule_memory *memory, const se_bucket *buckets, int count, double now);
 
 /* Marks a user under a name for so many seconds from now (longer than before: the longer time
- * counts; 0 or less: takes the mark away). When the table is full the mark that would end first makes
- * room. SE_OK, SE_ERR_MEMORY, SE_ERR_FULL (a key over SE_MEMORY_KEY). */
+ * counts; 0 or less: takes the mark away). When the table is full the mark that would end first
+ * makes room. SE_OK, SE_ERR_MEMORY, SE_ERR_FULL (a key over SE_MEMORY_KEY). */
 int se_rule_memory_mark(se_rule_memory *memory, const char *user, size_t user_len,
                         const char *name, size_t name_len, double seconds, double now);
 int se_rule_memory_marked(const se_rule_memory *memory, const char *user, size_t user_len,
                           const char *name, size_t name_len, double now);
 
-/* Adds to the counter of a key, which forgets after 'seconds' (a window that slides in steps: what is
- * older than 'seconds' is out, and what is younger than half of it is surely in). *total is what it
- * then holds. SE_OK, SE_ERR_MEMORY, SE_ERR_FULL (the table holds only counters that are in use, or
- * the key is over SE_MEMORY_KEY); then *total is infinite, so that a rule that compares it refuses. */
+/* Adds to the counter of a key, which forgets after 'seconds' (a window that slides in steps: what
+ * is older than 'seconds' is out, and what is younger than half of it is surely in). *total is
+ * what it then holds. SE_OK, SE_ERR_MEMORY, SE_ERR_FULL (the table holds only counters that are in
+ * use, or the key is over SE_MEMORY_KEY); then *total is infinite, so that a rule that compares it
+ * refuses. */
 int se_rule_memory_count(se_rule_memory *memory, const char *key, size_t key_len, double n,
                          double seconds, double now, double *total);
 

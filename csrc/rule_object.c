@@ -1,9 +1,9 @@
-/* rule_object.c -- compares objects and arrays with what a rule declares, and takes out of the text
- * what it strips.
+/* rule_object.c -- compares objects and arrays with what a rule declares, and takes out of the
+ * text what it strips.
  *
- * The scan has found the text good to its last byte, so nothing can go wrong in reading it. Where a
- * nested object repeats a key the decoder takes the last one: here every one of them must fit, and one
- * that the rule names may not be repeated at all. */
+ * The scan has found the text good to its last byte, so nothing can go wrong in reading it. Where
+ * a nested object repeats a key the decoder takes the last one: here every one of them must fit,
+ * and one that the rule names may not be repeated at all. */
 #include <stdint.h>
 
 #include "rule_text.h"
@@ -69,8 +69,8 @@ int se_check_strip(const se_check_space *space, const char *text, size_t len, se
 
 /* --- containers ------------------------------------------------------------------------------- */
 
-static int check_count(const se_check *c, const se_rule_field *field, const se_path *at, size_t count,
-                       const char *unit) {
+static int check_count(const se_check *c, const se_rule_field *field, const se_path *at,
+                       size_t count, const char *unit) {
   if (field->has_min && count < field->least)
     return se_value_refuse_length(c, at, field->least, " must have at least ", unit);
   if (field->has_max && count > field->most)
@@ -115,9 +115,10 @@ int se_value_check_missing(const se_check *c, const se_rule_object *object, cons
   return SE_REASON_NONE;
 }
 
-/* Keys of an object whose least number of keys is declared. The decoder keeps one of those that are
- * repeated: a sender could else make an object look larger than it will be. They are noted as hashes
- * behind each other; objects within this one note theirs behind these, and take them away again. */
+/* Keys of an object whose least number of keys is declared. The decoder keeps one of those that
+ * are repeated: a sender could else make an object look larger than it will be. They are noted as
+ * hashes behind each other; objects within this one note theirs behind these, and take them away
+ * again. */
 static int note_key(se_check_space *space, const se_slice *key) {
   uint64_t hash = se_key_hash(space->seed, key->at, key->len);
   hash += hash == 0; /* 0 is an empty place, below */

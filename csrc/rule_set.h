@@ -23,7 +23,8 @@ size_t se_rule_set_count(const se_rule_set *set);
  * NULL: none. */
 const se_rule *se_rule_set_find(const se_rule_set *set, const char *type, size_t len);
 
-const char *se_rule_name(const se_rule *rule); /* as written, "trade_*" with its star; zero-terminated */
+/* As written, "trade_*" with its star; zero-terminated. */
+const char *se_rule_name(const se_rule *rule);
 enum { SE_RULE_CHECK, SE_RULE_REWRITE };
 /* The reference of a function of the rule, for whoever calls it; 0: it has none. */
 int se_rule_function(const se_rule *rule, int which);

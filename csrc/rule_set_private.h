@@ -1,5 +1,5 @@
-/* rule_set_private.h -- what a rule set is made of, for who builds one (lrule_set.c) and who compares
- * events with it (rule_check.c, rules.c). */
+/* rule_set_private.h -- what a rule set is made of, for who builds one (lrule_set.c) and who
+ * compares events with it (rule_check.c, rules.c). */
 #ifndef SE_RULE_SET_PRIVATE_H
 #define SE_RULE_SET_PRIVATE_H
 

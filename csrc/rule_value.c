@@ -1,8 +1,9 @@
-/* rule_value.c -- compares single values with what a rule declares, and finds the words for what is
- * wrong with them.
+/* rule_value.c -- compares single values with what a rule declares, and finds the words for what
+ * is wrong with them.
  *
- * Read with the tokenizer and the number reader that the decoder uses, so that what is found here is
- * what a handler will see. All of it is linear in the length of the text, times what the rule lists. */
+ * Read with the tokenizer and the number reader that the decoder uses, so that what is found here
+ * is what a handler will see. All of it is linear in the length of the text, times what the rule
+ * lists. */
 #include "rule_value.h"
 
 #include <stdint.h>
@@ -92,6 +93,11 @@ int se_value_refuse_extra(const se_check *c, const se_path *outer, const se_json
       se_words_add(&words, "...");
   }
   return SE_REASON_EXTRA_FIELD;
+}
+
+static int refuse_choice(const se_check *c, const se_path *at) {
+  return se_value_refuse(c, at, SE_REASON_FIELD_VALUE,
+                         " is none of the values that the rule lists");
 }
 
 /* --- scalars ---------------------------------------------------------------------------------- */
@@ -189,7 +195,7 @@ static int check_string(const se_check *c, const se_rule_field *field, const se_
       return se_value_refuse_length(c, at, field->most, " must have at most ", " character");
   }
   if (field->one_of.is_given && se_rule_names_find(&field->one_of.strings, text.at, text.len) < 0)
-    return se_value_refuse(c, at, SE_REASON_FIELD_VALUE, " is none of the values that the rule lists");
+    return refuse_choice(c, at);
   return field->has_matches ? check_matches(c, field, at, &text) : SE_REASON_NONE;
 }
 
@@ -203,7 +209,7 @@ static int check_number(const se_check *c, const se_rule_field *field, const se_
   if (field->has_max && compare(&number, &field->max) > 0)
     return refuse_number(c, at, &field->max, " must be at most ");
   if (field->one_of.is_given && !chooses_number(&field->one_of, &number))
-    return se_value_refuse(c, at, SE_REASON_FIELD_VALUE, " is none of the values that the rule lists");
+    return refuse_choice(c, at);
   return SE_REASON_NONE;
 }
 
@@ -223,8 +229,7 @@ static int check_choice(const se_check *c, const se_rule_field *field, const se_
   } else if (kind == SE_JSON_TRUE || kind == SE_JSON_FALSE) {
     fits = kind == SE_JSON_TRUE ? choice->has_true : choice->has_false;
   }
-  return fits ? SE_REASON_NONE
-              : se_value_refuse(c, at, SE_REASON_FIELD_VALUE, " is none of the values that the rule lists");
+  return fits ? SE_REASON_NONE : refuse_choice(c, at);
 }
 
 int se_value_check_scalar(const se_check *c, const se_rule_field *field, const se_path *at,

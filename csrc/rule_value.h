@@ -1,5 +1,5 @@
-/* rule_value.h -- the parts of rule_check.h: comparing one value in the text of an event with what a
- * rule declares about it (rule_value.c), objects and arrays (rule_object.c). */
+/* rule_value.h -- the parts of rule_check.h: comparing one value in the text of an event with what
+ * a rule declares about it (rule_value.c), objects and arrays (rule_object.c). */
 #ifndef SE_RULE_VALUE_H
 #define SE_RULE_VALUE_H
 
@@ -48,15 +48,15 @@ int se_see(se_seen *seen, int index); /* whether it was there before */
 int se_value_check_missing(const se_check *c, const se_rule_object *object, const se_path *outer,
                            const se_seen *seen);
 
-/* Takes members out of one object. What is cut begins behind the last member that stays, so that its
- * comma goes too; or, as long as none has stayed, ends where the first one that does begins. */
+/* Takes members out of one object. What is cut begins behind the last member that stays, so that
+ * its comma goes too; or, as long as none has stayed, ends where the first one that does begins. */
 typedef struct {
   const char *open; /* behind the opening brace */
   const char *end;  /* of the last member that stays or was cut; NULL: none stays so far */
   const char *cut;  /* end of the last one cut before any stays, or NULL */
 } se_stripper;
-/* Before a member that stays is looked at: cuts are in order, and it may have some within. Afterwards
- * its end is to be told in 'end'. Both: 0: no memory. */
+/* Before a member that stays is looked at: cuts are in order, and it may have some within.
+ * Afterwards its end is to be told in 'end'. Both: 0: no memory. */
 int se_strip_keep(const se_check *c, se_stripper *stripper, const char *from);
 int se_strip_cut(const se_check *c, se_stripper *stripper, const char *to);
 

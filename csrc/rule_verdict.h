@@ -1,7 +1,8 @@
-/* rule_verdict.h -- the words of the rules: what they are asked about, what they can answer, and why.
+/* rule_verdict.h -- the words of the rules: what they are asked about, what they can answer, and
+ * why.
  *
- * Shared by all parts that decide (type, declarations, functions), so that each reason has one code
- * and one spelling wherever it is counted, reported or sent. */
+ * Shared by all parts that decide (type, declarations, functions), so that each reason has one
+ * code and one spelling wherever it is counted, reported or sent. */
 #ifndef SE_RULE_VERDICT_H
 #define SE_RULE_VERDICT_H
 

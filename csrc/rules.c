@@ -2,8 +2,8 @@
  * often.
  *
  * The steps go from cheap to dear, and from what no sender can help to what it wrote: type, trust,
- * marks, sender, size, fields, rates, functions. Rates come after the fields, so that what is dropped
- * anyway uses up nobody's tokens. */
+ * marks, sender, size, fields, rates, functions. Rates come after the fields, so that what is
+ * dropped anyway uses up nobody's tokens. */
 #include "rules.h"
 
 #include <stddef.h>
@@ -11,29 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
 #include "router.h"
-#include "rule_check.h"
 #include "rule_text.h"
-#include "rules_count.h"
+#include "rules_parts.h"
 #include "status.h"
 
-#define KEEP 16384 /* bytes of texts that are kept for the next event */
 #define DEFAULT_BREACHES 5
-
-struct se_rules {
-  size_t references;
-  se_rule_set *set;
-  se_rule_memory *memory;
-  int breaches_allowed;
-  int *breaches;           /* of each rule of the set */
-  uint64_t generation, serial;
-  se_check_space space;
-  se_rule_counts *counts;
-  se_buffer texts[2];      /* of a changed event: the new one, and the one it was made from */
-  int current;
-  se_envelope *envelope;   /* of the changed event; NULL: there was none so far */
-};
 
 /* --- the object ------------------------------------------------------------------------------- */
 
@@ -181,52 +164,28 @@ static const se_rule_route *route_of(se_rules *rules, se_rule_type *type, const 
 
 /* --- the steps -------------------------------------------------------------------------------- */
 
-/* A decision while it is made. */
-typedef struct {
-  se_rules *rules;
-  const se_rule_event *event;
-  se_decision *out;
-  se_rules_step step;
-  void *user;
-} judging;
-
-static int tell(const judging *j, const char *step, int reason) {
-  if (j->step != NULL)
-    j->step(j->user, step, reason, reason == SE_REASON_NONE ? "" : j->out->text);
-  if (reason != SE_REASON_NONE) {
-    j->out->verdict = SE_VERDICT_DROP;
-    j->out->reason = reason;
-  }
-  return reason;
-}
-
-static void say(const judging *j, const char *text) {
-  se_words words = se_words_in(j->out->text);
-  se_words_add(&words, text);
-}
-
-static void say_type(const judging *j, int reason) {
+static void say_type(const se_judging *j, int reason) {
   switch (reason) {
   case SE_REASON_UNDECLARED_TYPE:
-    say(j, "no rule declares this type");
+    se_judging_say(j, "no rule declares this type");
     break;
   case SE_REASON_REFUSED:
-    say(j, "the rules refuse this type");
+    se_judging_say(j, "the rules refuse this type");
     break;
   case SE_REASON_HONEYPOT:
-    say(j, "this type is a trap: nobody has reason to send it");
+    se_judging_say(j, "this type is a trap: nobody has reason to send it");
     break;
   case SE_REASON_TRIPPED:
-    say(j, "the rule is off, because its functions broke their budgets too often");
+    se_judging_say(j, "the rule is off, because its functions broke their budgets too often");
     break;
   default:
-    say(j, "only the client itself makes events of this type");
+    se_judging_say(j, "only the client itself makes events of this type");
   }
 }
 
 /* Who sends what only an attacker would is known from then on; not so who only tried the receiver's
  * own rules, or whom a server speaks for. */
-static void mark_sender(const judging *j, const se_rule *trap, int audit) {
+static void mark_sender(const se_judging *j, const se_rule *trap, int audit) {
   const se_rule_event *event = j->event;
   if (audit || event->direction != SE_DIRECTION_IN || (event->trust & SE_TRUST_USER) == 0 ||
       event->sender.at == NULL)
@@ -235,15 +194,15 @@ static void mark_sender(const judging *j, const se_rule *trap, int audit) {
                       trap->mark.len, trap->seconds, event->now);
 }
 
-static int judge_type(const judging *j, const se_rule_route *route) {
+static int judge_type(const se_judging *j, const se_rule_route *route) {
   if (route->reason != SE_REASON_NONE)
     say_type(j, route->reason);
   if (route->route == SE_RULE_TRAP)
     mark_sender(j, route->rule, route->audit);
-  return tell(j, "type", route->reason);
+  return se_judging_tell(j, "type", route->reason);
 }
 
-static int judge_marks(const judging *j) {
+static int judge_marks(const se_judging *j) {
   const se_rule_set *set = j->rules->set;
   const se_rule_event *event = j->event;
   int reason = SE_REASON_NONE;
@@ -254,13 +213,13 @@ static int judge_marks(const judging *j) {
                               set->marks.at[i].at, set->marks.at[i].len, event->now))
       reason = SE_REASON_MARKED;
   if (reason != SE_REASON_NONE)
-    say(j, "the sender fell into a trap before");
-  return tell(j, "marked", reason);
+    se_judging_say(j, "the sender fell into a trap before");
+  return se_judging_tell(j, "marked", reason);
 }
 
-/* The key of the bucket for one rate, in 'out', which has room for SE_MEMORY_KEY bytes and one. A key
- * that is too long finds no bucket. */
-static size_t bucket_key(const judging *j, const se_rule_rate *rate, char *out) {
+/* The key of the bucket for one rate, in 'out', which has room for SE_MEMORY_KEY bytes and one. A
+ * key that is too long finds no bucket. */
+static size_t bucket_key(const se_judging *j, const se_rule_rate *rate, char *out) {
   const se_rule_event *event = j->event;
   se_slice who = {NULL, 0};
   if (rate->per == SE_PER_SENDER)
@@ -277,7 +236,7 @@ static size_t bucket_key(const judging *j, const se_rule_rate *rate, char *out) 
   return len + who.len;
 }
 
-static int refuse_rate(const judging *j, const se_rule_rate *rate) {
+static int refuse_rate(const se_judging *j, const se_rule_rate *rate) {
   static const char *const per[] = {[SE_PER_SENDER] = " seconds from one sender",
                                     [SE_PER_CHANNEL] = " seconds in one channel",
                                     [SE_PER_ALL] = " seconds from all together"};
@@ -297,7 +256,7 @@ static int refuse_rate(const judging *j, const se_rule_rate *rate) {
   return SE_REASON_RATE;
 }
 
-static int judge_rates(const judging *j, const se_rule *rule) {
+static int judge_rates(const se_judging *j, const se_rule *rule) {
   char keys[SE_RULE_RATES][SE_MEMORY_KEY + 1];
   se_bucket buckets[SE_RULE_RATES];
   int count = (int)rule->rate_count, refused;
@@ -310,165 +269,21 @@ static int judge_rates(const judging *j, const se_rule *rule) {
     buckets[i].seconds = rule->rates[i].seconds;
   }
   refused = se_rule_memory_take(j->rules->memory, buckets, count, j->event->now);
-  return tell(j, "rate", refused < 0 ? SE_REASON_NONE : refuse_rate(j, &rule->rates[refused]));
-}
-
-/* --- changed events --------------------------------------------------------------------------- */
-
-/* The event as it stands: as it came, or as it was changed. */
-static se_rule_event present(const se_rule_event *event, const se_decision *out) {
-  se_rule_event it = *event;
-  if (out->changed != NULL) {
-    it.text = out->changed;
-    it.len = out->changed_len;
-    it.envelope = out->changed_envelope;
-  }
-  return it;
-}
-
-/* An empty buffer for a text that is made out of the present one, which may be in the other. */
-static se_buffer *next_text(se_rules *rules) {
-  rules->current = !rules->current;
-  se_buffer *text = &rules->texts[rules->current];
-  se_buffer_consume(text, se_buffer_length(text), KEEP);
-  return text;
-}
-
-static int no_memory(const judging *j) {
-  say(j, "not enough memory to change the event");
-  return SE_REASON_BUDGET_MEMORY;
-}
-
-/* The text in the buffer is what is delivered from now on. */
-static int take_text(const judging *j, const se_buffer *text) {
-  se_rules *rules = j->rules;
-  const char *bytes = se_buffer_bytes(text);
-  size_t len = se_buffer_length(text);
-  if (rules->envelope == NULL && (rules->envelope = malloc(sizeof *rules->envelope)) == NULL)
-    return no_memory(j);
-  if (se_scan(bytes, len, 0, NULL, NULL, rules->envelope) != SE_SCAN_EVENT) {
-    say(j, "the changed event is none: ");
-    se_words words = {j->out->text, strlen(j->out->text)};
-    se_words_add(&words, rules->envelope->reason);
-    return SE_REASON_BAD_VERDICT;
-  }
-  j->out->changed = bytes;
-  j->out->changed_len = len;
-  j->out->changed_envelope = rules->envelope;
-  return SE_REASON_NONE;
-}
-
-static int judge_fields(const judging *j, const se_rule *rule) {
-  se_rules *rules = j->rules;
-  se_rule_event event = present(j->event, j->out);
-  int reason = se_check_data(&rules->space, rule, &event, j->out->text);
-  if (reason == SE_REASON_NONE && se_check_has_cuts(&rules->space)) {
-    se_buffer *text = next_text(rules);
-    reason = se_check_strip(&rules->space, event.text, event.len, text) == SE_OK
-                 ? take_text(j, text)
-                 : no_memory(j);
-  }
-  se_check_space_trim(&rules->space);
-  return tell(j, "fields", reason);
-}
-
-/* Whether the data of a rewrite leaves the envelope alone. */
-static int is_data(const judging *j, const se_json_token *key) {
-  char plain[96]; /* more than any name of the envelope takes with all its letters escaped */
-  se_json_token token = *key;
-  if (token.escaped && token.len > sizeof plain)
-    return 1;
-  size_t len = token.len;
-  const char *name = token.at;
-  if (token.escaped) {
-    len = se_json_unescape(&token, plain);
-    name = plain;
-  }
-  if (!se_check_is_reserved(name, len))
-    return 1;
-  se_words words = se_words_in(j->out->text);
-  se_words_add(&words, "a rewrite cannot set ");
-  se_words_add_part(&words, name, len);
-  return 0;
-}
-
-static int append(se_buffer *out, int *first, const char *text, size_t len) {
-  if (!*first && se_buffer_append(out, ",", 1) != SE_OK)
-    return 0;
-  *first = 0;
-  return se_buffer_append(out, text, len) == SE_OK;
-}
-
-/* The members of the new data: a text that was encoded, or comes from a check of the program's own.
- * Everything is scanned again afterwards. */
-static int append_data(const judging *j, const se_buffer *data, se_buffer *out, int *first) {
-  se_json json;
-  se_json_token key, value;
-  int kind;
-  se_json_init(&json, se_buffer_bytes(data), se_buffer_length(data));
-  if (se_json_value(&json, &value) != SE_JSON_OBJECT) {
-    say(j, "a rewrite must give a table of fields");
-    return SE_REASON_BAD_VERDICT;
-  }
-  for (int begin = 1; (kind = se_json_key(&json, begin, &key)) == SE_JSON_STRING; begin = 0) {
-    const char *from = key.at - 1;
-    if (!is_data(j, &key))
-      return SE_REASON_EXTRA_FIELD;
-    if (se_json_skip(&json, &value) == SE_JSON_BAD)
-      break;
-    if (!append(out, first, from, (size_t)(json.at - from)))
-      return no_memory(j);
-  }
-  if (kind != SE_JSON_END || !se_json_finish(&json)) {
-    say(j, "the data of a rewrite cannot be read");
-    return SE_REASON_BAD_VERDICT;
-  }
-  return SE_REASON_NONE;
-}
-
-static int put_together(const judging *j, const se_buffer *data, se_buffer *out) {
-  se_rule_event event = present(j->event, j->out);
-  const se_envelope *envelope = event.envelope;
-  int first = 1, reason;
-  if (se_buffer_append(out, "{", 1) != SE_OK)
-    return no_memory(j);
-  for (size_t i = 0; i < envelope->member_count; i++) {
-    const se_scan_member *member = &envelope->members[i];
-    const char *from = event.text + member->key - 1;
-    if (se_check_is_envelope(event.text, member, event.sender) &&
-        !append(out, &first, from, (size_t)(event.text + member->value + member->value_len - from)))
-      return no_memory(j);
-  }
-  if ((reason = append_data(j, data, out, &first)) != SE_REASON_NONE)
-    return reason;
-  return se_buffer_append(out, "}", 1) == SE_OK ? SE_REASON_NONE : no_memory(j);
-}
-
-/* The new data in the place of the old: within the declarations, like any other. */
-static int rewrite(const judging *j, const se_rule *rule, const se_buffer *data) {
-  se_buffer *text = next_text(j->rules);
-  int reason = put_together(j, data, text);
-  if (reason == SE_REASON_NONE)
-    reason = take_text(j, text);
-  if (reason == SE_REASON_NONE)
-    reason = se_check_size(rule, j->out->changed_len, j->out->text);
-  if (reason != SE_REASON_NONE)
-    return tell(j, "rewrite", reason);
-  return judge_fields(j, rule);
+  return se_judging_tell(j, "rate", refused < 0 ? SE_REASON_NONE : refuse_rate(j, &rule->rates[refused]));
 }
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
-static int judge_rule(const judging *j, const se_rule *rule) {
-  int reason = tell(j, "trust", se_check_trust(rule, j->event, j->out->text));
+static int judge_rule(const se_judging *j, const se_rule *rule) {
+  int reason = se_judging_tell(j, "trust", se_check_trust(rule, j->event, j->out->text));
   if (reason == SE_REASON_NONE)
     reason = judge_marks(j);
   if (reason == SE_REASON_NONE && rule->has_from)
-    reason = tell(j, "from", se_check_from(&j->rules->space, rule, j->event, j->out->text));
+    reason = se_judging_tell(j, "from", se_check_from(&j->rules->space, rule, j->event, j->out->text));
   if (reason == SE_REASON_NONE && rule->size != SIZE_MAX)
-    reason = tell(j, "size", se_check_size(rule, j->event->len, j->out->text));
+    reason = se_judging_tell(j, "size", se_check_size(rule, j->event->len, j->out->text));
   if (reason == SE_REASON_NONE)
-    reason = judge_fields(j, rule);
+    reason = se_judge_fields(j, rule);
   if (reason == SE_REASON_NONE)
     reason = judge_rates(j, rule);
   return reason;
@@ -518,7 +333,7 @@ static int is_audit(const se_rules *rules, const se_rule *rule) {
 
 int se_rules_judge(se_rules *rules, const se_rule_event *event, se_decision *out,
                    se_rules_step step, void *user) {
-  const judging j = {rules, event, out, step, user};
+  const se_judging j = {rules, event, out, step, user};
   const se_slice *name = &event->envelope->type;
   se_rule_type *type = se_rule_counts_type(rules->counts, name->at, name->len);
   se_rule_route space;
@@ -555,14 +370,14 @@ static void note_breach(se_rules *rules, const se_rule *rule, se_decision *out) 
 int se_rules_answer(se_rules *rules, const se_rule_event *event, int which,
                     const se_rule_answer *answer, se_decision *out, se_rules_step step,
                     void *user) {
-  const judging j = {rules, event, out, step, user};
+  const se_judging j = {rules, event, out, step, user};
   out->instructions += answer->instructions;
   out->seconds += answer->seconds;
   if (answer->bytes > out->bytes)
     out->bytes = answer->bytes;
   if (answer->verdict != SE_VERDICT_ALLOW) {
     if (answer->text[0] != '\0' || answer->verdict != SE_VERDICT_REWRITE)
-      say(&j, answer->text);
+      se_judging_say(&j, answer->text);
     out->verdict = answer->verdict;
     out->reason = answer->reason;
   }
@@ -573,7 +388,7 @@ int se_rules_answer(se_rules *rules, const se_rule_event *event, int which,
       answer->reason == SE_REASON_BUDGET_TIME || answer->reason == SE_REASON_BUDGET_MEMORY)
     note_breach(rules, out->rule, out);
   if (answer->verdict == SE_VERDICT_REWRITE)
-    rewrite(&j, out->rule, &answer->data);
+    se_judge_rewrite(&j, out->rule, &answer->data);
   return answer->verdict == SE_VERDICT_ALLOW || answer->verdict == SE_VERDICT_FLAG;
 }
 

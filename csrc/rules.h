@@ -1,10 +1,10 @@
 /* rules.h -- the rules of one receiver: the rule set in force, what it remembers, and the decision
  * about each event as far as it needs no function.
  *
- * Two stages, one truth. se_rules_route decides on the type alone; the router asks it once per type
- * and keeps the answer. se_rules_judge decides on the whole event, asks se_rules_route first, and so
- * cannot come to another conclusion about the type. Functions are called by whoever has a Lua state
- * (lrules.c), between se_rules_judge and se_rules_finish. */
+ * Two stages, one truth. se_rules_route decides on the type alone; the router asks it once per
+ * type and keeps the answer. se_rules_judge decides on the whole event, asks se_rules_route first,
+ * and so cannot come to another conclusion about the type. Functions are called by whoever has a
+ * Lua state (lrules.c), between se_rules_judge and se_rules_finish. */
 #ifndef SE_RULES_H
 #define SE_RULES_H
 
@@ -55,8 +55,8 @@ typedef struct {
   int reason;           /* SE_REASON_*; SE_REASON_NONE for what was simply allowed */
   const se_rule *rule;  /* the one that decided; NULL: none did */
   char text[SE_RULE_TEXT];
-  const char *changed;  /* the JSON text that is delivered instead, or NULL; the engine's, good as long
-                           as se_rules_serial says the same */
+  const char *changed;  /* the JSON text that is delivered instead, or NULL; the engine's, good as
+                           long as se_rules_serial says the same */
   size_t changed_len;
   const se_envelope *changed_envelope; /* of its scan; likewise */
   uint64_t instructions;
@@ -73,8 +73,8 @@ typedef struct {
 typedef void (*se_rules_step)(void *user, const char *step, int reason, const char *text);
 int se_rules_judge(se_rules *rules, const se_rule_event *event, se_decision *out,
                    se_rules_step step, void *user);
-/* Takes over what a function (SE_RULE_CHECK, SE_RULE_REWRITE) answered; a rewrite is put together and checked again here. 1: another
- * function of the rule may still be called; 0: decided. */
+/* Takes over what a function (SE_RULE_CHECK, SE_RULE_REWRITE) answered; a rewrite is put together
+ * and checked again here. 1: another function of the rule may still be called; 0: decided. */
 int se_rules_answer(se_rules *rules, const se_rule_event *event, int which,
                     const se_rule_answer *answer, se_decision *out, se_rules_step step,
                     void *user);
@@ -96,8 +96,8 @@ void se_rules_count(se_rules *rules, const char *type, size_t len, int verdict, 
 /* The counter itself, which lives as long as 'rules': for the router, which refuses one type again
  * and again. Never NULL: where there is no memory for another one, it is one that nobody reads. */
 uint64_t *se_rules_counter(se_rules *rules, const char *type, size_t len, int verdict, int reason);
-/* By type (at most 1024 of them, the rest under "*"), verdict and reason. What audit mode let through
- * is counted under the verdict "audit". */
+/* By type (at most 1024 of them, the rest under "*"), verdict and reason. What audit mode let
+ * through is counted under the verdict "audit". */
 void se_rules_each(const se_rules *rules,
                    void (*each)(void *user, const char *type, size_t len, const char *verdict,
                                 const char *reason, uint64_t count),
