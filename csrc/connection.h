@@ -3,7 +3,7 @@
  *
  * Received messages are pulled: se_connection_next reads the socket when what it has is used up.
  * What is not pulled stays in the kernel and slows the sender down; nothing is queued here. Events
- * that the router does not want are passed over inside that call. */
+ * that the router does not want, or that it refuses, are passed over inside that call. */
 #ifndef SE_CONNECTION_H
 #define SE_CONNECTION_H
 
@@ -66,13 +66,20 @@ typedef struct {
   const char *data;             /* the text or the message; good until the next call for
                                    any connection of the transport */
   size_t len;
-  const se_envelope *envelope;  /* SE_NEXT_EVENT; likewise */
+  const se_envelope *envelope;  /* SE_NEXT_EVENT, SE_NEXT_JUDGE; likewise */
   int is_binary;                /* SE_NEXT_RAW */
   const char *reason;           /* SE_NEXT_MALFORMED: a constant text */
   size_t position;              /* ... and where, from 0 */
   double received_at;           /* seconds since 1970 */
+  int route;                    /* SE_NEXT_JUDGE: what the router said of it */
 } se_received;
-enum { SE_NEXT_NOTHING, SE_NEXT_EVENT, SE_NEXT_RAW, SE_NEXT_MALFORMED };
+enum {
+  SE_NEXT_NOTHING,
+  SE_NEXT_EVENT,
+  SE_NEXT_JUDGE, /* an event that the rules have yet to allow; the router is to be told what they say */
+  SE_NEXT_RAW,
+  SE_NEXT_MALFORMED
+};
 int se_connection_next(se_connection *connection, se_received *out);
 /* A number that is another one as soon as what se_connection_next gave is gone. */
 uint64_t se_connection_serial(const se_connection *connection);

@@ -51,6 +51,7 @@ struct se_connection {
   se_buffer output, sending;
   size_t max_output;
   se_router *router;
+  int route; /* what it said about the event at hand */
   char *host, *target, *headers; /* of the upgrade; NULL once it is sent */
   char key[SE_UPGRADE_KEY + 1];
   se_connection_end end; /* from PHASE_LAST on */

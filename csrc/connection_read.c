@@ -149,7 +149,9 @@ static void on_protocol_error(se_connection *c) {
 
 /* se_scan asks this as soon as it knows the type. */
 static int is_wanted(void *user, const char *type, size_t len) {
-  return se_router_decide(user, type, len) == SE_ROUTE_DELIVER;
+  se_connection *c = user;
+  c->route = se_router_decide(c->router, type, len);
+  return c->route != SE_ROUTE_UNWANTED && c->route != SE_ROUTE_REFUSED;
 }
 
 /* A text that is to be more than counted must be UTF-8; that nobody wants it shows before. */
@@ -176,10 +178,11 @@ static int on_message(se_connection *c, const se_ws_item *item, se_received *out
     out->position = 0;
     return SE_NEXT_MALFORMED;
   }
-  switch (se_scan(item->data, item->len, !item->unchecked, is_wanted, c->router, envelope)) {
+  switch (se_scan(item->data, item->len, !item->unchecked, is_wanted, c, envelope)) {
     case SE_SCAN_EVENT: /* it has checked the text itself */
       out->envelope = envelope;
-      return SE_NEXT_EVENT;
+      out->route = c->route;
+      return c->route == SE_ROUTE_DELIVER ? SE_NEXT_EVENT : SE_NEXT_JUDGE;
     case SE_SCAN_UNWANTED:
       return SE_NEXT_NOTHING;
     default:

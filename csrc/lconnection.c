@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "lcore.h"
+#include "lrouter.h"
+#include "lrules.h"
 #include "status.h"
 #include "ws.h"
 
@@ -15,9 +17,11 @@
 #define DEFAULT_LIMIT (1024.0 * 1024)
 #define MOST_BYTES (1024.0 * 1024 * 1024)
 #define MOST_SECONDS 1e6
+#define MOST_JUDGING 0.005 /* seconds in functions of rules, after which a call gives up looking */
 
 typedef struct {
   se_connection *connection; /* NULL only while it is being made, and after __gc */
+  const lrouter *router;     /* NULL: none */
   size_t self_len;
   char self[]; /* the id of the connected user */
 } lconnection;
@@ -99,11 +103,13 @@ int se_push_connection(lua_State *L, se_transport *const *transport, int default
   lua_getfield(L, 2, "self");
   const char *self = lua_isnil(L, -1) ? NULL : luaL_checklstring(L, -1, &self_len);
   lua_getfield(L, 2, "router");
-  options.router = lua_isnil(L, -1) ? NULL : se_check_router(L, lua_gettop(L));
+  const lrouter *router_box = lua_isnil(L, -1) ? NULL : se_check_router(L, lua_gettop(L));
+  options.router = router_box == NULL ? NULL : router_box->router;
   int router = lua_gettop(L);
 
   lconnection *box = lua_newuserdatauv(L, sizeof *box + self_len, 1);
   box->connection = NULL;
+  box->router = router_box;
   box->self_len = self_len;
   if (self_len > 0)
     memcpy(box->self, self, self_len);
@@ -165,29 +171,205 @@ static int push_event(lua_State *L, const lconnection *box, const se_received *g
   return 3;
 }
 
+/* --- what the rules judge --------------------------------------------------------------------- */
+
+/* An event on its way through the rules. */
+typedef struct {
+  const lconnection *box;
+  const se_received *got;
+  se_rules *rules;
+  se_rule_event event;
+  se_decision decision;
+  int is_copy;     /* 'event' points to a copy of its own, which nothing can take away */
+  uint64_t serial; /* as long as this is the connection's, 'got' is there */
+} judging;
+
+static int is_there(const judging *it) {
+  return it->is_copy || se_connection_serial(it->box->connection) == it->serial;
+}
+
+/* Puts a copy of the event, on the stack, in its place. 0: the event is gone. */
+static int copy_event(lua_State *L, judging *it) {
+  void *room = se_rule_event_reserve(L, &it->event);
+  if (!is_there(it))
+    return 0;
+  se_rule_event copy;
+  se_rule_event_fill(room, &it->event, &copy);
+  it->event = copy;
+  it->is_copy = 1;
+  return 1;
+}
+
+static void set_slice(lua_State *L, const char *name, se_slice slice) {
+  if (slice.at == NULL)
+    return;
+  lua_pushlstring(L, slice.at, slice.len);
+  lua_setfield(L, -2, name);
+}
+
+/* Pushes false, "dropped" or "quarantined" or "fault", and the report. */
+static int push_report(lua_State *L, judging *it, const char *kind) {
+  const se_rule_event *event = &it->event;
+  if (!it->is_copy && !copy_event(L, it))
+    return 0;
+  lua_pushboolean(L, 0);
+  lua_pushstring(L, kind);
+  se_rules_push_decision(L, it->rules, &it->decision);
+  set_slice(L, "type", event->envelope->type);
+  set_slice(L, "cid", event->cid);
+  set_slice(L, "user_id", event->sender);
+  set_slice(L, "created_at", event->envelope->created_at);
+  lua_pushstring(L, se_trust_name(event->trust));
+  lua_setfield(L, -2, "trust");
+  se_push_int64(L, (int64_t)event->len);
+  lua_setfield(L, -2, "size");
+  lua_pushnumber(L, event->now);
+  lua_setfield(L, -2, "received_at");
+  if (it->decision.verdict == SE_VERDICT_QUARANTINE) {
+    void *object = se_event_reserve(L, event->len, event->envelope);
+    se_event_fill(L, object, event->text, event->len, event->envelope,
+                  it->box->self_len > 0 ? it->box->self : NULL, it->box->self_len, event->now);
+    lua_setfield(L, -2, "event");
+  }
+  return 3;
+}
+
+/* Pushes the object of an event that may be delivered, of the changed text where there is one, which
+ * the decision keeps. NULL: the event is gone. */
+static void *push_allowed(lua_State *L, const judging *it) {
+  const se_decision *decision = &it->decision;
+  const se_rule_event *event = &it->event;
+  int is_changed = decision->changed != NULL;
+  const char *text = is_changed ? decision->changed : event->text;
+  size_t len = is_changed ? decision->changed_len : event->len;
+  const se_envelope *envelope = is_changed ? decision->changed_envelope : event->envelope;
+  void *object = se_event_reserve(L, len, envelope);
+  if (!is_changed && !is_there(it))
+    return NULL;
+  se_event_fill(L, object, text, len, envelope, it->box->self_len > 0 ? it->box->self : NULL,
+                it->box->self_len, event->now);
+  return object;
+}
+
+/* Pushes the event with its verdict, its type and cid. */
+static int push_judged(lua_State *L, judging *it) {
+  const se_decision *decision = &it->decision;
+  void *object = push_allowed(L, it);
+  if (object == NULL)
+    return 0;
+  if (decision->judged != SE_VERDICT_ALLOW || decision->reason != SE_REASON_NONE) {
+    it->decision.changed = NULL; /* it is the event itself */
+    se_rules_push_decision(L, it->rules, decision);
+    if (decision->judged != decision->verdict) {
+      lua_pushliteral(L, "audit");
+      lua_setfield(L, -2, "verdict");
+    }
+    se_event_set_verdict(L, -2);
+  }
+  se_event_push_names(L, object);
+  return 3;
+}
+
+/* What a rule quarantines without a function's word has no other reason. */
+static const char *why(const se_decision *decision) {
+  return decision->reason != SE_REASON_NONE ? se_reason_code(decision->reason)
+                                            : se_verdict_name(decision->verdict);
+}
+
+static int is_fault(int reason) {
+  return reason >= SE_REASON_CHECK_ERROR && reason <= SE_REASON_BUDGET_MEMORY;
+}
+
+/* What connection:next gives for an event that was judged; 0 values: look for the next one. */
+static int push_outcome(lua_State *L, judging *it) {
+  const se_decision *decision = &it->decision;
+  const lrouter *router = it->box->router;
+  int passes = decision->verdict < SE_VERDICT_QUARANTINE;
+  const se_slice type = it->event.envelope->type;
+  if (!is_there(it))
+    return 0;
+  if (router->router != NULL)
+    se_router_judged(router->router, type.at, type.len, it->got->route,
+                     passes ? NULL : why(decision));
+  if (passes)
+    return it->got->route == SE_ROUTE_JUDGE ? push_judged(L, it) : 0;
+  if (decision->verdict == SE_VERDICT_QUARANTINE)
+    return push_report(L, it, "quarantined");
+  if (is_fault(decision->reason) || decision->has_tripped)
+    return push_report(L, it, "fault");
+  if (router->rules != NULL && se_rules_observed(router->rules))
+    return push_report(L, it, "dropped");
+  return 0;
+}
+
+/* Has the rules decide about an event. As push_outcome. */
+static int judge(lua_State *L, const lconnection *box, const se_received *got, double *spent) {
+  enum { RULES = 2 };
+  const se_slice type = got->envelope->type;
+  judging it;
+  it.box = box;
+  it.got = got;
+  it.is_copy = 0;
+  it.serial = se_connection_serial(box->connection);
+  lua_settop(L, 1);
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, 2);
+  se_router_push_rules(L, -1);
+  lua_replace(L, RULES);
+  lua_settop(L, RULES);
+  it.rules = box->router->rules == NULL ? NULL : se_rules_of(box->router->rules);
+  if (it.rules == NULL || lua_isnil(L, RULES)) /* while a state is closed: nobody can decide */
+    return 0;
+  se_rule_event_init(&it.event, got->data, got->len, got->envelope,
+                     box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
+  const se_rule_set *set = se_rules_set(it.rules);
+  if (set != NULL && se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)) &&
+      !copy_event(L, &it))
+    return 0;
+  se_rules_decide(L, RULES, &it.event, &it.decision, NULL, NULL);
+  *spent += it.decision.seconds;
+  if (se_connection_state(box->connection) == SE_CLOSED)
+    return 0; /* by a function of the program's */
+  return push_outcome(L, &it);
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+static int push_malformed(lua_State *L, const se_received *got) {
+  lua_settop(L, 1);
+  lua_pushlstring(L, got->data, got->len < EXCERPT ? got->len : EXCERPT); /* while it is there */
+  lua_pushboolean(L, 0);
+  lua_pushliteral(L, "malformed");
+  lua_pushfstring(L, "%s at byte %d", got->reason, se_small(got->position + 1));
+  lua_pushvalue(L, 2);
+  return 4;
+}
+
 /* connection:next() -> event, type, cid | false, "malformed", reason, excerpt
+ *                    | false, "dropped" or "quarantined" or "fault", report
  *                    | data, "text" or "binary" | nothing */
 static int connection_next(lua_State *L) {
   lconnection *box = check_box(L);
   se_received got;
-  switch (se_connection_next(box->connection, &got)) {
-    case SE_NEXT_EVENT:
-      return push_event(L, box, &got);
-    case SE_NEXT_RAW:
-      lua_pushlstring(L, got.data, got.len);
-      lua_pushstring(L, got.is_binary ? "binary" : "text");
-      return 2;
-    case SE_NEXT_MALFORMED:
-      lua_settop(L, 1);
-      lua_pushlstring(L, got.data, got.len < EXCERPT ? got.len : EXCERPT); /* while it is there */
-      lua_pushboolean(L, 0);
-      lua_pushliteral(L, "malformed");
-      lua_pushfstring(L, "%s at byte %d", got.reason, se_small(got.position + 1));
-      lua_pushvalue(L, 2);
-      return 4;
-    default:
+  double spent = 0;
+  int count = 0;
+  if (box->router != NULL && box->router->rules != NULL && box->router->router != NULL)
+    se_router_observe(box->router->router, se_rules_observed(box->router->rules));
+  while (count == 0 && spent < MOST_JUDGING) {
+    switch (se_connection_next(box->connection, &got)) {
+      case SE_NEXT_EVENT: return push_event(L, box, &got);
+      case SE_NEXT_JUDGE: count = judge(L, box, &got, &spent); break;
+      case SE_NEXT_RAW:
+        lua_pushlstring(L, got.data, got.len);
+        lua_pushstring(L, got.is_binary ? "binary" : "text");
+        return 2;
+      case SE_NEXT_MALFORMED: return push_malformed(L, &got);
+      default: return 0;
+    }
+    if (box->connection == NULL)
       return 0;
   }
+  return count;
 }
 
 /* connection:heard() -> monotonic seconds */

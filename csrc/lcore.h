@@ -55,8 +55,4 @@ void se_event_push_names(lua_State *L, const void *event);
  * raises. (levent.c) */
 const char *se_event_text(lua_State *L, int index, size_t *len);
 
-struct se_router;
-/* The router behind the userdata at 'index'; raises when it is none. (lrouter.c) */
-struct se_router *se_check_router(lua_State *L, int index);
-
 #endif

@@ -3,19 +3,23 @@
 #include <string.h>
 
 #include "lcore.h"
-#include "router.h"
+#include "lrouter.h"
 #include "status.h"
 
 #define ROUTER_MT "stream_events.router"
 
-typedef struct {
-  se_router *router; /* NULL only while it is being made, and after __gc */
-} lrouter;
-
-se_router *se_check_router(lua_State *L, int index) {
+lrouter *se_check_router(lua_State *L, int index) {
   lrouter *box = luaL_checkudata(L, index, ROUTER_MT);
   luaL_argcheck(L, box->router != NULL, index, "router is collected");
-  return box->router;
+  return box;
+}
+
+void se_router_push_rules(lua_State *L, int index) {
+  lua_getiuservalue(L, index, 1);
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 1);
+    lua_remove(L, -2);
+  }
 }
 
 /* The lists of router:set, on the stack: nothing runs between their check and their use. */
@@ -77,7 +81,7 @@ static int add_refused(lua_State *L, se_router *router) {
 
 /* router:set { types=, prefixes=, custom=, refused= } -> true | nil, kind, message */
 static int router_set(lua_State *L) {
-  se_router *router = se_check_router(L, 1);
+  se_router *router = se_check_router(L, 1)->router;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   push_list(L, "types");
@@ -102,6 +106,23 @@ static int router_set(lua_State *L) {
   return 1;
 }
 
+/* router:rules(rules or nil) */
+static int router_rules(lua_State *L) {
+  lrouter *box = se_check_router(L, 1);
+  const struct lrules *rules = lua_isnoneornil(L, 2) ? NULL : se_check_rules(L, 2);
+  lua_settop(L, 2);
+  if (rules != NULL) {
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, 1);
+  }
+  lua_setiuservalue(L, 1, 1);
+  box->rules = rules;
+  se_router_rules(box->router, rules == NULL ? NULL : se_rules_of(rules));
+  se_router_observe(box->router, 0); /* a connection asks the rules before it reads */
+  return 0;
+}
+
 static void set_count(lua_State *L, const char *field, uint64_t count) {
   se_push_int64(L, (int64_t)count);
   lua_setfield(L, -2, field);
@@ -110,7 +131,7 @@ static void set_count(lua_State *L, const char *field, uint64_t count) {
 /* router:totals() -> { received=, delivered=, unwanted=, refused= } */
 static int router_totals(lua_State *L) {
   se_router_totals totals;
-  se_router_count_totals(se_check_router(L, 1), &totals);
+  se_router_count_totals(se_check_router(L, 1)->router, &totals);
   lua_createtable(L, 0, 4);
   set_count(L, "received", totals.received);
   set_count(L, "delivered", totals.delivered);
@@ -144,7 +165,7 @@ static void push_counter(void *user, const char *type, size_t len, const char *r
 
 /* router:counts() -> { [type] = { [reason] = count } } */
 static int router_counts(lua_State *L) {
-  se_router *router = se_check_router(L, 1);
+  se_router *router = se_check_router(L, 1)->router;
   lua_newtable(L);
   /* Raising out of push_counter is safe: the router holds nothing while it calls. */
   se_router_each(router, push_counter, L);
@@ -155,13 +176,15 @@ static int router_gc(lua_State *L) {
   lrouter *box = luaL_checkudata(L, 1, ROUTER_MT);
   se_router_free(box->router);
   box->router = NULL;
+  box->rules = NULL;
   return 0;
 }
 
 /* router() -> router */
 static int router_new(lua_State *L) {
-  lrouter *box = lua_newuserdatauv(L, sizeof *box, 0);
+  lrouter *box = lua_newuserdatauv(L, sizeof *box, 1);
   box->router = NULL;
+  box->rules = NULL;
   luaL_setmetatable(L, ROUTER_MT);
   box->router = se_router_new();
   if (box->router == NULL)
@@ -170,7 +193,8 @@ static int router_new(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"set", router_set}, {"totals", router_totals}, {"counts", router_counts}, {NULL, NULL}};
+    {"set", router_set},       {"rules", router_rules}, {"totals", router_totals},
+    {"counts", router_counts}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", router_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"router", router_new}, {NULL, NULL}};
 

@@ -96,9 +96,10 @@ typedef struct {
   const char *refused; /* why, or NULL */
   int wanted;
   /* A type that was seen: */
-  uint32_t generation; /* the decision below was made in this generation of wants */
+  uint32_t generation; /* the decision below was made in this generation of wants and rules */
   int decision;
   uint64_t *count;     /* what the decision counts in besides the totals, or NULL */
+  uint64_t *ruled;     /* likewise among the counters of the rules */
   counter *counters;
 } entry;
 
@@ -121,6 +122,9 @@ struct se_router {
   char *reasons[MAX_REASONS];
   size_t reasons_used;
   counter *others;     /* of types beyond MAX_TYPES */
+  se_rules *rules;     /* kept; or NULL */
+  uint64_t rules_generation;
+  int observing;
   uint64_t uncounted;  /* stands in for a counter there was no memory for */
   se_router_totals totals;
 };
@@ -221,12 +225,29 @@ void se_router_free(se_router *router) {
   counters_free(router->others);
   for (size_t i = 0; i < router->reasons_used; i++)
     free(router->reasons[i]);
+  se_rules_free(router->rules);
   free(router);
 }
 
 /* Remembered decisions are stale from now on. */
 static void changed(se_router *router) {
   router->generation++;
+}
+
+void se_router_rules(se_router *router, se_rules *rules) {
+  if (rules != NULL)
+    se_rules_keep(rules);
+  se_rules_free(router->rules);
+  router->rules = rules;
+  router->rules_generation = rules == NULL ? 0 : se_rules_generation(rules);
+  changed(router);
+}
+
+void se_router_observe(se_router *router, int yes) {
+  if (router->observing == yes)
+    return;
+  router->observing = yes;
+  changed(router);
 }
 
 static int name_entry(se_router *router, const char *name, size_t len, entry **out) {
@@ -310,27 +331,67 @@ void se_router_clear(se_router *router) {
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
-/* *reason is what it is counted under: NULL for what is delivered. */
-static int decide(const se_router *router, uint64_t hash, const char *type, size_t len,
-                  const char **reason) {
+/* A decision about a type, and what it is counted under. */
+typedef struct {
+  int route;
+  const char *reason; /* NULL for what is delivered, or is still to be judged */
+  int ruled;          /* the SE_REASON_* of a refusal by the rules */
+} choice;
+
+static int is_wanted(const se_router *router, const entry *named, int class, const char *type,
+                     size_t len) {
+  if (named != NULL && named->wanted)
+    return 1;
+  if (class == SE_TYPE_CUSTOM)
+    return router->custom || prefixes_match(&router->custom_prefixes, type, len);
+  return class == SE_TYPE_BUILTIN && prefixes_match(&router->builtin_prefixes, type, len);
+}
+
+static choice by_wants(int wanted) {
+  choice made = {wanted ? SE_ROUTE_DELIVER : SE_ROUTE_UNWANTED, wanted ? NULL : reason_unwanted,
+                 SE_REASON_NONE};
+  return made;
+}
+
+static choice to_be_judged(int wanted) {
+  choice made = {wanted ? SE_ROUTE_JUDGE : SE_ROUTE_WITNESS, NULL, SE_REASON_NONE};
+  return made;
+}
+
+/* What the rules say of a type, where there are some. */
+static choice by_rules(const se_router *router, int class, const char *type, size_t len,
+                       int wanted) {
+  se_rule_route found;
+  se_rules_route(router->rules, type, len, &found);
+  if (found.route == SE_RULE_TRAP)
+    return to_be_judged(wanted);
+  if (found.route == SE_RULE_REFUSE && !found.audit) {
+    if (router->observing)
+      return to_be_judged(wanted);
+    choice refused = {SE_ROUTE_REFUSED, se_reason_code(found.reason), found.reason};
+    return refused;
+  }
+  /* A custom type that no rule speaks about is still refused to a sender who is marked. */
+  if (wanted && (found.route != SE_RULE_PASS || class == SE_TYPE_CUSTOM))
+    return to_be_judged(1);
+  return by_wants(wanted);
+}
+
+static choice decide(const se_router *router, uint64_t hash, const char *type, size_t len) {
   int class = se_type_class(type, len);
   const entry *named = se_keytable_find(&router->names, hash, type, len);
   int is_error = is_same(type, len, connection_error, sizeof connection_error - 1);
-  if (class == SE_TYPE_LOCAL && !is_error) {
-    *reason = reason_reserved;
-    return SE_ROUTE_REFUSED;
-  }
-  if (named != NULL && named->refused != NULL) {
-    *reason = named->refused;
-    return SE_ROUTE_REFUSED;
-  }
-  int wanted = named != NULL && named->wanted;
-  if (!wanted && class == SE_TYPE_CUSTOM)
-    wanted = router->custom || prefixes_match(&router->custom_prefixes, type, len);
-  else if (!wanted && class == SE_TYPE_BUILTIN)
-    wanted = prefixes_match(&router->builtin_prefixes, type, len);
-  *reason = wanted ? NULL : reason_unwanted;
-  return wanted ? SE_ROUTE_DELIVER : SE_ROUTE_UNWANTED;
+  int is_reserved = class == SE_TYPE_LOCAL && !is_error;
+  int has_rules = router->rules != NULL && se_rules_set(router->rules) != NULL;
+  choice refused = {SE_ROUTE_REFUSED, NULL, SE_REASON_NONE};
+  if (is_reserved && !has_rules)
+    refused.reason = reason_reserved;
+  else if (named != NULL)
+    refused.reason = named->refused;
+  if (refused.reason != NULL)
+    return refused;
+  int wanted = !is_reserved && is_wanted(router, named, class, type, len);
+  return has_rules && !is_error ? by_rules(router, class, type, len, wanted) : by_wants(wanted);
 }
 
 static uint64_t *find_count(se_router *router, counter **list, const char *reason) {
@@ -348,36 +409,62 @@ static uint64_t *find_count(se_router *router, counter **list, const char *reaso
   return &added->count;
 }
 
-static int count(se_router *router, int decision, uint64_t *by_type) {
+static int count(se_router *router, const entry *type) {
   router->totals.received++;
-  if (decision == SE_ROUTE_DELIVER)
-    router->totals.delivered++;
-  else if (decision == SE_ROUTE_UNWANTED)
-    router->totals.unwanted++;
-  else
-    router->totals.refused++;
-  if (by_type != NULL)
-    ++*by_type;
-  return decision;
+  switch (type->decision) {
+    case SE_ROUTE_DELIVER: router->totals.delivered++; break;
+    case SE_ROUTE_UNWANTED: router->totals.unwanted++; break;
+    case SE_ROUTE_REFUSED: router->totals.refused++; break;
+    default: break; /* not known before it is judged */
+  }
+  if (type->count != NULL)
+    ++*type->count;
+  if (type->ruled != NULL)
+    ++*type->ruled;
+  return type->decision;
 }
 
 int se_router_decide(se_router *router, const char *type, size_t len) {
+  if (router->rules != NULL && se_rules_generation(router->rules) != router->rules_generation) {
+    router->rules_generation = se_rules_generation(router->rules);
+    changed(router);
+  }
   uint64_t hash = se_key_hash(router->seed, type, len);
-  entry *known = se_keytable_find(&router->seen, hash, type, len);
+  entry passing, *known = se_keytable_find(&router->seen, hash, type, len);
   if (known != NULL && known->generation == router->generation)
-    return count(router, known->decision, known->count);
+    return count(router, known);
 
-  const char *reason;
-  int decision = decide(router, hash, type, len, &reason);
-  if (known == NULL && router->seen.used < MAX_TYPES)
+  choice made = decide(router, hash, type, len);
+  counter **counters = known == NULL ? &router->others : &known->counters;
+  if (known == NULL && router->seen.used < MAX_TYPES) {
     known = se_keytable_add(&router->seen, hash, type, len, sizeof *known);
+    counters = known == NULL ? &router->others : &known->counters;
+  }
   if (known == NULL)
-    return count(router, decision,
-                 reason == NULL ? NULL : find_count(router, &router->others, reason));
+    known = &passing;
   known->generation = router->generation;
-  known->decision = decision;
-  known->count = reason == NULL ? NULL : find_count(router, &known->counters, reason);
-  return count(router, decision, known->count);
+  known->decision = made.route;
+  known->count = made.reason == NULL ? NULL : find_count(router, counters, made.reason);
+  known->ruled = made.ruled == SE_REASON_NONE
+                     ? NULL
+                     : se_rules_counter(router->rules, type, len, SE_VERDICT_DROP, made.ruled);
+  return count(router, known);
+}
+
+void se_router_judged(se_router *router, const char *type, size_t len, int route,
+                      const char *reason) {
+  if (reason == NULL && route == SE_ROUTE_JUDGE) {
+    router->totals.delivered++;
+    return;
+  }
+  entry *known =
+      se_keytable_find(&router->seen, se_key_hash(router->seed, type, len), type, len);
+  counter **counters = known == NULL ? &router->others : &known->counters;
+  ++*find_count(router, counters, reason == NULL ? reason_unwanted : reason);
+  if (reason == NULL)
+    router->totals.unwanted++;
+  else
+    router->totals.refused++;
 }
 
 void se_router_count_totals(const se_router *router, se_router_totals *out) {

@@ -1,12 +1,14 @@
 /* router.h -- decides, on the type of an event alone, whether it goes any further.
  *
- * Filled from Lua whenever subscriptions (or rules) change, asked in C for every event: one that
- * nobody wants, or whose type is refused, is counted here and never becomes a Lua value. */
+ * Filled from Lua whenever subscriptions change, asked in C for every event: one that nobody wants, or
+ * whose type is refused, is counted here and never becomes a Lua value. */
 #ifndef SE_ROUTER_H
 #define SE_ROUTER_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "rules.h"
 
 /* What the protocol says a type is (protocol §5.8, §3.9). */
 enum {
@@ -34,10 +36,28 @@ int se_router_refuse(se_router *router, const char *type, size_t len, const char
 /* Forgets wants and refusals; the counters stay. */
 void se_router_clear(se_router *router);
 
-enum { SE_ROUTE_DELIVER, SE_ROUTE_UNWANTED, SE_ROUTE_REFUSED };
-/* The decision for one event, which it counts. Local types are refused ("reserved-type"), wanted or
- * not; only connection.error, which a server does send, goes through where it is wanted by name. */
+/* Asks these rules about each type, and keeps them (NULL: none): a type that they refuse goes nowhere
+ * even if wanted, and one they have more to say about is to be judged. */
+void se_router_rules(se_router *router, se_rules *rules);
+/* Whether somebody wants to hear of each event that is refused: then the type alone decides about
+ * none, because who sent it stands further back. */
+void se_router_observe(se_router *router, int yes);
+
+enum {
+  SE_ROUTE_DELIVER,
+  SE_ROUTE_UNWANTED,
+  SE_ROUTE_REFUSED,
+  SE_ROUTE_JUDGE,   /* wanted: by the rules' word it is delivered or not */
+  SE_ROUTE_WITNESS  /* not to be delivered, but to be judged: a trap, or what somebody observes */
+};
+/* The decision for one event, which it counts, all but those that are to be judged. Local types are
+ * refused ("reserved-type"), wanted or not; only connection.error, which a server does send, goes
+ * through where it is wanted by name. */
 int se_router_decide(se_router *router, const char *type, size_t len);
+/* Counts an event that was judged: 'route' is what se_router_decide said about it, 'reason' (a
+ * constant text) why it is not delivered, NULL if the rules allow it. */
+void se_router_judged(se_router *router, const char *type, size_t len, int route,
+                      const char *reason);
 
 /* Counters: totals since the start, and by type for at most 1024 types (the rest under "*"). */
 typedef struct {

@@ -127,6 +127,7 @@ build = {
     ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
     ["stream_events.rules.compile"] = "lua/stream_events/rules/compile.lua",
     ["stream_events.rules.conditions"] = "lua/stream_events/rules/conditions.lua",
+    ["stream_events.rules.engine"] = "lua/stream_events/rules/engine.lua",
     ["stream_events.rules.examples"] = "lua/stream_events/rules/examples.lua",
     ["stream_events.rules.field"] = "lua/stream_events/rules/field.lua",
     ["stream_events.rules.globals"] = "lua/stream_events/rules/globals.lua",

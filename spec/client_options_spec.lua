@@ -23,7 +23,17 @@ describe("stream_events.new", function()
     },
     ["an option that resembles none"] = { more = { colour = "red" }, says = "unknown option 'colour'" },
     ["a position"] = { more = { "devkey" }, says = "unknown option '1'" },
-    ["rules"] = { more = { rules = "rules.lua" }, says = "rules are not part of this version" },
+    ["rules that are none"] = { more = { rules = 7 }, says = "'rules' must be a path, a table of rules or" },
+    ["nothing to watch"] = { more = { watch = true }, says = "'watch' needs the path of a rule file" },
+    ["a table to watch"] = {
+      more = { rules = {}, watch = true }, says = "'watch' needs the path of a rule file",
+    },
+    ["a budget of no time"] = {
+      more = { limits = { rule_seconds = 0 } }, says = "'limits.rule_seconds' must be a positive number",
+    },
+    ["a budget that is no whole number"] = {
+      more = { limits = { rule_memory = 1.5 } }, says = "'limits.rule_memory' must be a whole number",
+    },
     ["an empty secret"] = { more = { secret = "" }, says = "'secret' must not be empty" },
     ["a URL without a scheme"] = { more = { base_url = "localhost:3030" }, says = "'base_url' must be like" },
     ["a WebSocket URL"] = { more = { base_url = "ws://localhost:3030" }, says = "'base_url' must be like" },

@@ -82,6 +82,59 @@ describe("a finalizer that runs while next() makes an event", function()
   end)
 end)
 
+describe("a finalizer that runs while rules judge an event", function()
+  local verdicts = core.verdicts
+  local RULES = {
+    ["as it is"] = {},
+    ["and flag it"] = { flag = "hm" },
+    ["and quarantine it"] = { quarantine = "hm" },
+    ["and drop it, which is observed"] = { size = 1 },
+    ["and strip it"] = { extra = "strip" },
+    ["with a function"] = { check = function() return verdicts.allow end },
+    ["with a function that rewrites it"] = {
+      rewrite = function() return verdicts.rewrite { text = "new" } end,
+      fields = { text = { kind = "string", optional = true } }, extra = "strip",
+    },
+    ["with a function that raises"] = { check = function() error "no" end },
+  }
+  local function engine_of(rule)
+    local engine = core.rules()
+    local description = { name = "poke", kind = "event", extra = "keep" }
+    for name, value in pairs(rule) do description[name] = value end
+    engine:use(assert(core.rule_set {
+      rules = { description }, default = "drop", mode = "enforce", hash = "0123456789ab",
+    }))
+    engine:observe(true)
+    return engine
+  end
+
+  for how, rule in pairs(RULES) do
+    for what, finalizer in pairs {
+      ["ends the connection"] = function(world) world.connection:abort() end,
+      ["closes the transport"] = function() transport:close() end,
+      ["takes the next event"] = function(world) world.connection:next() end,
+      ["puts other rules in force"] = function(world) world.engine:use(nil) end,
+      ["takes the rules away"] = function(world)
+        world.router:rules(nil)
+        world.engine = nil
+      end,
+      ["has another event judged"] = function(world) world.engine:decide('{"type":"poke","cid":"a:b"}') end,
+    } do
+      it(("%s %s: nobody is harmed"):format(what, how), function()
+        local world = { router = custom_router(), engine = engine_of(rule) }
+        world.router:rules(world.engine)
+        world.connection = with_message({ '{"type":"poke"}', EVENT, EVENT, EVENT }, world.router)
+        call_collecting(function() finalizer(world) end, world.connection, "next")
+        for _ = 1, 5 do
+          local event, kind = world.connection:next()
+          assert(event or kind ~= "malformed", "an event was damaged")
+        end
+        for type in pairs(world.router:counts()) do assert.equal("poke", type) end
+      end)
+    end
+  end
+end)
+
 describe("a finalizer that runs while an answer is fetched", function()
   local body = ("b"):rep(10000)
   local function with_answer()

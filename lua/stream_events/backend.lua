@@ -153,8 +153,8 @@ function methods:create_token(user_id, options)
 end
 
 --- Sends a custom event to a user: to every connection of theirs, watching or not (protocol §6).
---- Errors: kind "auth" without a secret; code 16 no such user; 4 a type with a `.`; kinds "protocol"
---- and "full" as Channel:send_event.
+--- Errors: kind "auth" without a secret; code 16 no such user; 4 a type with a `.`; kinds "protocol",
+--- "full" and "rule" as Channel:send_event.
 ---@param user_id string
 ---@param event table type, and the event's own fields
 ---@param callback (fun(ok: true?, err: stream_events.Error?))?
@@ -170,6 +170,9 @@ function methods:send_user_custom_event(user_id, event, callback)
     if name ~= "type" then data[name] = value end
   end
   local body, err = context.encoder:encode(event.type, data, nil, 2)
+  if context.rules then
+    body, err = context.encoder:ruled(body, err, context.rules, { trust = "server" })
+  end
   if not body then return context.tasks:fail(call, err) end
   return ask(self, call, {
     method = "POST", path = url.path("users", user_id, "event"), as = "server", body = body,

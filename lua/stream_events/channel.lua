@@ -313,14 +313,26 @@ local function check_options(options, level)
   if not ok then error(message, level + 1) end
 end
 
+-- The body as the client's own rules let it out: everyone else will judge it likewise.
+local function by_rules(self, body, err, sender)
+  local context = self.context
+  local me = context.identity.me
+  return context.encoder:ruled(body, err, context.rules, {
+    trust = "any", sender = sender or context.identity.user_id,
+    role = not sender and me and type(me.role) == "string" and me.role or nil,
+    cid = self.cid, channel_type = self.type,
+  })
+end
+
 --- Sends a custom event to everyone who watches the channel, this client included (protocol §5).
 --- The result is the event as it was distributed. It needs no watch. Events that are sent without
 --- waiting for the answer of the one before may overtake each other.
 ---
 --- Errors: code 18 custom events are off for the channel type, or the type belongs to the service;
 --- 17 this user may not; 16 no such channel; kind "protocol" for a type that is none and for data
---- under a name that the service uses itself; kind "full" for more than 5 KiB. Data that is no JSON
---- (functions, NaN, mixed tables) raises.
+--- under a name that the service uses itself; kind "full" for more than 5 KiB; kind "rule", with reason
+--- and rule, when this client's own rules refuse it. Data that is no JSON (functions, NaN, mixed tables)
+--- raises.
 ---@param event_type string
 ---@param data table? the event's own fields
 ---@param options { user_id: string }|fun(event: stream_events.Event?, err: stream_events.Error?)|nil
@@ -337,6 +349,7 @@ function Channel:send_event(event_type, data, options, callback)
   local class, err = sending(self, sender and "server" or "acting")
   local call = tasks:begin(callback, class)
   local body, refusal = context.encoder:encode(event_type, data, sender, 2)
+  if context.rules and not err then body, refusal = by_rules(self, body, refusal, sender) end
   if not body or err then return tasks:fail(call, refusal or err) end
   call.body = body
   context.api:send(call)

@@ -5,6 +5,7 @@ local channels = require "stream_events.channel"
 local channel_state = require "stream_events.channel_state"
 local connect = require "stream_events.connect"
 local context_module = require "stream_events.context"
+local errors = require "stream_events.error"
 local loops = require "stream_events.loop"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
@@ -38,12 +39,16 @@ end
 --- Makes a client. Nothing goes over the network yet.
 ---@param options stream_events.Options
 ---@param level integer whom to blame for wrong options, as for error()
----@return stream_events.Client
+---@return stream_events.Client? client
+---@return stream_events.Error? err kind "rule"
 function M.new(options, level)
   local self = setmetatable({}, Client)
-  self.context = context_module.new(self, options_module.check(options, level + 1))
+  local checked = options_module.check(options, level + 1)
+  local context, err = context_module.new(self, checked, level + 1)
+  if not context then return nil, err end
+  self.context = context
   watch_collection(self)
-  channel_state.register(self.context)
+  channel_state.register(context)
   return self
 end
 
@@ -95,9 +100,10 @@ end
 --- Calls a handler for every event of these types: user events, those of all channels, and the
 --- events that the client makes itself: `connection.changed` (online, reason, code, will_retry,
 --- retry_in), `connection.recovered` (gap, since, restored, failed), `capabilities.changed` (cid,
---- own_capabilities), `event.dropped` (reason, detail). Types and patterns are those of
---- Channel:subscribe_for. Handlers of the client run before those of the channel, older before
---- newer.
+--- own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and envelope: all that is
+--- known of the event but its data; of a message that is no event reason, detail and excerpt). Types
+--- and patterns are those of Channel:subscribe_for. Handlers of the client run before those of the
+--- channel, older before newer.
 ---@param types string|string[]
 ---@param handler stream_events.Handler
 ---@return stream_events.Disposable
@@ -199,6 +205,35 @@ end
 ---@return number?
 function Client:timeout()
   return self.context.loop:timeout()
+end
+
+-- Rules -------------------------------------------------------------------------------------------
+
+--- Reads the rule file again, as `watch = true` does by itself when it changes: all of it, then its own
+--- examples; only then do the new rules take the place of the old ones. On any error the old ones stay
+--- in force. Rate limits, marks and counters survive; a rule that was switched off is on again.
+---@param callback (fun(ok: true?, err: stream_events.Error?))?
+---@return true? ok
+---@return stream_events.Error? err kind "rule", with `problems`
+function Client:reload_rules(callback)
+  local context = self.context
+  local call = context.tasks:begin(callback)
+  if context.closed then return context.tasks:fail(call, context.closed) end
+  if not context.rules then
+    return context.tasks:fail(call, errors.new {
+      kind = "rule", message = "this client has no rules", hint = "Give it the option rules.",
+    })
+  end
+  context.rules:reload(function(ok, err) call:finish(ok, err) end)
+  return context.tasks:wait(call)
+end
+
+--- The events that rules have set aside for a person to look at, older ones first: at most
+--- limits.quarantine, and 1 MiB.
+---@return stream_events.Quarantined[]
+function Client:quarantined()
+  local engine = self.context.rules
+  return engine and engine:list() or {}
 end
 
 -- State -------------------------------------------------------------------------------------------

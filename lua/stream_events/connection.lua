@@ -166,9 +166,10 @@ end
 local function read_greeting(self)
   local session, socket = self.context.session, self.socket
   while self.socket == socket and (session.state == "connecting" or session.state == "greeting") do
-    local event, _, reason, excerpt = socket:next()
+    local event, kind, reason, excerpt = socket:next()
     if event then
       greet(self, event)
+    elseif event == false and kind ~= "malformed" then -- luacheck: ignore 542 (too early for events)
     elseif event == false then
       local err, other = odd_frame(reason, excerpt)
       if err then session:input("refused", explain(self, err)) else session:input("lost", other) end

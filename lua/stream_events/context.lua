@@ -10,6 +10,7 @@ local loops = require "stream_events.loop"
 local native = require "stream_events.native"
 local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
+local rule_engines = require "stream_events.rules.engine"
 local sessions = require "stream_events.session"
 local tasks = require "stream_events.task"
 local workers = require "stream_events.workers"
@@ -53,8 +54,33 @@ local function dropped(context, reason, excerpt)
   })
 end
 
+-- Both parts of a channel's name, as far as the event's text says them.
+local function channel_parts(cid)
+  if not cid then return nil end
+  return cid:match("^([^:]*):(.*)$")
+end
+
+-- What the rules did not let through as it was; gives the event that says so.
+local function ruled_out(context, kind, report)
+  local engine = context.rules
+  if not engine then return nil end
+  engine:note_fault(report)
+  if kind == "quarantined" then engine:keep(report) end
+  local channel_type, channel_id = channel_parts(report.cid)
+  return emit(context, {
+    type = "event.dropped", reason = report.reason or report.verdict, verdict = report.verdict,
+    rule = report.rule, text = report.text, hash = report.hash,
+    envelope = {
+      type = report.type, cid = report.cid, channel_type = channel_type, channel_id = channel_id,
+      user = report.user_id and { id = report.user_id }, created_at = report.created_at,
+      received_at = report.received_at, trust = report.trust, size = report.size,
+    },
+  })
+end
+
 local function update_router(context)
   local wants = context.registry:wants()
+  if context.rules then context.rules:observe(context.registry:list("event.dropped").n > 0) end
   local ok, kind, message = context.router:set(wants)
   if ok then return end
   ok = context.router:set(dispatch.coarse(wants))
@@ -131,8 +157,10 @@ end
 --- Makes the parts of a client.
 ---@param client stream_events.Client
 ---@param options table as of options.check
----@return table
-function M.new(client, options)
+---@param level integer where the program gave the options, as for error()
+---@return table? context
+---@return stream_events.Error? err kind "rule": with rules that cannot be used there is no client
+function M.new(client, options, level)
   local context = {
     client = client, options = options, limits = options.limits,
     clock = options.clock or { now = native.now, time = native.time },
@@ -149,8 +177,17 @@ function M.new(client, options)
   context.update_router = function() update_router(context) end
   context.look_for_unwatched = function() context.check_unwatched = true end
   context.warn_unwatched = function() warn_unwatched(context) end
+  if options.rules ~= nil then
+    local engine, err = rule_engines.new {
+      rules = options.rules, limits = options.limits, watch = options.watch,
+      log = context.log, clock = context.clock, level = level + 1,
+    }
+    if not engine then return nil, err end
+    context.rules = engine
+  end
   context.transport = options.transport or new_transport(options)
   context.router = options.router or native.router()
+  if context.rules then context.router:rules(context.rules.core) end
   context.registry = dispatch.new()
   context.workers = workers.new(context.log)
   context.tasks = tasks.new(context.workers)
@@ -159,6 +196,8 @@ function M.new(client, options)
   context.api = api.new(context)
   context.delivery = delivery.new(context, function(reason, excerpt)
     return dropped(context, reason, excerpt)
+  end, function(kind, report)
+    return ruled_out(context, kind, report)
   end)
   context.recovery = recovery.new(context)
   context.link = connection.new(context)
@@ -186,6 +225,7 @@ function M.close(context, err)
   link:drop()
   context.transport:close()
   context.delivery.discard()
+  if context.rules then context.rules:close(err) end
   context.session:close()
   context.recovery:forget_all()
   context.identity:give_up(err)

@@ -23,8 +23,10 @@ local NOTHING = { n = 0 }
 ---@param context table of the client: registry, workers, router, limits
 ---@param malformed fun(reason: string, excerpt: string?): table? told of each text that is no event;
 ---  gives the event to deliver instead
+---@param ruled_out fun(kind: string, report: stream_events.core.RuleReport): table? told of what the
+---  rules kept back, as the connection reports it; likewise
 ---@return stream_events.Delivery
-function M.new(context, malformed)
+function M.new(context, malformed, ruled_out)
   local registry, crew = context.registry, context.workers
   local lists = registry.lists
   local counts = { delivered = 0, unhandled = 0, malformed = 0 }
@@ -76,9 +78,14 @@ function M.new(context, malformed)
     return first, seen_type, seen_cid, seen_excerpt
   end
 
-  local function drop(reason, excerpt)
-    counts.malformed = counts.malformed + 1
-    local made = malformed(reason, excerpt)
+  local function drop(kind, reason, excerpt)
+    local made
+    if kind == "malformed" then
+      counts.malformed = counts.malformed + 1
+      made = malformed(reason, excerpt)
+    else
+      made = ruled_out(kind, reason)
+    end
     if made then push(made) end
   end
 
@@ -114,7 +121,7 @@ function M.new(context, malformed)
           begin(event_type, cid)
         end
       elseif event == false then
-        drop(cid, excerpt)
+        drop(event_type, cid, excerpt)
       else
         dry = left > 0
         yield(IDLE)

@@ -85,6 +85,11 @@ end
 ---@field retry_after number? seconds to wait before that
 ---@field hint string? what to do about it
 ---@field cause any the error behind this one
+---@field reason string? kind "rule": the code of what the rules found, e.g. "field-range"
+---@field rule string? kind "rule": the name of the rule
+---@field hash string? kind "rule": of the rule set
+---@field problems table[]? kind "rule", of a rule file that cannot be used: { file, line, message,
+---  suggestion } each
 local Error = { __name = "stream_events.error" }
 Error.__index = Error
 
@@ -129,6 +134,10 @@ function M.new(fields)
     retry_after = fields.retry_after,
     hint = fields.hint,
     cause = type(fields.cause) == "string" and M.redact(fields.cause) or fields.cause,
+    reason = fields.reason,
+    rule = fields.rule,
+    hash = fields.hash,
+    problems = fields.problems,
   }, Error)
 end
 

@@ -19,12 +19,14 @@ local M = {
 M.null = native.json.null
 
 --- Makes a client. Nothing goes over the network before connect_user, or before a backend's first
---- call. Raises when an option is missing, unknown or of a wrong type.
+--- call. Raises when an option is missing, unknown or of a wrong type. Rules that cannot be used, or
+--- that fail their own examples, give nil and an error with all their `problems`.
 ---@param options stream_events.Options
----@return stream_events.Client
+---@return stream_events.Client? client
+---@return stream_events.Error? err kind "rule"
 function M.new(options)
-  local client = clients.new(options, 2)
-  return client
+  local client, err = clients.new(options, 2)
+  return client, err
 end
 
 --- A token without a signature, for apps whose checks are switched off for development.

@@ -52,6 +52,7 @@ local function deliver(self, limit)
   local context = self.context
   local workers = context.workers
   if context.recovery.run then context.recovery:step() end
+  if context.rules then context.rules:step() end
   context.api:sweep()
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit)
@@ -92,6 +93,7 @@ local function own_timeout(self)
   local timer = sooner(context.session.due, context.api:deadline())
   if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
   if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
+  if context.rules then due = sooner(due, context.rules:timeout()) end
   return due
 end
 

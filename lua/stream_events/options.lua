@@ -20,6 +20,11 @@ M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
 ---@field in_flight integer? HTTP calls at a time, default 32; more wait in order
 ---@field waiting integer? calls that may wait, default 4096
 ---@field handlers integer? handlers that may be waiting for something, default 4096
+---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
+---@field rule_seconds number? of one call of a rule's function, default 0.005
+---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
+---@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
+---@field quarantine integer? quarantined events that are kept, default 64 (and at most 1 MiB)
 
 ---@class stream_events.Options
 ---@field api_key string public key of the app
@@ -31,6 +36,9 @@ M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
 ---@field limits stream_events.Limits?
 ---@field ca_file string? PEM bundle instead of the system's
 ---@field proxy string? URL of a proxy; default: the environment's
+---@field rules string|table|stream_events.RuleSet|nil what may come in and go out: the path of a rule
+---  file, the rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
+---@field watch boolean? reload the rule file when it changes
 ---@field package transport any? stands in for the C transport in specs
 ---@field package router any? likewise
 ---@field package clock { now: fun(): number, time: fun(): number }? likewise
@@ -40,12 +48,15 @@ local TYPES = {
   api_key = "string", base_url = "string", secret = "string", developer_tokens = "boolean",
   logger = "function", timeouts = "table", limits = "table", ca_file = "string", proxy = "string",
   transport = "any", router = "any", clock = "table", random = "function", rules = "any",
+  watch = "boolean",
 }
 
 local TIMEOUTS = { request = 6, connect = 15, close = 1, health = 25, silence = 35 }
 local LIMITS = {
   event_size = 5120, frame_size = 1048576, answer_size = 8388608,
   in_flight = 32, waiting = 4096, handlers = 4096,
+  rule_instructions = 1000000, rule_seconds = 0.005, rule_memory = 8388608, rule_breaches = 5,
+  quarantine = 64,
 }
 
 -- More than this is no limit any more: the core counts bytes in 30 bits, and no wait is that long.
@@ -53,6 +64,8 @@ local LONGEST = 1000000 -- seconds
 local MOST = {
   event_size = 1073741824, frame_size = 1073741824, answer_size = 1073741824,
   in_flight = 1024, waiting = 1048576, handlers = 1048576,
+  rule_instructions = 1000000000, rule_memory = 1073741824, rule_breaches = 1000000,
+  quarantine = 65536,
 }
 
 local function refuse_unknown(given, known, prefix, level)
@@ -87,6 +100,7 @@ local function wrong_timeout(_, value)
 end
 
 local function wrong_limit(name, value)
+  if name == "rule_seconds" then return wrong_timeout(name, value) end
   local most = MOST[name]
   if type(value) ~= "number" or not (value >= 1 and value <= most) or value % 1 ~= 0 then
     return ("must be a whole number from 1 to %d"):format(most)
@@ -101,6 +115,15 @@ local function check_types(given, level)
     elseif expected == "string" and name ~= "secret" and value and value:find("%c") then
       error(("option '%s' must not hold control characters"):format(name), level + 1)
     end
+  end
+end
+
+local function check_rules(given, level)
+  local kind = type(given.rules)
+  if kind ~= "nil" and kind ~= "string" and kind ~= "table" then
+    error("option 'rules' must be a path, a table of rules or a rule set, not a " .. kind, level + 1)
+  elseif given.watch and kind ~= "string" then
+    error("option 'watch' needs the path of a rule file as option 'rules'", level + 1)
   end
 end
 
@@ -123,9 +146,7 @@ function M.check(given, level)
   if type(given) ~= "table" then error("a table of options expected", level + 1) end
   refuse_unknown(given, TYPES, "", level + 1)
   check_types(given, level + 1)
-  if given.rules ~= nil then
-    error("option 'rules': rules are not part of this version", level + 1)
-  end
+  check_rules(given, level + 1)
   if given.api_key == nil or not given.api_key:find("^[%w_%-.]+$") then
     error("option 'api_key' is needed: the public key of the app", level + 1)
   end

@@ -96,14 +96,31 @@ function Encoder:encode(event_type, data, sender, level)
   local tail = sender and (',"user_id":' .. native.json.encode(sender) .. "}}") or TAIL
   local body, refusal = join(head, data, tail, event_type, level + 1)
   if not body then return nil, refusal end
-  local size = #body - #tail - NOT_EVENT
-  if size > self.limit then
-    return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, self.limit), {
-      retryable = false,
-      hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
-    })
-  end
-  return body
+  return self:sized(body, #body - #tail - NOT_EVENT)
+end
+
+-- The body, unless the event in it is too long.
+function Encoder:sized(body, size)
+  if size <= self.limit then return body end
+  return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, self.limit), {
+    retryable = false,
+    hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
+  })
+end
+
+--- The body that goes out by the word of the client's own rules.
+---@param body string? of encode(); nil, with its error: stays so
+---@param err stream_events.Error?
+---@param engine stream_events.rules.Engine
+---@param input stream_events.core.RuleInput who sends it, and where to
+---@return string? body
+---@return stream_events.Error? err kind "rule" when they refuse it
+function Encoder:ruled(body, err, engine, input)
+  if not body then return nil, err end
+  local changed, refusal = engine:judge_sent(body, input)
+  if refusal then return nil, refusal end
+  if not changed then return body end
+  return self:sized('{"event":' .. changed .. "}", #changed)
 end
 
 return M

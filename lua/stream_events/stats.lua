@@ -6,7 +6,7 @@ local M = {}
 ---@field received integer events that came in, wanted or not
 ---@field delivered integer events that had at least one handler
 ---@field unwanted integer events that nobody wanted: the types, and the channels
----@field refused integer events of types that nobody may send
+---@field refused integer events that nobody may send, or that the rules keep back
 ---@field malformed integer messages that are no events
 ---@field dropped table<string, table<string, integer>> by type, then by reason; "*": type unknown
 ---@field reconnects integer
@@ -18,6 +18,7 @@ local M = {}
 ---@field handler_errors integer how often one of them raised
 ---@field subscriptions integer
 ---@field watched integer channels
+---@field rules stream_events.RuleStats? nil: there are none
 
 local function size(set)
   local count = 0
@@ -51,6 +52,7 @@ function M.collect(context)
     in_flight = context.api.counts.in_flight,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
     subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),
+    rules = context.rules and context.rules:stats(),
   }
 end
 

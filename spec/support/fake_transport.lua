@@ -242,6 +242,7 @@ function M.new()
       self.wants, self.sets = wants, self.sets + 1
       return true
     end,
+    rules = function(self, rules) self.ruled_by = rules end,
     totals = function(self)
       return { received = self.received, delivered = self.received - self.unwanted,
         unwanted = self.unwanted, refused = 0 }

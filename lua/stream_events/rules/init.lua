@@ -37,6 +37,7 @@ for word, verdict in pairs(native.verdicts or {}) do M[word] = verdict end
 ---@field step fun()? called between pieces of work: a program that must not stand still yields here
 ---@field limits { memory: integer?, instructions: integer?, seconds: number? }? of the functions
 ---@field name string? of the text, for messages (parse); default "rules.lua"
+---@field level integer? who wrote the table, as for error() (new); default 2: the caller
 
 ---@class stream_events.RuleSet
 ---@field hash string what it was made of, in 12 hex digits
@@ -202,7 +203,7 @@ end
 function M.new(given, options)
   if type(given) ~= "table" then error("a table of rules expected", 2) end
   options = check_options(options, 2)
-  local file, line = inline.where(2)
+  local file, line = inline.where(options.level or 2)
   local report = problems.new {}
   local statements = inline.statements(given, file, line, report)
   return finish(statements, report, options, inline.hash(given))
