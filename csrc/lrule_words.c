@@ -49,21 +49,12 @@ static field *push_field(lua_State *L, const char *kind, int line) {
   return made;
 }
 
-/* Makes the field KIND { ... } out of argument 2. What is no table (one_of "x", optional(string)) is
- * taken for a list of one. */
+/* Makes the field KIND { ... } out of argument 2, whatever that is: optional takes a field. */
 static int construct(lua_State *L, const char *kind) {
   lua_Debug ar;
   int line = find_line(L, &ar);
   check_load(L, kind);
   lua_settop(L, 2);
-  if (!lua_istable(L, 2)) {
-    lua_newtable(L);
-    if (!lua_isnil(L, 2)) {
-      lua_pushvalue(L, 2);
-      lua_rawseti(L, 3, 1);
-    }
-    lua_replace(L, 2);
-  }
   push_field(L, kind, line);
   lua_createtable(L, 2, 0);
   lua_pushvalue(L, 2);
