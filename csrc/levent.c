@@ -269,7 +269,7 @@ static void push_cache_of(lua_State *L, int index) {
   if (lua_istable(L, -1))
     return;
   lua_pop(L, 1);
-  lua_newtable(L);
+  lua_createtable(L, 0, 1); /* mostly for the user alone */
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, index, 1);
 }

@@ -39,10 +39,13 @@ void se_frozen_get(lua_State *L, int table) {
   lua_remove(L, -2);
 }
 
-/* Pushes the table of a metamethod's first argument. */
+/* Pushes the table of a metamethod's first argument. Its upvalue is the metatable. */
 static void check_table(lua_State *L) {
-  if (!se_frozen_table(L, 1))
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1) ||
+      !lua_rawequal(L, -1, lua_upvalueindex(1)))
     luaL_argerror(L, 1, "part of an event expected");
+  lua_pop(L, 1);
+  lua_getiuservalue(L, 1, 1);
 }
 
 static int frozen_index(lua_State *L) {
@@ -78,7 +81,8 @@ static int frozen_next(lua_State *L) {
 
 static int frozen_pairs(lua_State *L) {
   check_table(L);
-  lua_pushcfunction(L, frozen_next);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, frozen_next, 1);
   lua_pushvalue(L, 1);
   return 2;
 }
@@ -93,7 +97,8 @@ void se_open_frozen(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &frozen_key);
   if (lua_isnil(L, -1)) { /* the first time in this state */
     lua_newtable(L);
-    luaL_setfuncs(L, meta, 0);
+    lua_pushvalue(L, -1);
+    luaL_setfuncs(L, meta, 1);
     lua_pushliteral(L, "stream_events.frozen");
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__name");

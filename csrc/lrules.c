@@ -161,6 +161,7 @@ static void ask(deciding *d, int which, int reference, const se_rule_event *even
   lua_State *L = d->L;
   const lrule_set *set = lua_touserdata(L, SET(d));
   if (reference > 0) {
+    se_sandbox_exact(set->sandbox, d->step != NULL);
     se_sandbox_call(set->sandbox, reference, which, event, se_rules_memory(d->rules), answer);
     return;
   }

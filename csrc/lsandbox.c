@@ -215,7 +215,8 @@ static int budget_message(se_sandbox *sandbox, int reason) {
   else if (sandbox->system_full)
     snprintf(out, size, "%sthe system has no more memory", place);
   else
-    snprintf(out, size, "%smore than %.0f bytes of memory", place, (double)sandbox->limits.memory);
+    snprintf(out, size, "%smore than %.0f bytes of memory, or %.0f in one value", place,
+             (double)sandbox->limits.memory, (double)sandbox->block);
   return reason;
 }
 

@@ -342,15 +342,13 @@ static int base_select(lua_State *L) {
 /* error(text, level?): never a value that could mean something outside */
 static int base_error(lua_State *L) {
   int level = (int)luaL_optinteger(L, 2, 1);
-  int is_text = lua_type(L, 1) == LUA_TSTRING;
+  int is_text = lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER;
   lua_settop(L, 1);
-  if (level < 0 || level > 2)
-    level = 1;
-  luaL_where(L, is_text ? level : 1);
+  luaL_where(L, is_text && level >= 0 && level <= 2 ? level : 1);
   if (is_text)
     lua_pushvalue(L, 1);
   else
-    se_sandbox_text(L, 1, NULL);
+    lua_pushfstring(L, "error with a value that is no text (%s)", type_name(L, 1));
   lua_concat(L, 2);
   return lua_error(L);
 }
