@@ -81,6 +81,7 @@ build = {
     ["stream_events.server.routes.hi"] = "lua/stream_events/server/routes/hi.lua",
     ["stream_events.server.routes.sync"] = "lua/stream_events/server/routes/sync.lua",
     ["stream_events.server.routes.users"] = "lua/stream_events/server/routes/users.lua",
+    ["stream_events.server.rules"] = "lua/stream_events/server/rules.lua",
     ["stream_events.server.store"] = "lua/stream_events/server/store.lua",
     ["stream_events.server.url"] = "lua/stream_events/server/url.lua",
     ["stream_events.server.user_fields"] = "lua/stream_events/server/user_fields.lua",

@@ -63,6 +63,20 @@ describe("error.from_response", function()
     end
   end)
 
+  for name, case in pairs {
+    ["the rules of a server"] = { '17,"details":["rate"]', "rate", true },
+    ["a missing grant"] = { '17,"details":[]', nil, false },
+    ["a missing grant, with details of another kind"] = { '17,"details":[5]', nil, false },
+    ["details that are no list"] = { '17,"details":"rate"', nil, false },
+    ["something else with details"] = { '18,"details":["rate"]', nil, false },
+  } do
+    it("tells whether it was rules that refused: " .. name, function()
+      local err = errors.from_response(403, '{"message":"m","code":' .. case[1] .. "}")
+      assert.equal(case[2], err.reason)
+      assert.equal(case[3], err.hint:find("serve --rules", 1, true) ~= nil)
+    end)
+  end
+
   it("ignores a code that is no number", function()
     local err = errors.from_response(400, '{"code":"18","message":"m"}')
     assert.is_nil(err.code)

@@ -59,6 +59,11 @@ local HINTS = {
   [99] = "The app is suspended; its owner has to contact the service.",
 }
 
+-- The same code, when it was the rules of the bundled server.
+local NOT_ALLOWED = 17
+local REFUSED_HINT = "The server has rules (serve --rules FILE) that do not accept this event. Whoever runs "
+  .. "it sees each step of the decision with: stream-events rules explain FILE."
+
 -- Parameters and fields whose values are nobody's business.
 local HIDDEN = { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" }
 
@@ -85,7 +90,8 @@ end
 ---@field retry_after number? seconds to wait before that
 ---@field hint string? what to do about it
 ---@field cause any the error behind this one
----@field reason string? kind "rule": the code of what the rules found, e.g. "field-range"
+---@field reason string? kind "rule": the code of what the rules found, e.g. "field-range"; kind "api":
+---  likewise, where the bundled server's rules refused
 ---@field rule string? kind "rule": the name of the rule
 ---@field hash string? kind "rule": of the rule set
 ---@field problems table[]? kind "rule", of a rule file that cannot be used: { file, line, message,
@@ -206,6 +212,8 @@ end
 ---@return stream_events.Error
 function M.from_envelope(fields, status, headers)
   local code = type(fields.code) == "number" and fields.code or nil
+  local details = code == NOT_ALLOWED and type(fields.details) == "table" and fields.details or {}
+  local reason = type(details[1]) == "string" and details[1] or nil
   status = status or (type(fields.StatusCode) == "number" and fields.StatusCode or nil)
   return M.new {
     kind = (AUTH_CODES[code] or (not code and status == 401)) and "auth" or "api",
@@ -214,7 +222,8 @@ function M.from_envelope(fields, status, headers)
     status = status,
     retryable = fields.unrecoverable ~= true and may_pass(status, code),
     retry_after = wait_time(status, headers or {}),
-    hint = HINTS[code],
+    reason = reason,
+    hint = reason and REFUSED_HINT or HINTS[code],
   }
 end
 

@@ -17,6 +17,7 @@ local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
 local native = require "stream_events.native"
 local permissions = require "stream_events.server.permissions"
+local rules_module = require "stream_events.server.rules"
 local store = require "stream_events.server.store"
 local users = require "stream_events.server.users"
 local views = require "stream_events.server.views"
@@ -47,7 +48,8 @@ local LIMITS = {
 }
 local OPTIONS = {
   host = "string", port = "number", data = "string", api_key = "string", api_secret = "string",
-  logger = "function", max_event = "number",
+  logger = "function", max_event = "number", watch = "boolean",
+  rule_instructions = "number", rule_seconds = "number", rule_memory = "number", rule_breaches = "number",
 }
 
 ---@class stream_events.server.Options
@@ -58,11 +60,37 @@ local OPTIONS = {
 ---@field api_secret string? likewise
 ---@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
 ---@field max_event integer? bytes of a custom event, default 5120
+---@field rules string|table|stream_events.rules.Set|nil what may be sent: the path of a rule file, the
+---  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
+---@field watch boolean? reload the rule file when it changes
+---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
+---@field rule_seconds number? likewise, default 0.005
+---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
+---@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
 ---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
+
+-- What stands for rules: a path, or a table of whatever kind.
+local function check_rules(options)
+  local kind = type(options.rules)
+  if kind ~= "nil" and kind ~= "string" and kind ~= "table" then
+    error("option \"rules\" must be a path, a table of rules or a rule set, not a " .. kind, 4)
+  elseif options.rules == "" then
+    error("option \"rules\" must not be empty", 4)
+  elseif options.watch and kind ~= "string" then
+    error("option \"watch\" needs the path of a rule file as option \"rules\"", 4)
+  end
+  for _, name in ipairs { "rule_instructions", "rule_seconds", "rule_memory", "rule_breaches" } do
+    local value = options[name]
+    local whole = name == "rule_seconds" or math.type(value) == "integer"
+    if value ~= nil and not (value > 0 and value < 2 ^ 31 and whole) then
+      error(("option %q must be a positive number, and whole unless it is of seconds"):format(name), 4)
+    end
+  end
+end
 
 local function check_options(options)
   for name, value in pairs(options) do
-    local wanted = OPTIONS[name] or (LIMITS[name] and "number")
+    local wanted = OPTIONS[name] or (LIMITS[name] and "number") or (name == "rules" and type(value))
     if not wanted then error(("there is no option %q"):format(tostring(name)), 3) end
     if type(value) ~= wanted then
       error(("option %q must be a %s, not a %s"):format(name, wanted, type(value)), 3)
@@ -74,6 +102,7 @@ local function check_options(options)
   if max_event and (math.type(max_event) ~= "integer" or max_event < 1) then
     error("option \"max_event\" must be a whole number from 1 on", 3)
   end
+  check_rules(options)
 end
 
 -- A logger that raises must not end what it was told of, let alone the program.
@@ -108,9 +137,10 @@ function Parts:note_dotted_type(event_type)
   self.log("warn", "a custom event type holds a '.', the mark of built-in types", { type = event_type })
 end
 
-local function build(options, database, loop)
+local function build(options, database, loop, rules, log)
   local self = setmetatable({ dotted = {}, dotted_count = 0 }, Parts)
-  self.log = careful(options.logger or function() end)
+  self.log = log
+  self.rules = rules
   self.limits = { max_event = options.max_event or MAX_EVENT }
   self.listener = loop.core
   self.store = database
@@ -159,11 +189,18 @@ Server.__index = Server
 --- Starts a server. It runs as long as the program's luv loop does, until stop().
 ---@param options stream_events.server.Options?
 ---@return stream_events.server.Server? server
----@return stream_events.Error? err the address is taken, the data cannot be opened or is damaged
+---@return stream_events.Error? err the address is taken, the data cannot be opened or is damaged, or
+---  (kind "rule") the rules cannot be used, see its `problems`
 function M.start(options)
   options = options or {}
   check_options(options)
-  local loop, err = listener.open(listen_options(options))
+  local log = careful(options.logger or function() end)
+  local rules, loop, err
+  if options.rules then
+    rules, err = rules_module.new(options, log)
+    if not rules then return nil, err end
+  end
+  loop, err = listener.open(listen_options(options))
   if not loop then return nil, err end
   local database
   database, err = store.open(options.data or ":memory:")
@@ -171,7 +208,7 @@ function M.start(options)
     loop.core:close_all()
     return nil, err
   end
-  local ok, parts = pcall(build, options, database, loop)
+  local ok, parts = pcall(build, options, database, loop, rules, log)
   if not ok then
     loop.core:close_all()
     database:close()
@@ -179,6 +216,7 @@ function M.start(options)
     error(parts, 0)
   end
   loop:start(handlers(parts))
+  if rules then rules:start() end
   local host, port = loop.core:address()
   return setmetatable({
     host = host, port = port, url = url_of(host, port),
@@ -195,16 +233,39 @@ function Server:stop(callback)
     if callback then callback() end
     return
   end
+  self.stopping = true
   self.waiting[#self.waiting + 1] = callback
-  self.loop:stop(SERVICE_RESTART, function()
+  local rules = self.parts.rules
+  local function finished()
     self.stopped = true
     self.parts.store:close()
     for _, waiting in ipairs(self.waiting) do waiting() end
+  end
+  self.loop:stop(SERVICE_RESTART, function()
+    if rules then rules:stop(finished) else finished() end
   end)
 end
 
---- Counters: those of the listener, and users' connections, watches, channels, events and deliveries.
----@return table<string, integer>
+--- Reads the rule file again: all of it, then its own examples; only then do the new rules take the
+--- place of the old ones. On any error the old ones stay in force. Takes a few turns of the loop.
+---@param callback (fun(ok: true?, err: stream_events.Error?))?
+function Server:reload_rules(callback)
+  callback = callback or function() end
+  local rules = self.parts.rules
+  if self.stopping then
+    callback(nil, errors.new { kind = "closed", message = "the server was stopped" })
+  elseif not rules then
+    callback(nil, errors.new {
+      kind = "rule", message = "this server has no rules", hint = "Give it the option rules.",
+    })
+  else
+    rules:reload(callback)
+  end
+end
+
+--- Counters: those of the listener, and users' connections, watches, channels, events and deliveries;
+--- in `rules` what rules decided, where there are some.
+---@return { rules: stream_events.RuleStats?, [string]: integer }
 function Server:stats()
   local parts = self.parts
   local stats = self.stopped and {} or parts.listener:stats()
@@ -213,6 +274,7 @@ function Server:stats()
   stats.channels = parts.channels.count
   stats.events = parts.events.sent
   stats.deliveries = parts.events.deliveries
+  stats.rules = parts.rules and parts.rules:stats() or nil
   return stats
 end
 

@@ -42,6 +42,14 @@ local function sender(context, event)
   return failures.fail(16, ("Can't find user with id %s"):format(id))
 end
 
+-- The text as the rules let it go. Those of built-in types have a way of their own: only rules that
+-- name such a type have a say in it.
+local function judged(server, kind, event_type, text)
+  local rules = server.rules
+  if not rules or (kind ~= "custom" and not rules:names(event_type)) then return text end
+  return rules:judge(text)
+end
+
 local function send_event(context)
   local server = context.server
   local event, failure = custom_event.read(context.request.body)
@@ -59,7 +67,9 @@ local function send_event(context)
   ok, failure = check_size(server, event)
   if not ok then return nil, failure end
   if kind == "custom" and event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
-  local text = custom_event.text(event, server.users:json(user), channel)
+  local text
+  text, failure = judged(server, kind, event.type, custom_event.text(event, server.users:json(user), channel))
+  if not text then return nil, failure end
   -- In a crowd nobody is told who is typing (protocol §4.3).
   if kind == "custom" or not server.watching:crowded(channel) then
     server.events:to_watchers(channel, text)
@@ -80,7 +90,10 @@ local function send_user_event(context)
   if not user then return failures.fail(16, ("Can't find user with id %s"):format(user_id)) end
   ok, failure = check_size(server, event)
   if not ok then return nil, failure end
-  server.events:to_user(user_id, custom_event.text(event, server.users:json(user)))
+  local text = custom_event.text(event, server.users:json(user))
+  if server.rules then text, failure = server.rules:judge(text, true) end
+  if not text then return nil, failure end
+  server.events:to_user(user_id, text)
   return 201, {}
 end
 
