@@ -41,6 +41,19 @@ describe("format.line", function()
     end)
   end
 
+  for shown, remark in pairs {
+    ["[flag, check (odd): look at it]"] =
+      { verdict = "flag", judged = "flag", reason = "check", rule = "odd", text = "look at it" },
+    ["[audit: would be drop, refused (x\\u001b)]"] =
+      { verdict = "audit", judged = "drop", reason = "refused", rule = "x\27", text = "" },
+    ["[rewrite]"] = { verdict = "rewrite", judged = "rewrite" },
+  } do
+    it("shows what rules remarked: " .. shown, function()
+      assert.equal(TIME .. " messaging:lobby flare alice {} " .. shown,
+        format.line(channel_event "", false, remark))
+    end)
+  end
+
   it("shows a user event as sent by the server", function()
     assert.equal(TIME .. ' @bob bonus server {"coins":5}',
       format.line(event '{"type":"bonus","user":{"id":"bob"},"created_at":"2026-01-01T00:00:07Z","coins":5}'))
@@ -58,6 +71,23 @@ describe("format.json", function()
     assert.equal('{"type":"flare","cid":"messaging:lobby","user":{"id":"alice"},'
       .. '"created_at":"2026-01-01T00:00:05.25Z","trust":"user","received_at":1767225605.25,'
       .. '"data":{"trust":"server","received_at":1,"data":[],"n":1.50}}', line)
+  end)
+end)
+
+describe("format.word", function()
+  for word, quoted in pairs {
+    ["rules.lua"] = "rules.lua", ["a b"] = "'a b'", ["it's"] = "'it'\\''s'", ["$(x)"] = "'$(x)'",
+    ["\27[2J"] = "'\\u001b[2J'",
+  } do
+    it("quotes " .. quoted, function() assert.equal(quoted, format.word(word)) end)
+  end
+end)
+
+describe("format.encoded", function()
+  it("is JSON that steers no terminal", function()
+    local text = format.encoded { a = "\27[2J\127\u{9b}\u{202E}\n" }
+    assert.equal('{"a":"\\u001b[2J\\u007f\\u009b\\u202e\\n"}', text)
+    assert.same({ a = "\27[2J\127\u{9b}\u{202E}\n" }, native.json.decode(text))
   end)
 end)
 

@@ -40,9 +40,10 @@ end
 --- Runs the command to its end.
 ---@param args string[]
 ---@param env table<string, string|false>?
+---@param input string? for its standard input
 ---@return support.Process
-function M.run(args, env)
-  return process.run(M.COMMAND, args, with(env))
+function M.run(args, env, input)
+  return process.run(M.COMMAND, args, with(env), nil, input)
 end
 
 --- Starts `serve` on a free port, in memory.

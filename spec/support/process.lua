@@ -43,6 +43,18 @@ local function collect(process, name)
   end
 end
 
+-- A descriptor from which a child reads a text; nil: there is none. A file, because a child that ends
+-- without reading would end whoever writes into a pipe.
+local function source_of(input)
+  if not input then return nil end
+  local fd, path = assert(luv.fs_mkstemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))
+  assert(luv.fs_write(fd, input, 0) == #input)
+  luv.fs_close(fd)
+  fd = assert(luv.fs_open(path, "r", 0))
+  luv.fs_unlink(path)
+  return fd
+end
+
 local function environment(changes)
   local values, list = luv.os_environ(), {}
   for name, value in pairs(changes or {}) do values[name] = value or nil end
@@ -55,20 +67,23 @@ end
 ---@param args string[]
 ---@param env table<string, string|false>? changes to the environment; false removes a variable
 ---@param cwd string?
+---@param input string? for its standard input
 ---@return support.Process
-function M.start(file, args, env, cwd)
+function M.start(file, args, env, cwd, input)
   local self = setmetatable({
     stdout = "", stderr = "", open = 2, name = file .. " " .. table.concat(args, " "),
   }, Process)
   local out, read_out = collect(self, "stdout")
   local err, read_err = collect(self, "stderr")
+  local into = source_of(input)
   local handle, pid = luv.spawn(file, {
-    args = args, env = environment(env), cwd = cwd, stdio = { nil, out, err },
+    args = args, env = environment(env), cwd = cwd, stdio = { into, out, err },
   }, function(code, signal)
     self.code, self.signal = code, signal
     running[self] = nil
     self.handle:close()
   end)
+  if into then luv.fs_close(into) end
   assert(handle, ("cannot start %s: %s"):format(self.name, pid))
   self.handle, self.pid, self.out = handle, pid, out
   running[self] = true

@@ -86,9 +86,9 @@ function Acting:in_channel(cid, attempt)
   local channel_type, channel_id = names.split_cid(cid)
   local channel = self.client:channel(channel_type, channel_id)
   local result, err = attempt(channel)
-  if result or not self.join or (err.code ~= MISSING and err.code ~= NOT_ALLOWED) then
-    return result, err
-  end
+  if result or not self.join then return result, err end
+  local lacks = err.code == MISSING or (err.code == NOT_ALLOWED and not err.reason) -- rules have reasons
+  if not lacks then return nil, err end
   local ok
   ok, err = let_in(self, channel_type, channel_id)
   if not ok then return nil, err end

@@ -35,9 +35,30 @@ function M.plain(text)
   return escape_steering(text)
 end
 
--- JSON text in one line. In good JSON control characters stand only between values, except for
--- DEL, which may be in a string.
-local function one_line(text)
+--- A word as a shell takes it.
+---@param word string
+---@return string
+function M.word(word)
+  if not word:find("[^%w_./-]") then return word end
+  return "'" .. M.plain(word):gsub("'", "'\\''") .. "'"
+end
+
+--- How to call a program in a shell: by its name, if that finds it.
+---@param path string
+---@return string
+function M.program(path)
+  local folder, name = path:match("^(.*)/([^/]+)$")
+  for each in (os.getenv "PATH" or ""):gmatch("[^:]+") do
+    if each == folder then return name end
+  end
+  return M.word(path)
+end
+
+--- JSON text in one line that steers no terminal. In good JSON control characters stand only between
+--- values, except for DEL, which may be in a string.
+---@param text string
+---@return string
+function M.one_line(text)
   text = text:gsub("\127", "\\u007f"):gsub("%c", " ")
   return escape_steering(text)
 end
@@ -45,7 +66,7 @@ end
 local function object(members)
   local parts = {}
   for i, member in ipairs(members) do
-    parts[i] = one_line(json.encode(member[1]) .. ":" .. member[2])
+    parts[i] = M.one_line(json.encode(member[1]) .. ":" .. member[2])
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
@@ -63,11 +84,12 @@ local function split(event)
   return data, envelope
 end
 
---- One JSON object: type, cid, user, created_at as they came; trust, received_at; and in `data`
---- what the sender wrote.
+--- One JSON object: type, cid, user, created_at as they came; trust, received_at; what rules remarked
+--- in `verdict`; and in `data` what the sender wrote.
 ---@param event stream_events.Event
+---@param remark table?
 ---@return string
-function M.json(event)
+function M.json(event, remark)
   local data, envelope = split(event)
   local members = {}
   for _, name in ipairs { "type", "cid", "user", "created_at" } do
@@ -75,6 +97,7 @@ function M.json(event)
   end
   members[#members + 1] = { "trust", json.encode(event.trust) }
   members[#members + 1] = { "received_at", json.encode(event.received_at) }
+  if remark then members[#members + 1] = { "verdict", json.encode(remark) } end
   members[#members + 1] = { "data", object(data) }
   return object(members)
 end
@@ -85,11 +108,22 @@ local COLOUR_STYLE = {
   data = "%s",
 }
 
---- One line for people: time, cid, type, sender, data.
+-- "[flag, check (rule trade_*): a text]"
+local function remarked(remark)
+  local text = remark.verdict
+  if remark.judged ~= remark.verdict then text = ("%s: would be %s"):format(text, remark.judged) end
+  if remark.reason then text = ("%s, %s"):format(text, remark.reason) end
+  if remark.rule then text = ("%s (%s)"):format(text, remark.rule) end
+  if remark.text and remark.text ~= "" then text = ("%s: %s"):format(text, remark.text) end
+  return (" [%s]"):format(M.plain(text))
+end
+
+--- One line for people: time, cid, type, sender, data, and what rules remarked.
 ---@param event stream_events.Event
 ---@param colour boolean?
+---@param remark { verdict: string, judged: string, rule: string?, reason: string?, text: string? }?
 ---@return string
-function M.line(event, colour)
+function M.line(event, colour, remark)
   local style = colour and COLOUR_STYLE or PLAIN_STYLE
   local at = event.received_at
   local user = event.user
@@ -102,7 +136,14 @@ function M.line(event, colour)
     style.type:format(M.plain(event.type)),
     style.sender:format(M.plain(sender)),
     style.data:format(object((split(event)))),
-  }, " ")
+  }, " ") .. (remark and remarked(remark) or "")
+end
+
+--- A value as JSON, in one line that steers no terminal.
+---@param value any
+---@return string
+function M.encoded(value)
+  return M.one_line(assert(json.encode(value)))
 end
 
 --- An error as one JSON object.
@@ -112,7 +153,7 @@ function M.error_json(err)
   return (json.encode {
     error = {
       kind = err.kind, message = err.message, code = err.code, status = err.status,
-      retryable = err.retryable, retry_after = err.retry_after, hint = err.hint,
+      reason = err.reason, retryable = err.retryable, retry_after = err.retry_after, hint = err.hint,
     },
   })
 end

@@ -1,8 +1,10 @@
 --- The command `stream-events`: reads the command line and runs one of its subcommands.
 -- Exit codes: 0 it worked, 1 it did not, 2 it was called in a way that cannot work.
 local argparse = require "argparse"
+local format = require "stream_events.command.format"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
+local rules = require "stream_events.command.rules"
 
 local M = {}
 
@@ -41,6 +43,8 @@ local function add_serve(parser)
   local command = parser:command("serve", "Run the bundled server.")
   command:option("--host", "Address to listen on.", "127.0.0.1")
   command:option("--port", "Port to listen on; 0 picks a free one.", "3030"):convert(whole(0, 65535, "port"))
+  command:option("--rules", "Rule file that every custom event must pass; what it refuses reaches nobody. "
+    .. "Read again whenever it changes, and on SIGHUP."):argname "<file>"
   command:option("--data", "File to keep the state in, or :memory:. Default: in your state folder.")
   command:option("--api-key", "API key that clients use (default: STREAM_API_KEY, else devkey).")
   command:option("--api-secret", "Secret of backends (default: STREAM_API_SECRET, else, on a loopback "
@@ -49,6 +53,7 @@ local function add_serve(parser)
   command:epilog(examples(
     "stream-events serve",
     "stream-events serve --port 0 --data :memory:",
+    "stream-events serve --rules rules.lua",
     "STREAM_API_SECRET=$(openssl rand -hex 32) stream-events serve --host 0.0.0.0"))
 end
 
@@ -90,10 +95,17 @@ local function add_listen(parser)
     :target("types"):count("*"):argname "<type>"
   command:option("--as", "Id of the user who listens."):target("user"):count(1):argname "<user>"
   add_join(command)
-  add_json(command, "a JSON object a line, with the sender's data in `data`")
+  command:option("--rules", "Judge events by this rule file, and show what is dropped and why. The file is "
+    .. "read again whenever it changes."):argname "<file>"
+  command:option("--record", "Append everything that arrives to this file, also what rules drop, as "
+    .. "`rules explain` and `rules replay` read it."):argname "<LOG.jsonl>"
+  add_json(command, "a JSON object a line, with the sender's data in `data`, or with what was dropped in "
+    .. "`dropped`")
   command:epilog(examples(
     "stream-events listen messaging:general --as thierry",
     "stream-events listen messaging:general gaming:arena --type 'trade_*' --type ready --as thierry",
+    "stream-events listen messaging:general --as thierry --rules rules.lua",
+    "stream-events listen messaging:general --as thierry --record log.jsonl",
     "stream-events listen --as thierry --json | jq .data"))
 end
 
@@ -104,6 +116,7 @@ local RUNS = {
   send = { "send", "to_channel" },
   ["send-user"] = { "send", "to_user" },
   listen = { "listen", "run" },
+  rules = { "rules", "run" },
 }
 
 local function build()
@@ -120,6 +133,7 @@ local function build()
   add_send(parser)
   add_send_user(parser)
   add_listen(parser)
+  rules.add(parser)
   parser:epilog("Examples:\n  stream-events serve\n  stream-events listen messaging:general --as thierry\n"
     .. '  stream-events send messaging:general friendship_request text="Hey there" --as tommaso\n\n'
     .. "`stream-events COMMAND --help` says more.\n\n" .. ENVIRONMENT)
@@ -160,7 +174,7 @@ function M.run(args)
     error(result, 0)
   end
   local run = RUNS[result.command]
-  result.program = args[0]
+  result.program = format.program(args[0])
   return run_subcommand(require("stream_events.command." .. run[1])[run[2]], result)
 end
 

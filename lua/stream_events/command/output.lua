@@ -27,6 +27,26 @@ function M.note(text)
   io.stderr:write(text, "\n")
 end
 
+--- A logger: what whoever runs the command should know, a line, and below it the details, a traceback
+--- in several. Of mere information only what is about rules: they have been replaced.
+---@param level string
+---@param message string
+---@param fields table<string, any>?
+function M.log(level, message, fields)
+  local details = {}
+  if level == "info" and fields and fields.hash then
+    return M.note(("%s (%s)"):format(message, fields.hash))
+  elseif level ~= "warn" and level ~= "error" then
+    return
+  end
+  for name, value in pairs(fields or {}) do
+    details[#details + 1] = name .. ": " .. tostring(value):gsub("\t", "  ")
+  end
+  table.sort(details)
+  M.note(format.plain(level .. ": " .. message))
+  for line in table.concat(details, "\n"):gmatch("[^\n]+") do M.note("  " .. format.plain(line)) end
+end
+
 --- Reports an error; returns the number to end with.
 ---@param err stream_events.Error|string
 ---@param as_json boolean?

@@ -1,5 +1,5 @@
 --- `stream-events serve`: runs the bundled server until it is told to stop.
-local format = require "stream_events.command.format"
+local file = require "stream_events.command.rules.file"
 local luv = require "luv"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
@@ -7,8 +7,9 @@ local settings = require "stream_events.command.settings"
 
 local M = {}
 
--- Ends the server on the first signal; whoever sends a second one does not want to wait.
-local function stop_on_signals(server)
+-- Ends the server on the first signal; whoever sends a second one does not want to wait. SIGHUP reads
+-- the rules again.
+local function obey_signals(server, has_rules)
   local signals = {}
   local stopping = false
   local function stop()
@@ -22,21 +23,9 @@ local function stop_on_signals(server)
     signals[i] = luv.new_signal()
     signals[i]:start(name, stop)
   end
-end
-
--- A word as a shell takes it.
-local function quoted(word)
-  if not word:find("[^%w_./-]") then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
--- How to call the command in another terminal: by its name, if that finds it.
-local function spelled(program)
-  local folder, name = program:match("^(.*)/([^/]+)$")
-  for each in (os.getenv "PATH" or ""):gmatch("[^:]+") do
-    if each == folder then return name end
-  end
-  return quoted(program)
+  if not has_rules then return end
+  signals[#signals + 1] = luv.new_signal()
+  signals[#signals]:start("sighup", function() server:reload_rules() end)
 end
 
 -- The variables that other terminals need, because what the server was given is not the default.
@@ -45,7 +34,7 @@ local function environment(server, args)
   if server.url ~= settings.BASE_URL then words[1] = "STREAM_BASE_URL=" .. server.url end
   if server.api_key ~= settings.API_KEY then words[#words + 1] = "STREAM_API_KEY=" .. server.api_key end
   if server.api_secret ~= settings.API_SECRET then words[#words + 1] = "STREAM_API_SECRET=..." end
-  words[#words + 1] = spelled(args.program)
+  words[#words + 1] = args.program
   return table.concat(words, " ")
 end
 
@@ -57,18 +46,6 @@ In two other terminals:
   %s send messaging:general friendship_request text='Hey there' --as tommaso
 Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the server.]])
     :format(command, command, server.url, server.api_key, args.data))
-end
-
--- What the operator should know: a line, and below it the details, a traceback in several.
-local function log(level, message, fields)
-  if level ~= "warn" and level ~= "error" then return end
-  local details = {}
-  for name, value in pairs(fields or {}) do
-    details[#details + 1] = name .. ": " .. tostring(value):gsub("\t", "  ")
-  end
-  table.sort(details)
-  output.note(format.plain(level .. ": " .. message))
-  for line in table.concat(details, "\n"):gmatch("[^\n]+") do output.note("  " .. format.plain(line)) end
 end
 
 ---@param args table
@@ -84,16 +61,23 @@ function M.run(args)
     return output.fail "the server is a package of its own: luarocks install stream-events-server"
   end
 
-  for _, name in ipairs { "data", "api_key", "api_secret" } do
+  for _, name in ipairs { "data", "rules", "api_key", "api_secret" } do
     if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
   end
   local by_default = not args.data
+  if args.rules then
+    local ok
+    ok, message = file.readable(args.rules, args)
+    if not ok then return output.misuse(message) end
+  end
   args.data = args.data or require "stream_events.server.store".default_path()
   local server, err = bundled.start {
-    host = args.host, port = args.port, data = args.data, logger = log,
+    host = args.host, port = args.port, data = args.data, logger = output.log,
     api_key = values.api_key, api_secret = values.secret,
+    rules = args.rules, watch = args.rules and true or nil,
   }
   if not server then
+    if err.kind == "rule" then return file.fail(err, args.rules, args) end
     if err.kind == "network" then
       err.hint = "Is a server running there already? --port 0 picks a port that is free."
     elseif by_default then
@@ -101,7 +85,7 @@ function M.run(args)
     end
     return output.fail(err, args.json)
   end
-  stop_on_signals(server)
+  obey_signals(server, args.rules ~= nil)
   local line = "listening on " .. server.url
   if args.json then
     line = native.json.encode { url = server.url, port = server.port, api_key = server.api_key }
