@@ -62,7 +62,7 @@ describe("rules of the server", function()
   local function deliveries() return fixture.server:stats().deliveries end
 
   describe("refuse", function()
-    before_each(function() start(RULES) end)
+    before_each(function() start(RULES, { rule_instructions = 50000, rule_seconds = 10 }) end)
 
     -- Each: who sends, the event, the reason code, a part of the message.
     for name, case in pairs {
