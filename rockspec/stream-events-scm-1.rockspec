@@ -116,6 +116,7 @@ build = {
     ["stream_events.command.rules.new"] = "lua/stream_events/command/rules/new.lua",
     ["stream_events.command.rules.replay"] = "lua/stream_events/command/rules/replay.lua",
     ["stream_events.command.rules.report"] = "lua/stream_events/command/rules/report.lua",
+    ["stream_events.command.rules.show"] = "lua/stream_events/command/rules/show.lua",
     ["stream_events.command.rules.spec"] = "lua/stream_events/command/rules/spec.lua",
     ["stream_events.command.rules.test"] = "lua/stream_events/command/rules/test.lua",
     ["stream_events.command.send"] = "lua/stream_events/command/send.lua",

@@ -500,6 +500,20 @@ return {
       assert.same({ 0, "5 lines, no difference\n" }, { child.code, child.stdout })
     end)
 
+    it("takes data that a function made for the same in any order", function()
+      local rules = [[event "*" { extra = "keep", rewrite = function(event)
+        return { a = 1, b = 2, c = 3, d = 4, e = { f = 5, g = 6, h = { 1, 2 } }, i = 7, j = 8 }
+      end }]]
+      folder:write("old.lua", rules)
+      folder:write("new.lua", rules)
+      for _ = 1, 5 do
+        local child = run({ "rules", "replay", folder:at "old.lua", folder:at "new.lua", "-" }, LOG)
+        assert.same({ 0, "5 lines, no difference\n" }, { child.code, child.stdout })
+      end
+      folder:write("new.lua", (rules:gsub("1, 2 }", "1, 2, 3 }")))
+      assert.equal(1, run({ "rules", "replay", folder:at "old.lua", folder:at "new.lua", "-" }, LOG).code)
+    end)
+
     it("shows each difference, and ends with 1", function()
       local new = RULES:gsub("max = 100 ", "max = 101 "):gsub('extra = "strip"', 'extra = "keep"')
         :gsub("default \"drop\"", 'default "allow"')

@@ -13,9 +13,9 @@ end
 
 --- An example that did not end as it says, as a problem.
 ---@param result stream_events.rules.Result
----@return stream_events.command.Problem
+---@return stream_events.rules.Problem
 function M.failed_example(result)
-  return { file = result.file, line = result.line, message = examples.explain(result) }
+  return { file = result.file, line = result.line, message = examples.explain(result), severity = "error" }
 end
 
 -- Everything there is to say about the file.
@@ -38,8 +38,7 @@ end
 
 local function json(args, report, ok)
   local set = report.set
-  local problems = file.plain_list(report.errors, "error")
-  for _, each in ipairs(file.plain_list(report.warnings, "warning")) do problems[#problems + 1] = each end
+  local problems = file.plain_list(report.warnings, file.plain_list(report.errors))
   return format.encoded {
     file = args.file, ok = ok, problems = problems,
     examples = { passed = report.passed, failed = report.failed },
@@ -57,10 +56,12 @@ local function summary(args, report, ok)
     return ("%s: %s. Put that right and check again."):format(path, table.concat(counts, ", "))
   end
   counts[1] = plural(set.size, "rule")
-  counts[#counts + 1] = plural(report.passed, "example") .. (report.passed == 1 and " holds" or " hold")
+  counts[#counts + 1] = report.passed == 0 and "no example"
+    or plural(report.passed, "example") .. (report.passed == 1 and " holds" or " hold")
   local text = ("%s is fine: %s; default %s, mode %s, hash %s."):format(path, table.concat(counts, ", "),
     set.default, set.mode, set.hash)
-  return ("%s\nNext:\n  %s"):format(text, table.concat(file.next(args.file, args), "\n  ", 2))
+  local example = set.names[1] and { type = (set.names[1]:gsub("%*$", "example")) } or nil
+  return ("%s\nNext:\n  %s"):format(text, table.concat(file.next(args.file, args, example), "\n  ", 2))
 end
 
 ---@param args { file: string, strict: boolean?, json: boolean? }
@@ -74,7 +75,7 @@ function M.run(args)
     output.line(json(args, report, ok))
   else
     for _, problem in ipairs(report.errors) do output.line(file.line(problem)) end
-    for _, problem in ipairs(report.warnings) do output.line(file.line(problem, "warning")) end
+    for _, problem in ipairs(report.warnings) do output.line(file.line(problem)) end
     output.line(summary(args, report, ok))
   end
   return ok and output.OK or output.FAILURE

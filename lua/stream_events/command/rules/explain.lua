@@ -4,60 +4,28 @@ local format = require "stream_events.command.format"
 local judge = require "stream_events.command.rules.judge"
 local lines = require "stream_events.command.lines"
 local output = require "stream_events.command.output"
+local show = require "stream_events.command.rules.show"
 
 local M = {}
-
-local function encoded(value)
-  if value == nil then return "null" end
-  return format.encoded(value)
-end
 
 -- Members in an order that people can rely on, which no table has.
 local function json(judged, hash)
   local steps = {}
   for i, step in ipairs(judged.steps) do
     steps[i] = ('{"step":%s,"reason":%s,"text":%s}'):format(
-      encoded(step.step), encoded(step.reason), encoded(step.text or ""))
+      show.encoded(step.step), show.encoded(step.reason), show.encoded(step.text or ""))
   end
-  local parts = {
-    ('{"line":%d,"type":%s,"verdict":%s,"rule":%s,"reason":%s,"text":%s'):format(judged.line,
-      encoded(judged.type), encoded(judged.verdict), encoded(judged.rule), encoded(judged.reason),
-      encoded(judged.text)),
-    ('"steps":[%s],"instructions":%d,"microseconds":%s,"bytes":%d,"hash":%s'):format(
-      table.concat(steps, ","), judged.instructions, encoded(M.microseconds(judged)), judged.bytes,
-      encoded(hash)),
-  }
-  for _, name in ipairs { "flagged", "judged", "tripped" } do
-    if judged[name] ~= nil then parts[#parts + 1] = ('"%s":%s'):format(name, encoded(judged[name])) end
-  end
-  -- JSON already, to the last digit.
-  if judged.changed then parts[#parts + 1] = '"changed":' .. format.one_line(judged.changed) end
-  return table.concat(parts, ",") .. "}"
-end
-
----@param judged stream_events.command.Judgement
----@return number to a tenth
-function M.microseconds(judged)
-  return math.floor(judged.seconds * 1e7 + 0.5) / 10
+  local cost = ('"instructions":%d,"microseconds":%s,"bytes":%d'):format(judged.instructions,
+    show.encoded(show.microseconds(judged)), judged.bytes)
+  return ('{"line":%d,"type":%s,%s,"steps":[%s],%s,"hash":%s%s}'):format(
+    judged.line, show.encoded(judged.type), show.members(judged), table.concat(steps, ","), cost,
+    show.encoded(hash), show.remarks(judged))
 end
 
 local COLOURS = { allow = "\27[32m", rewrite = "\27[33m", quarantine = "\27[35m", drop = "\27[31m" }
 
---- The verdict with what belongs to it, for people.
----@param judged stream_events.command.Judgement
----@return string
-function M.headline(judged)
-  local verdict = judged.verdict .. (judged.flagged and ", flagged" or "")
-  if judged.judged then verdict = ("%s, audit: would be %s"):format(verdict, judged.judged) end
-  local notes = {}
-  if judged.reason then notes[#notes + 1] = judged.reason end
-  if judged.rule then notes[#notes + 1] = "rule " .. judged.rule end
-  if notes[1] then verdict = ("%s (%s)"):format(verdict, table.concat(notes, ", ")) end
-  return judged.text ~= "" and ("%s: %s"):format(verdict, judged.text) or verdict
-end
-
 local function text(judged, colour)
-  local headline = format.plain(M.headline(judged))
+  local headline = format.plain(show.headline(judged))
   if colour then headline = headline:gsub("^%a+", COLOURS[judged.verdict] .. "%0\27[0m") end
   local result = { ("line %d: %s -> %s"):format(
     judged.line, judged.type and format.plain(judged.type) or "no event", headline) }
@@ -70,7 +38,7 @@ local function text(judged, colour)
   end
   if judged.changed then result[#result + 1] = "  becomes    " .. format.plain(judged.changed) end
   result[#result + 1] = ("  cost       %d instructions, %.1f us, %d bytes"):format(
-    judged.instructions, M.microseconds(judged), judged.bytes)
+    judged.instructions, show.microseconds(judged), judged.bytes)
   if judged.tripped then
     result[#result + 1] = "  the rule is off from here on: its functions broke budgets too often"
   end

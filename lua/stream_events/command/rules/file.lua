@@ -3,6 +3,7 @@ local format = require "stream_events.command.format"
 local luv = require "luv"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
+local problems = require "stream_events.rules.problems"
 
 local M = {}
 
@@ -31,56 +32,50 @@ end
 --- The commands that a rule file goes through, in their order.
 ---@param path string
 ---@param args { program: string }
+---@param event table? one to try; default: one of `rules new`
 ---@return string[]
-function M.next(path, args)
+function M.next(path, args, event)
   local name, program = format.word(path), args.program
+  local text = format.word(format.encoded(event or { type = "friendship_request" }))
   return {
     ("%s rules check %s"):format(program, name),
     ("%s rules test %s"):format(program, name),
-    ([[echo '{"type":"friendship_request","text":"Hi"}' | %s rules explain %s]]):format(program, name),
+    ("echo %s | %s rules explain %s"):format(text, program, name),
     ("%s listen messaging:general --as YOU --rules %s"):format(program, name),
   }
 end
 
----@class stream_events.command.Problem
----@field file string
----@field line integer? absent where none is to blame
----@field message string
----@field suggestion string?
-
 --- A problem in one line, as editors and people read it.
----@param problem stream_events.command.Problem
----@param severity "error"|"warning"|nil
+---@param problem stream_events.rules.Problem
 ---@return string
-function M.line(problem, severity)
-  local where = problem.file or "?"
-  if problem.line then where = ("%s:%d"):format(where, problem.line) end
-  local text = ("%s: %s%s"):format(where, severity == "warning" and "warning: " or "", problem.message)
-  if problem.suggestion then text = ("%s; %s"):format(text, problem.suggestion) end
-  return format.plain(text)
+function M.line(problem)
+  if problem.severity ~= "warning" then return format.plain(problems.format(problem)) end
+  local warning = { message = "warning: " .. problem.message }
+  return format.plain(problems.format(setmetatable(warning, { __index = problem })))
 end
 
 --- The problems behind an error of loading; where it names none, the error is the problem.
 ---@param err stream_events.Error
 ---@param path string
----@return stream_events.command.Problem[]
+---@return stream_events.rules.Problem[]
 function M.problems(err, path)
   if err.problems and err.problems[1] then return err.problems end
-  return { { file = path, message = err.message } }
+  return { { file = path, message = err.message, severity = "error" } }
 end
 
----@param problems stream_events.command.Problem[]
----@param severity "error"|"warning"
----@return table[] for JSON
-function M.plain_list(problems, severity)
-  local list = {}
-  for i, problem in ipairs(problems) do
-    list[i] = {
+--- Problems as values for JSON.
+---@param found stream_events.rules.Problem[]
+---@param list table[]? to which they are added
+---@return table[] list
+function M.plain_list(found, list)
+  list = list or native.json.array {}
+  for _, problem in ipairs(found) do
+    list[#list + 1] = {
       file = problem.file, line = problem.line, message = problem.message,
-      suggestion = problem.suggestion, severity = severity,
+      suggestion = problem.suggestion, severity = problem.severity,
     }
   end
-  return native.json.array(list)
+  return list
 end
 
 --- Reports that a rule file cannot be used, and why; returns the number to end with.
@@ -89,13 +84,13 @@ end
 ---@param args { program: string, json: boolean? }
 ---@return integer
 function M.fail(err, path, args)
-  local problems = M.problems(err, path)
+  local found = M.problems(err, path)
   if args.json then
     output.note(format.encoded { error = {
-      kind = err.kind, message = err.message, problems = M.plain_list(problems, "error"),
+      kind = err.kind, message = err.message, problems = M.plain_list(found),
     } })
   else
-    for _, problem in ipairs(problems) do output.note(M.line(problem)) end
+    for _, problem in ipairs(found) do output.note(M.line(problem)) end
     output.note(("stream-events: %s cannot be used; `%s rules check %s` looks at it again"):format(
       format.plain(path), args.program, format.word(path)))
   end

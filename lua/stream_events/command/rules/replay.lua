@@ -1,43 +1,45 @@
 --- `stream-events rules replay`: where two rule files differ about the events of a log.
-local explain = require "stream_events.command.rules.explain"
 local file = require "stream_events.command.rules.file"
 local format = require "stream_events.command.format"
 local judge = require "stream_events.command.rules.judge"
 local lines = require "stream_events.command.lines"
-local native = require "stream_events.native"
 local output = require "stream_events.command.output"
+local show = require "stream_events.command.rules.show"
+local spec = require "stream_events.command.rules.spec"
 
 local M = {}
 
 -- What makes a difference to a handler or to a counter. Texts and names of rules do not.
-local COMPARED = { "verdict", "flagged", "judged", "reason", "changed" }
+local COMPARED = { "verdict", "flagged", "judged", "reason" }
+
+-- Whether two texts hold the same data: what a function made has no order of its own.
+local function same_data(old, new)
+  if old == new then return true end
+  if not old or not new then return false end
+  old, new = spec.decoded(old), spec.decoded(new)
+  return spec.holds(old, new) and spec.holds(new, old)
+end
 
 local function differ(old, new)
   for _, name in ipairs(COMPARED) do
     if old[name] ~= new[name] then return true end
   end
-  return false
+  return not same_data(old.changed, new.changed)
 end
 
 local function side(judged)
-  return {
-    verdict = judged.verdict, rule = judged.rule or native.json.null,
-    reason = judged.reason or native.json.null, text = judged.text,
-    flagged = judged.flagged, judged = judged.judged,
-    changed = judged.changed and native.json.decode(judged.changed) or nil,
-  }
+  return ("{%s%s}"):format(show.members(judged), show.remarks(judged))
 end
 
 local function json(old, new)
-  return format.encoded {
-    line = old.line, type = old.type or native.json.null, old = side(old), new = side(new),
-  }
+  return ('{"line":%d,"type":%s,"old":%s,"new":%s}'):format(old.line, show.encoded(old.type),
+    side(old), side(new))
 end
 
 local function text(old, new)
   local result = ("line %d: %s: %s -> %s"):format(old.line, old.type or "no event",
-    explain.headline(old), explain.headline(new))
-  if old.changed ~= new.changed then
+    show.headline(old), show.headline(new))
+  if not same_data(old.changed, new.changed) then
     result = ("%s; becomes %s instead of %s"):format(result, new.changed or "nothing else",
       old.changed or "what it was")
   end
