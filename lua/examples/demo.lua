@@ -10,6 +10,7 @@ local API_KEY, SECRET = "demo-key", "demo-secret"
 io.stdout:setvbuf "line"
 local folder = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
 local COMMAND = folder .. "/../bin/stream-events"
+local RULES = folder .. "/rules.lua"
 
 local no_color = os.getenv "NO_COLOR"
 local colour = luv.guess_handle(1) == "tty" and (no_color == nil or no_color == "")
@@ -113,15 +114,16 @@ local function start_server()
   return server
 end
 
-local function new_client(base_url, secret)
-  local client = stream_events.new { api_key = API_KEY, base_url = base_url, secret = secret }
+local function new_client(base_url, options)
+  options.api_key, options.base_url = API_KEY, base_url
+  local client = assert(stream_events.new(options))
   clients[#clients + 1] = client
   keep(luv.new_poll(client:pollfd())):start("r", wake)
   return client
 end
 
-local function connect(base_url, id, name)
-  local client = new_client(base_url)
+local function connect(base_url, id, name, rules)
+  local client = new_client(base_url, { rules = rules })
   must(id .. " connects", client, "connect_user", { id = id, name = name }, token.user(SECRET, id))
   return client
 end
@@ -132,13 +134,13 @@ local function run(server)
   tell("listening on %s", base_url)
 
   step "Connect two users and let them watch messaging:general"
-  local thierry = connect(base_url, "thierry", "Thierry")
+  local thierry = connect(base_url, "thierry", "Thierry", RULES)
   local tommaso = connect(base_url, "tommaso", "Tommaso")
   local his = tommaso:channel("messaging", "general", { members = { "tommaso", "thierry" } })
   must("tommaso watches", his, "watch")
   local hers = thierry:channel("messaging", "general")
   must("thierry watches", hers, "watch")
-  tell("tommaso and thierry are connected")
+  tell("tommaso and thierry are connected; thierry accepts what %s says", RULES)
 
   step "tommaso sends a friendship_request, thierry's handler answers it"
   local request, answer
@@ -155,10 +157,9 @@ local function run(server)
   tell("tommaso received %q; round trip %.1f ms", answer.text, milliseconds)
 
   step "A backend sends an event to tommaso alone"
-  local bonus
+  local backend, bonus = new_client(base_url, { secret = SECRET }), nil
   tommaso:subscribe_for("bonus", function(event) bonus = event end)
-  must("the backend sends", new_client(base_url, SECRET), "send_user_custom_event", "tommaso",
-    { type = "bonus", coins = 50 })
+  must("the backend sends", backend, "send_user_custom_event", "tommaso", { type = "bonus", coins = 50 })
   drive("tommaso receives it", function() return bonus end)
   tell("tommaso received %d coins; trust: %s, which no user can forge", bonus.coins, bonus.trust)
 
@@ -170,14 +171,19 @@ local function run(server)
   err = refused("tommaso forges message.new", 18, his, "send_event", "message.new", { text = "forged" })
   tell("a forged message.new gets: %s", err.message)
 
-  step "What nobody asked for reaches no handler"
-  must("tommaso sends password_reset", his, "send_event", "password_reset", { url = "http://evil.example" })
-  local function unwanted()
-    local reasons = thierry:stats().dropped.password_reset
-    return reasons and reasons.unwanted
-  end
-  drive("thierry's client counts it", unwanted)
-  tell("password_reset at thierry: dropped %d time as unwanted, before it became a Lua value", unwanted())
+  step "What the rules do not accept reaches no handler"
+  local resets, drops = {}, {}
+  thierry:subscribe_for("password_reset", function(event) resets[#resets + 1] = event end)
+  thierry:subscribe_for("event.dropped", function(drop) drops[#drops + 1] = drop end)
+  must("tommaso forges a password_reset", his, "send_event", "password_reset",
+    { url = "https://accounts.example/reset?code=666" })
+  drive("thierry's client drops it", function() return drops[1] end)
+  tell("a forged password_reset from %s: dropped, reason: %s", drops[1].envelope.user.id, drops[1].reason)
+  must("the backend sends a password_reset", backend, "send_user_custom_event", "thierry",
+    { type = "password_reset", url = "https://accounts.example/reset?code=4711" })
+  drive("thierry receives the real one", function() return resets[1] end)
+  if #resets > 1 or resets[1].trust ~= "server" then error("a forged event reached a handler", 0) end
+  tell("the backend's password_reset: delivered, trust: %s", resets[1].trust)
 end
 
 local function suggest()
@@ -189,6 +195,9 @@ local function suggest()
   print(("  %s serve"):format(command))
   print(("  %s listen messaging:general --as thierry"):format(command))
   print(("  %s send messaging:general friendship_request text='Hey there' --as tommaso"):format(command))
+  print "Then write down what you accept, and see what is dropped:"
+  print(("  %s rules new rules.lua"):format(command))
+  print(("  %s listen messaging:general --rules rules.lua --as thierry"):format(command))
 end
 
 for _, name in ipairs { "sigint", "sigterm", "sighup" } do
