@@ -7,6 +7,12 @@ stds.looked_for = { read_globals = {
   table = { fields = { "unpack" } }, math = { fields = { "tointeger", "type" } },
   coroutine = { fields = { "isyieldable", "close" } },
 } }
+-- The words of rule files.
+stds.rules = { read_globals = {
+  "default", "mode", "event", "refuse", "honeypot", "include", "integer", "number", "boolean", "array",
+  "object", "one_of", "optional", "any", "none_of", "allow", "drop", "flag", "quarantine", "rewrite",
+} }
+files["lua/examples/rules.lua"] = { std = "min+rules" }
 files["lua/examples"] = { std = "min+looked_for" }
 files["lua/stream_events"] = { std = "min+looked_for" }
 files["lua/stream_events/server"] = { std = "lua54" }

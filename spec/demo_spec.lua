@@ -31,7 +31,8 @@ describe("the demo", function()
       "tommaso received 50 coins; trust: server",
       "a stranger who is no member gets 403",
       "a forged message%.new gets: ",
-      "password_reset at thierry: dropped 1 time as unwanted",
+      "a forged password_reset from tommaso: dropped, reason: trust",
+      "the backend's password_reset: delivered, trust: server",
     } do
       assert.truthy(demo.stdout:find(text), text .. "\n" .. demo.stdout)
     end
@@ -89,17 +90,33 @@ describe("the demo", function()
     local env = { STREAM_BASE_URL = base_url }
     local demo = process.run("lua5.4", { DEMO }, nil, ROOT)
     local suggested = demo.stdout:match("terminals:\n(.*)$")
-    local serve, listen, send = suggested:match("^  ([^\n]+)\n  ([^\n]+)\n  ([^\n]+)\n$")
-    local server = process.start("sh", { "-c", "exec " .. serve .. " --port 0 --data :memory:" }, env, ROOT)
+    local serve, listen, send, new, careful = suggested:match(
+      "^  ([^\n]+)\n  ([^\n]+)\n  ([^\n]+)\nThen[^\n]+\n  ([^\n]+)\n  ([^\n]+)\n$")
+    local folder = assert(luv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))
+    local function start(line)
+      line = line:gsub(" rules%.lua", " " .. folder .. "/rules.lua")
+      return process.start("sh", { "-c", "exec " .. line }, env, ROOT)
+    end
+    local function listening(line)
+      local listener = start(line)
+      listener:wait_for("stderr", "listening for ")
+      return listener
+    end
+    local function finish(child, signal)
+      if signal then child:kill(signal) end
+      assert.equal(0, child:finish(), child.stderr)
+    end
+    local server = start(serve .. " --port 0 --data :memory:")
     server:wait_for("stdout", "listening on ")
-    local listener = process.start("sh", { "-c", "exec " .. listen }, env, ROOT)
-    listener:wait_for("stderr", "listening for ")
-    local sender = process.run("sh", { "-c", "exec " .. send }, env, ROOT)
-    assert.equal(0, sender.code, sender.stderr)
-    listener:wait_for("stdout", 'friendship_request tommaso {"text":"Hey there"}')
-    listener:kill "sigint"
-    assert.equal(0, listener:finish())
-    server:kill "sigterm"
-    assert.equal(0, server:finish())
+    finish(start(new))
+    local first, second = listening(listen), listening(careful)
+    finish(start(send))
+    for _, listener in ipairs { first, second } do
+      listener:wait_for("stdout", 'friendship_request tommaso {"text":"Hey there"}')
+      finish(listener, "sigint")
+    end
+    finish(server, "sigterm")
+    luv.fs_unlink(folder .. "/rules.lua")
+    luv.fs_rmdir(folder)
   end)
 end)

@@ -112,14 +112,14 @@ local function example_type(given, rule, place)
   return event_type
 end
 
--- Whom an example comes from, unless it says so: a user where the rule takes users' events.
+-- Whom an example comes from, unless it says so: a user where the rule takes users' events. What names
+-- a channel is never from a server.
 local function example_trust(given, rule, place)
   if given.trust ~= nil then return values.word(given.trust, place:at("trust"), TRUST) end
-  if not rule.trust then return "user" end
-  for _, trust in ipairs(rule.trust) do
-    if trust == "user" then return trust end
-  end
-  return rule.trust[1]
+  local accepted = {}
+  for _, trust in ipairs(rule.trust or { "user" }) do accepted[trust] = true end
+  if accepted.user or given.cid ~= nil and not accepted.self then return "user" end
+  return accepted.self and given.cid ~= nil and "self" or rule.trust[1]
 end
 
 local function envelope(given, rule, place)
