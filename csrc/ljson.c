@@ -275,6 +275,7 @@ typedef struct {
   } path[SE_JSON_DEPTH];
   int steps;
   void (*tick)(lua_State *L); /* called now and then, or NULL: see se_json_encode */
+  size_t limit;               /* bytes; what is longer is refused soon after */
   char first[1024];
 } encoder;
 
@@ -474,6 +475,8 @@ static int encode_userdata(encoder *e) {
 static int encode_value(encoder *e) {
   size_t len;
   const char *text;
+  if (e->used > e->limit)
+    return refuse(e, "it is too long");
   switch (lua_type(e->L, -1)) {
   case LUA_TSTRING:
     text = lua_tolstring(e->L, -1, &len);
@@ -542,6 +545,7 @@ static void begin(encoder *e, lua_State *L, int box) {
   e->L = L;
   e->box = box;
   e->tick = NULL;
+  e->limit = SIZE_MAX;
   e->text = e->first;
   e->size = sizeof e->first;
   e->used = 0;
@@ -566,7 +570,12 @@ int se_json_encode(lua_State *L, void (*tick)(lua_State *L), se_buffer *out) {
   int value = lua_gettop(L), status;
   begin(&e, L, value);
   e.tick = tick;
+  e.limit = out->limit;
   if (!encode_value(&e)) {
+    if (e.used > e.limit) {
+      lua_settop(L, value - 1);
+      return SE_ERR_FULL;
+    }
     push_failure(L, &e);
     lua_replace(L, value);
     lua_settop(L, value);

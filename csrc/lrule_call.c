@@ -36,6 +36,13 @@ static void drop(se_rule_answer *answer, int reason, const char *text) {
   set_text(answer, text, strlen(text));
 }
 
+/* "at a.b.c: reason": the reason alone, where the way to it would leave it no room. */
+static void drop_unfit(se_rule_answer *answer, const char *text) {
+  const char *reason = strrchr(text, ':');
+  drop(answer, SE_REASON_BAD_VERDICT,
+       strlen(text) >= sizeof answer->text && reason != NULL ? reason + 2 : text);
+}
+
 /* Takes the value on top of the stack as new data. */
 static void read_data(lua_State *L, se_rule_answer *answer, void (*tick)(lua_State *)) {
   int status = se_json_encode(L, tick, &answer->data);
@@ -45,7 +52,7 @@ static void read_data(lua_State *L, se_rule_answer *answer, void (*tick)(lua_Sta
   } else if (status == SE_OK) {
     drop(answer, SE_REASON_BAD_VERDICT, "new data are names with values, not a list");
   } else if (status == SE_ERR_ARGUMENT) {
-    drop(answer, SE_REASON_BAD_VERDICT, lua_tostring(L, -1));
+    drop_unfit(answer, lua_tostring(L, -1));
   } else if (status == SE_ERR_FULL) {
     drop(answer, SE_REASON_TOO_LARGE, "the new data are larger than any event");
   } else {
@@ -110,6 +117,7 @@ typedef struct {
 static int call_in_sandbox(lua_State *L) {
   call *c = lua_touserdata(L, 1);
   lua_settop(L, 0);
+  se_sandbox_relieve(se_sandbox_of(L), L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->reference);
   if (!lua_isfunction(L, -1))
     return luaL_error(L, "the rule has no such function");

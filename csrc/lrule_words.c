@@ -269,14 +269,14 @@ static void run_included(lua_State *L, se_load *load) {
   name = lua_tostring(L, -1);
   if (!se_include_read(load->host, load, &include))
     luaL_error(L, "'%s' cannot be included: %s", include.name, include.reason);
-  sandbox->deadline += se_sandbox_clock() - started; /* the host's time is not the rules' */
+  se_sandbox_pause(sandbox, started);
   load->included = include.text;
   load->included_len = include.len;
   compile(L, name, load->included, load->included_len);
   free(load->included);
   load->included = NULL;
   load->depth++;
-  lua_call(L, 0, LUA_MULTRET);
+  se_sandbox_callback(L, 0, LUA_MULTRET);
   load->depth--;
 }
 

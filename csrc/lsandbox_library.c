@@ -142,6 +142,7 @@ static void add_string(lua_State *L, se_sandbox *sandbox, int words) {
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, -3);
   lua_setfield(L, -2, "__index");
+  se_sandbox_add_arithmetic(L);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
   freeze_library(L, se_word_string);

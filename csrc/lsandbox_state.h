@@ -19,16 +19,20 @@ struct se_sandbox {
   /* Memory */
   size_t used, peak;
   size_t block;      /* no single block may be larger */
+  size_t settled;    /* what was in use after garbage was last collected by us */
   size_t fresh;      /* bytes given out since the clock was last looked at */
   int system_full;   /* the system had none; not just the cap */
   long fail_after;   /* for specs: so many allocations, then none until the run ends; -1: off */
   int failing;
+  int lenient;       /* nothing is refused now */
   /* The run that is on. */
   int running, exact;
   int broken;        /* the budget that is used up, SE_REASON_BUDGET_*; stays until the run ends */
+  int callbacks;     /* of C functions into Lua, that are on */
   uint64_t spent, allowed; /* instructions */
   uint64_t unclocked;      /* work since the clock was last looked at */
-  uint64_t started, deadline; /* monotonic nanoseconds */
+  uint64_t started, looked;   /* monotonic nanoseconds: when it began, when we last looked */
+  uint64_t counted, allowed_time; /* nanoseconds */
   size_t before;           /* memory in use when it began */
   double seconds;          /* what it took */
   char place[128];         /* "FILE:LINE: " of where a budget ran out, or "" */
@@ -56,16 +60,25 @@ int se_sandbox_run(se_sandbox *sandbox, lua_CFunction f, void *user, uint64_t in
 /* What C functions do is work, too: about one unit for as much as an instruction does, or for 16
  * bytes that are looked at. Raises when a budget is used up. Call it before doing the work. */
 void se_sandbox_spend(lua_State *L, size_t work);
-/* Takes so many bytes for used up; raises. */
+/* Raises when so many bytes could never be had: where the state's memory is not ours, the only bound
+ * of what a C function puts together. */
+void se_sandbox_room(lua_State *L, size_t bytes);
+/* Calls the function below its arguments, as lua_call; only so often within one another. */
+void se_sandbox_callback(lua_State *L, int arguments, int results);
+/* Collects garbage where little room is left, but not again and again. To be called in a run. */
+void se_sandbox_relieve(se_sandbox *sandbox, lua_State *L);
+/* Takes the memory for used up; raises. */
 int se_sandbox_too_much(lua_State *L);
 /* A look at the clock. */
 void se_sandbox_tick(lua_State *L);
-/* Monotonic nanoseconds. */
-uint64_t se_sandbox_clock(void);
+uint64_t se_sandbox_clock(void); /* monotonic nanoseconds */
+/* What has passed since then was the host's time, and does not count. */
+void se_sandbox_pause(se_sandbox *sandbox, uint64_t since);
 
 /* Each pushes one new table of functions. */
 void se_sandbox_push_base(lua_State *L);   /* lsandbox_base.c */
 void se_sandbox_push_string(lua_State *L); /* lsandbox_string.c */
+void se_sandbox_add_arithmetic(lua_State *L); /* to the metatable of strings on top */
 void se_sandbox_push_table(lua_State *L);  /* lsandbox_table.c */
 void se_sandbox_push_math(lua_State *L);   /* lsandbox_math.c */
 void se_sandbox_push_utf8(lua_State *L);   /* lsandbox_utf8.c */

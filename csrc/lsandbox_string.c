@@ -16,7 +16,10 @@
 
 /* Room for a result: 'small', or a userdata that is left on the stack. */
 static char *scratch(lua_State *L, size_t size, char *small, size_t small_size) {
-  return size <= small_size ? small : lua_newuserdatauv(L, size, 0);
+  if (size <= small_size)
+    return small;
+  se_sandbox_relieve(se_sandbox_of(L), L);
+  return lua_newuserdatauv(L, size, 0);
 }
 
 /* A place counted from the end when negative; from 1. */
@@ -133,19 +136,58 @@ static int string_rep(lua_State *L) {
   if (len + separator_len == 0)
     count = 1;
   total = (len + separator_len) * (size_t)count - separator_len;
-  se_sandbox_spend(L, total / 16 + (size_t)count);
-  out = scratch(L, total, small, sizeof small);
-  for (size_t at = 0; at < total;) {
-    memcpy(out + at, text, len);
-    at += len;
-    if (at < total) {
-      memcpy(out + at, separator, separator_len);
-      at += separator_len;
-    }
+  se_sandbox_spend(L, total / 16);
+  out = scratch(L, total + separator_len, small, sizeof small);
+  memcpy(out, text, len);
+  memcpy(out + len, separator, separator_len);
+  for (size_t done = len + separator_len, more; done < total; done += more) { /* twice as much each */
+    more = done < total + separator_len - done ? done : total + separator_len - done;
+    memcpy(out + done, out, more);
   }
   lua_pushlstring(L, out, total);
   return 1;
 }
+
+#if LUA_VERSION_NUM >= 504
+/* Up to 5.3 texts that are numbers can be reckoned with; from 5.4 on that is a matter of their
+ * metatable. */
+static void push_number_of(lua_State *L, int index) {
+  size_t len;
+  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &len) : NULL;
+  if (lua_type(L, index) == LUA_TNUMBER)
+    lua_pushvalue(L, index);
+  else if (text == NULL || len > 400 || lua_stringtonumber(L, text) != len + 1)
+    luaL_error(L, "attempt to perform arithmetic on a %s value", luaL_typename(L, index));
+}
+
+static int reckon(lua_State *L) {
+  int operation = (int)lua_tointeger(L, lua_upvalueindex(1));
+  lua_settop(L, 2);
+  push_number_of(L, 1);
+  if (operation != LUA_OPUNM)
+    push_number_of(L, 2);
+  lua_arith(L, operation);
+  return 1;
+}
+
+void se_sandbox_add_arithmetic(lua_State *L) {
+  static const struct {
+    const char *name;
+    int operation;
+  } all[] = {{"__add", LUA_OPADD}, {"__sub", LUA_OPSUB},   {"__mul", LUA_OPMUL},
+             {"__div", LUA_OPDIV}, {"__mod", LUA_OPMOD},   {"__pow", LUA_OPPOW},
+             {"__unm", LUA_OPUNM}, {"__idiv", LUA_OPIDIV}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    lua_pushinteger(L, all[i].operation);
+    lua_pushcclosure(L, reckon, 1);
+    lua_setfield(L, -2, all[i].name);
+  }
+}
+#else
+void se_sandbox_add_arithmetic(lua_State *L) {
+  (void)L;
+}
+#endif
 
 /* ------------------------------------------------------------------------------------- looking */
 
@@ -300,7 +342,7 @@ static void add_number(lua_State *L, luaL_Buffer *out, conversion *c, int argume
   luaL_addstring(out, text);
 }
 
-static void add_text(lua_State *L, luaL_Buffer *out, conversion *c, int argument) {
+static void add_text(lua_State *L, luaL_Buffer *out, conversion *c, int argument, size_t *total) {
   size_t len;
   const char *text;
   char padded[128];
@@ -308,6 +350,8 @@ static void add_text(lua_State *L, luaL_Buffer *out, conversion *c, int argument
   if (c->len > 1 && strchr("+ #0", c->spec[1]) != NULL)
     luaL_error(L, "invalid conversion in 'format'"); /* flags that C leaves undefined */
   text = se_sandbox_text(L, argument, &len);
+  *total += len;
+  se_sandbox_room(L, *total);
   se_sandbox_spend(L, len / 16);
   if (c->len == 1 || (strchr(c->spec, '.') == NULL && len >= 100)) {
     luaL_addvalue(out);
@@ -326,7 +370,7 @@ static void add_text(lua_State *L, luaL_Buffer *out, conversion *c, int argument
 
 /* format(text, ...): %d %i %u %o %x %X %e %E %f %F %g %G %c %s %%; width and precision to 99 */
 static int string_format(lua_State *L) {
-  size_t len;
+  size_t len, total = 0;
   const char *text = luaL_checklstring(L, 1, &len), *end = text + len;
   int argument = 1;
   luaL_Buffer out;
@@ -348,7 +392,7 @@ static int string_format(lua_State *L) {
     se_sandbox_spend(L, 8);
     argument++;
     if (c.letter == 's')
-      add_text(L, &out, &c, argument);
+      add_text(L, &out, &c, argument, &total);
     else if (c.letter == 'c')
       luaL_addchar(&out, (char)check_whole(L, argument));
     else if (c.letter != '\0' && strchr("diouxXeEfFgG", c.letter) != NULL)

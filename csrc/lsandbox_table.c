@@ -60,7 +60,7 @@ static int table_remove(lua_State *L) {
 /* concat(list, separator?, from?, to?) */
 static int table_concat(lua_State *L) {
   se_view view;
-  size_t separator_len, len;
+  size_t separator_len, len, total = 0;
   const char *separator = luaL_optlstring(L, 2, "", &separator_len);
   lua_Integer from = luaL_optinteger(L, 3, 1), to;
   luaL_Buffer out;
@@ -74,6 +74,8 @@ static int table_concat(lua_State *L) {
       return luaL_error(L, "element %d of the list for 'concat' is no text",
                         i < 0 ? 0 : se_small((uint64_t)i));
     lua_tolstring(L, -1, &len);
+    total += len + separator_len;
+    se_sandbox_room(L, total);
     se_sandbox_spend(L, 2 + (len + separator_len) / 16);
     luaL_addvalue(&out);
     if (i == to)
@@ -159,7 +161,7 @@ static int asked_less(lua_State *L, int a, int b, void *user) {
   lua_pushvalue(L, 2);
   lua_pushvalue(L, a);
   lua_pushvalue(L, b);
-  lua_call(L, 2, 1);
+  se_sandbox_callback(L, 2, 1);
   answer = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return answer;

@@ -82,6 +82,8 @@ static int utf8_len(lua_State *L) {
       lua_pushinteger(L, from + 1);
       return 2;
     }
+    if (count % 4096 == 4095)
+      se_sandbox_tick(L);
   }
   lua_pushinteger(L, count);
   return 1;
