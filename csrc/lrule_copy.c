@@ -28,7 +28,7 @@ static void put(lua_State *L, writer *w, const void *bytes, size_t len) {
   if (status == SE_ERR_FULL)
     luaL_error(L, "%s:%d: the rules hold too much", w->file, w->line);
   if (status != SE_OK)
-    se_sandbox_too_much(L);
+    se_sandbox_no_memory(L);
 }
 
 static void put_kind(lua_State *L, writer *w, char kind) {

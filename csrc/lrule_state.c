@@ -46,7 +46,7 @@ static int call_reader(lua_State *L) {
     if (include->text != NULL)
       memcpy(include->text, text, len);
     else
-      snprintf(include->reason, sizeof include->reason, "no memory");
+      include->no_memory = 1;
   } else if (lua_type(L, 2) == LUA_TSTRING) {
     text = lua_tolstring(L, 2, &len);
     se_printable(text, len, include->reason, sizeof include->reason);
@@ -60,10 +60,14 @@ static int call_reader(lua_State *L) {
 int se_include_read(lua_State *host, const se_load *load, se_include *include) {
   const char *text;
   size_t len;
+  int status;
   lua_pushvalue(host, load->reader);
   lua_pushvalue(host, load->reader + 1);
   lua_pushlightuserdata(host, include);
-  if (lua_pcall(host, 2, 0, 0) != LUA_OK) {
+  status = lua_pcall(host, 2, 0, 0);
+  if (status == LUA_ERRMEM)
+    include->no_memory = 1;
+  if (status != LUA_OK) {
     text = lua_type(host, -1) == LUA_TSTRING ? lua_tolstring(host, -1, &len) : NULL;
     if (text == NULL)
       snprintf(include->reason, sizeof include->reason, "reading it failed");

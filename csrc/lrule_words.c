@@ -258,7 +258,7 @@ static int is_beside(const char *name, size_t len) {
 /* Reads and runs the file whose name is argument 1. Pushes what it returns. */
 static void run_included(lua_State *L, se_load *load) {
   se_sandbox *sandbox = se_sandbox_of(L);
-  se_include include = {lua_tostring(L, 1), NULL, 0, ""};
+  se_include include = {.name = lua_tostring(L, 1)};
   const char *end = strrchr(load->name, '/'), *name;
   uint64_t started = se_sandbox_clock();
   if (load->depth == INCLUDES)
@@ -267,7 +267,9 @@ static void run_included(lua_State *L, se_load *load) {
   lua_pushvalue(L, 1);
   lua_concat(L, 2);
   name = lua_tostring(L, -1);
-  if (!se_include_read(load->host, load, &include))
+  if (!se_include_read(load->host, load, &include) && include.no_memory)
+    se_sandbox_no_memory(L);
+  if (include.text == NULL)
     luaL_error(L, "'%s' cannot be included: %s", include.name, include.reason);
   se_sandbox_pause(sandbox, started);
   load->included = include.text;

@@ -40,6 +40,7 @@ typedef struct {
   const char *name;
   char *text; /* malloc'ed, or NULL with a reason */
   size_t len;
+  int no_memory; /* the reason is that there is none in the process */
   char reason[200];
 } se_include;
 int se_include_read(lua_State *host, const se_load *load, se_include *include);

@@ -205,10 +205,14 @@ void se_sandbox_tick(lua_State *L) {
 
 void se_sandbox_spend(lua_State *L, size_t work) {
   se_sandbox *sandbox = se_sandbox_of(L);
+  if (sandbox->spent >= sandbox->allowed || work >= sandbox->allowed - sandbox->spent) {
+    work = 0; /* it is not going to be done */
+    sandbox->spent = sandbox->allowed;
+    if (sandbox->broken == 0)
+      sandbox->broken = SE_REASON_BUDGET_INSTRUCTIONS;
+  }
   sandbox->spent += work;
   sandbox->unclocked += work;
-  if (sandbox->spent >= sandbox->allowed && sandbox->broken == 0)
-    sandbox->broken = SE_REASON_BUDGET_INSTRUCTIONS;
   if (sandbox->broken != 0)
     raise_broken(sandbox, L);
   if (sandbox->unclocked > UNCLOCKED)
@@ -243,6 +247,11 @@ int se_sandbox_too_much(lua_State *L) {
   if (sandbox->broken == 0)
     sandbox->broken = SE_REASON_BUDGET_MEMORY;
   return raise_broken(sandbox, L);
+}
+
+int se_sandbox_no_memory(lua_State *L) {
+  se_sandbox_of(L)->system_full = 1;
+  return se_sandbox_too_much(L);
 }
 
 /* ------------------------------------------------------------------------------------- a run */

@@ -69,6 +69,8 @@ void se_sandbox_callback(lua_State *L, int arguments, int results);
 void se_sandbox_relieve(se_sandbox *sandbox, lua_State *L);
 /* Takes the memory for used up; raises. */
 int se_sandbox_too_much(lua_State *L);
+/* The same, where it is the system that has none. */
+int se_sandbox_no_memory(lua_State *L);
 /* A look at the clock. */
 void se_sandbox_tick(lua_State *L);
 uint64_t se_sandbox_clock(void); /* monotonic nanoseconds */
