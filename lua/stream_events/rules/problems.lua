@@ -6,6 +6,7 @@ local suggest = require "stream_events.suggest"
 local M = {}
 
 local MOST = 100 -- nobody reads more at a time
+local LONGEST = 500 -- bytes of a message
 
 ---@class stream_events.rules.Problem
 ---@field file string
@@ -81,6 +82,9 @@ function Report:add(problem)
   local source = self.sources[problem.file]
   if source then problem.file = source.path end
   problem.severity = problem.severity or "error"
+  if #problem.message > LONGEST then -- up to the end of a character
+    problem.message = problem.message:sub(1, LONGEST):gsub("[\192-\255]?[\128-\191]*$", "") .. "..."
+  end
   local list = problem.severity == "error" and self.problems or self.warnings
   if #list < MOST then list[#list + 1] = problem end
 end
