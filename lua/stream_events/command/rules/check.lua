@@ -53,7 +53,8 @@ local function summary(args, report, ok)
   local counts = { plural(#report.errors, "problem") }
   if report.warnings[1] then counts[2] = plural(#report.warnings, "warning") end
   if not ok then
-    return ("%s: %s. Put that right and check again."):format(path, table.concat(counts, ", "))
+    return ("%s: %s. Put that right, then again: %s"):format(path, table.concat(counts, ", "),
+      file.next(args.file, args)[1])
   end
   counts[1] = plural(set.size, "rule")
   counts[#counts + 1] = report.passed == 0 and "no example"
