@@ -175,6 +175,12 @@ static int word_honeypot(lua_State *L) {
   return name_and_table(L, "honeypot");
 }
 
+/* What stands behind a word that takes nothing but a name. Upvalue: the word. */
+static int nothing_follows(lua_State *L) {
+  return luaL_error(L, "%s takes a name and nothing more: what has conditions is an 'event'",
+                    lua_tostring(L, lua_upvalueindex(1)));
+}
+
 /* refuse "NAME", refuse { "A", "B" }, default "drop", mode "audit" */
 static int name_alone(lua_State *L, const char *kind) {
   check_load(L, kind);
@@ -182,7 +188,9 @@ static int name_alone(lua_State *L, const char *kind) {
   if (lua_isnil(L, 1))
     return luaL_error(L, "%s takes a name: %s \"NAME\"", kind, kind);
   add_statement(L, kind);
-  return 0;
+  lua_pushstring(L, kind);
+  lua_pushcclosure(L, nothing_follows, 1);
+  return 1;
 }
 
 static int word_refuse(lua_State *L) {

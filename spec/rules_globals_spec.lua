@@ -227,3 +227,58 @@ describe("tokens", function()
     end)
   end
 end)
+
+describe("the words of a rule file", function()
+  local words = require "stream_events.rules.words"
+  local core = require "stream_events.core"
+
+  -- Whether the rule state itself knows a name.
+  local function is_there(name)
+    local state = assert(core.rule_state {})
+    local statements, kind, message = state:load("x", ("local x = %s"):format(name), {
+      functions = {}, fields = {},
+    })
+    if statements then return true end
+    assert.equal("argument", kind)
+    assert.truthy(message:find("unknown name", 1, true), message)
+    return false
+  end
+
+  -- What one might think is there: what is said to be, and what Lua has.
+  local function candidates(known, ...)
+    local names = {}
+    for name in pairs(known) do names[name] = true end
+    for i = 1, select("#", ...) do
+      for name in pairs((select(i, ...))) do
+        if type(name) == "string" and name:find("^[%a_][%w_]*$") then names[name] = true end
+      end
+    end
+    return names
+  end
+
+  it("are those that the rule state has", function()
+    for name in pairs(candidates(words.GLOBALS, words.MISSING, _G)) do
+      if name ~= "_ENV" then assert.equal(words.GLOBALS[name] or false, is_there(name), name) end
+    end
+  end)
+
+  for library, known in pairs(words.LIBRARIES) do
+    it("are those that the rule state has in " .. library, function()
+      for name in pairs(candidates(known, words.REMOVED, _G[library] or {})) do
+        assert.equal(known[name] or false, is_there(library .. "." .. name), library .. "." .. name)
+      end
+    end)
+  end
+
+  it("are those that the context has", function()
+    local rules = require "stream_events.rules"
+    for name in pairs(words.CONTEXT) do
+      local set = assert(rules.parse(([[event "x" { fields = {}, check = function(event, context)
+        assert(context.%s ~= nil) return allow end }]]):format(name)))
+      local judge = core.rules()
+      judge:use(set.core)
+      local verdict, decision = judge:decide('{"type":"x","cid":"messaging:a","user":{"id":"bob"}}')
+      assert.equal("allow", verdict, name .. ": " .. tostring(decision and decision.text))
+    end
+  end)
+end)

@@ -116,13 +116,7 @@ local function honeypot(statement, place, rule)
   rule.seconds, rule.mark = seconds or rule.seconds, mark or rule.mark
 end
 
-local function refuse(statement, place)
-  if statement.value ~= nil then
-    place:wrong("takes nothing but names: what has conditions is an 'event'")
-  end
-end
-
-local RULES = { event = event, refuse = refuse, honeypot = honeypot }
+local RULES = { event = event, honeypot = honeypot, refuse = function() end }
 
 -- ------------------------------------------------------------------------------- statements
 

@@ -116,8 +116,9 @@ end
 -- The sandbox puts "FILE:LINE: " before what it says where it can.
 local function loading_problem(files, message)
   local name, line, text = message:match("^([^:\n]+):(%d+): (.*)$")
-  if name and files.by_name[name] then return { file = name, line = tonumber(line), message = text } end
-  return { file = files.name, message = message }
+  if not (name and files.by_name[name]) then name, line, text = files.name, nil, message end
+  local said, suggestion = text:match("^(.*): did you mean '([^']*)'%?$")
+  return { file = name, line = tonumber(line), message = said or text, suggestion = suggestion }
 end
 
 local function check_globals(files, from, report, step)
@@ -125,15 +126,19 @@ local function check_globals(files, from, report, step)
     local each = files.list[i]
     local name = each.path:sub(#files.folder + 1)
     for _, found in ipairs(globals.check(each.text, step)) do
-      report:add { file = name, line = found.line, message = found.message, suggestion = found.suggestion }
+      report:add {
+        file = name, line = found.line, message = found.message, suggestion = found.suggestion,
+        name = found.name,
+      }
     end
   end
 end
 
--- A name that is unknown is also what running the file stumbles over.
+-- A name that is unknown is also what running the file stumbles over, there or where it comes again.
 local function is_known(report, problem)
   for _, each in ipairs(report.problems) do
     if each.line == problem.line then return true end
+    if each.name and problem.message:find("'" .. each.name .. "'", 1, true) then return true end
   end
   return false
 end

@@ -14,6 +14,7 @@ local LONGEST = 500 -- bytes of a message
 ---@field message string
 ---@field suggestion string? what was probably meant
 ---@field severity "error"|"warning"
+---@field name string? of a global that is unknown
 
 --- A problem in one line, as compilers write them.
 ---@param problem stream_events.rules.Problem
@@ -146,7 +147,7 @@ end
 ---@param value { kind: string, file: string?, line: integer? }
 ---@return stream_events.rules.Place
 function Place:inside(value)
-  if not value.line then return self end
+  if not value.line or value.options == nil then return self end -- a bare word is no call
   return setmetatable({
     report = self.report, parent = self, file = value.file, line = value.line, word = value.kind,
   }, Place)

@@ -22,9 +22,9 @@ M.LIBRARIES = {
   string = set [[byte char find format len lower rep reverse sub upper
     starts_with ends_with contains glob]],
   math = set [[abs ceil floor max min fmod modf sqrt exp log sin cos tan asin acos atan
-    huge pi maxinteger mininteger tointeger type ult]],
+    deg rad huge pi maxinteger mininteger tointeger type]],
   table = set "concat insert remove sort unpack",
-  utf8 = set "char codepoint codes len offset charpattern",
+  utf8 = set "char codepoint codes len offset",
 }
 
 --- What the `context` of a check holds.
@@ -46,6 +46,6 @@ M.STRING_METHODS = set "gsub gmatch match dump pack packsize unpack"
 
 --- Functions of Lua's libraries that rules do not have.
 M.REMOVED = set [[gsub gmatch match dump pack packsize unpack random randomseed move foreach foreachi getn
-  maxn cosh sinh tanh pow frexp ldexp log10 rad deg]]
+  maxn cosh sinh tanh pow frexp ldexp log10 ult charpattern]]
 
 return M
