@@ -1,5 +1,5 @@
 -- run.lua -- runs every comparison in interleaved rounds and prints ratios beside their bars.
--- usage: lua run.lua [ROUNDS [receive|send|fanout|idle]...]
+-- usage: lua run.lua [ROUNDS [receive|rules|send|fanout|idle]...]
 -- A round runs every contender once, in turn, so that a machine that gets slower meanwhile gets
 -- slower for all of them; a ratio is taken within its round. Shown: median (lowest-highest).
 -- What is measured and what feeds it run on cores of their own where there are two: moving about
@@ -148,6 +148,59 @@ local function receive(title, mix, place, wanted, bar)
   if place == "first" then verdict("this plugin / (c)", ratios(figures[PLUGIN], figures[FLOOR])) end
 end
 
+
+-------------------------------------------------------------------------------------------- rules
+
+--- A client under rules, fed with `count` events of one type.
+local function under_rules(mode, count, use)
+  local sender = start(OTHER, BENCH .. "blast", "all", tostring(count), "first")
+  local result = use(LUA .. " spec/bench/rules_client.lua " .. sender.line .. " " .. mode)
+  stop(sender)
+  return result
+end
+
+local function rules()
+  print "rules: receiving under them"
+  local function against(name, mode, count)
+    return {
+      name = name, unit = "us CPU per event",
+      run = function() return under_rules(mode, count, cpu_seconds) * 1e6 / count end,
+    }
+  end
+  local figures = rounds_of {
+    against("no rules, no handler", "none", 1000000),
+    against("a refused type", "refused", 1000000),
+    against("no rules, delivered", "plain", 1000000),
+    against("three fields and a rate", "declared", 1000000),
+    against("a check function", "checked", 400000),
+    against("as three fields, in a file of 10 rules", "few", 1000000),
+    against("as three fields, in a file of 1000 rules", "many", 1000000),
+  }
+  local function ratio(label, above, below, bar)
+    verdict(label, ratios(figures[above], figures[below]), "at most", bar)
+  end
+  ratio("refused / no rules, no handler", "a refused type", "no rules, no handler", 1.1)
+  ratio("three fields and a rate / no rules", "three fields and a rate", "no rules, delivered", 1.35)
+  ratio("a check function / no rules", "a check function", "no rules, delivered", 2.5)
+  ratio("1000 rules / 10 rules", "as three fields, in a file of 1000 rules",
+    "as three fields, in a file of 10 rules", 1.2)
+
+  print "rules: the longest time between two events in traffic, 1000 rules"
+  local function longest(mode)
+    return under_rules(mode, 400000, function(command)
+      local client = io.popen(("taskset -c %d %s 2>%scpu.err"):format(MEASURED, command, BENCH))
+      local text = client:read "a"
+      assert(client:close(), text)
+      return tonumber(text)
+    end)
+  end
+  local still, reloading = {}, {}
+  for i = 1, rounds do
+    still[i], reloading[i] = longest "still", longest "reload"
+  end
+  verdict("left alone, ms CPU", still)
+  verdict("reloaded all the time, ms CPU", reloading, "at most", 5)
+end
 
 --------------------------------------------------------------------------------------------- send
 
@@ -313,6 +366,7 @@ local function main()
     receive("receive (ii), type last", "tenth", "last", "wanted", 6)
     receive("receive (iii), type last", "all", "last", "none", 6)
   end
+  if chosen "rules" then rules() end
   if chosen "send" then
     send(1)
     send(32)
