@@ -56,23 +56,25 @@ end
 local KINDS = { "string", "integer", "number", "boolean", "array", "object", "one_of", "any" }
 local MAKE = {}
 
+-- What contradicts itself is an error, so bounds and lists of values do not come together.
 function MAKE.string(random, field)
-  if random:chance(0.5) then bounds(random, field, 0, 4) end
+  if random:chance(0.5) then return bounds(random, field, 0, 4) end
+  if random:chance(0.1) then field.min = 1 end
   for _, matcher in ipairs { "starts_with", "ends_with", "contains" } do
     if random:chance(0.1) then field[matcher] = random:some(WORDS) end
   end
   if random:chance(0.15) then field.glob = random:some { "*", "a*", "?", "*b", "?*a", "a?b", "é*", "" } end
-  if random:chance(0.1) then field.one_of = random:some(WORDS) end
+  if not field.min and random:chance(0.2) then field.one_of = random:some(WORDS) end
 end
 
 function MAKE.integer(random, field)
-  if random:chance(0.6) then bounds(random, field, -4, 8) end
-  if random:chance(0.1) then field.one_of = random:some { -3, 0, 1, 2, 7 } end
+  if random:chance(0.6) then return bounds(random, field, -4, 8) end
+  if random:chance(0.2) then field.one_of = random:some { -3, 0, 1, 2, 7 } end
 end
 
 function MAKE.number(random, field)
-  if random:chance(0.6) then bounds(random, field, -4, 8) end
-  if random:chance(0.1) then field.one_of = random:some(NUMBERS) end
+  if random:chance(0.6) then return bounds(random, field, -4, 8) end
+  if random:chance(0.2) then field.one_of = random:some(NUMBERS) end
 end
 
 function MAKE.array(random, field, depth)
@@ -81,15 +83,18 @@ function MAKE.array(random, field, depth)
 end
 
 function MAKE.object(random, field, depth)
-  if random:chance(0.3) then bounds(random, field, 0, 3) end
   if depth > 0 and random:chance(0.7) then
     field.fields = M.fields(random, depth - 1)
-    if random:chance(0.5) then field.extra = random:pick { "refuse", "keep", "strip" } end
+  elseif random:chance(0.5) then
+    bounds(random, field, 0, 3)
+  end
+  if random:chance(0.2) then
+    field.keys, field.each = { kind = "string" }, { kind = "any" }
+    MAKE.string(random, field.keys)
   end
   if depth > 0 and random:chance(0.3) then field.each = M.field(random, depth - 1) end
-  if random:chance(0.2) then
-    field.keys = { kind = "string" }
-    MAKE.string(random, field.keys)
+  if not field.each then
+    field.extra = field.fields and random:pick { "refuse", "refuse", "keep", "strip" } or "keep"
   end
 end
 
@@ -151,10 +156,10 @@ local function event_rule(random, name)
   if random:chance(0.85) then rule.fields = M.fields(random, 2) end
   if random:chance(0.6) then rule.extra = random:pick { "refuse", "keep", "strip" } end
   if random:chance(0.1) then rule.mode = random:pick { "audit", "enforce" } end
-  if random:chance(0.1) then rule.flag = "flagged" end
-  if random:chance(0.05) then rule.quarantine = "kept" end
-  if rule.trust and rule.from and #rule.trust == 1 and rule.trust[1] == "server" then
-    rule.from = nil -- what a server sends has no sender: an error
+  if random:chance(0.1) then rule[random:pick { "flag", "flag", "quarantine" }] = "noted" end
+  if rule.trust and #rule.trust == 1 and rule.trust[1] == "server" then
+    rule.from = nil -- what only a server can send has no sender and no '.': an error
+    if name:find(".", 1, true) then rule.trust = nil end
   end
   return rule
 end

@@ -141,12 +141,7 @@ function CHECK.object(field, value, why)
   local count = 0
   for _ in pairs(value) do count = count + 1 end
   if not in_bounds(field, count) then why["field-length"] = true end
-  check_members(field.fields or {}, value, M.extra_of(field), field.each, field.keys, why)
-end
-
---- An object that says nothing about its members accepts them all.
-function M.extra_of(field)
-  return field.extra or (field.fields or field.each) and "refuse" or "keep"
+  check_members(field.fields or {}, value, field.extra, field.each, field.keys, why)
 end
 
 --- A copy without what `extra = "strip"` takes away.
@@ -163,7 +158,7 @@ local function strip(field, value)
         copy[name] = strip(of, member)
       elseif field.each then
         copy[name] = strip(field.each, member)
-      elseif M.extra_of(field) == "keep" then
+      elseif field.extra == "keep" then
         copy[name] = member
       end
     end
