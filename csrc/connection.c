@@ -39,7 +39,6 @@ void se_connection_release(se_connection *c) {
   c->phase = PHASE_CLOSED;
   if (home == NULL)
     return;
-  home->serial++;
   if (c->watched != 0)
     se_poller_set(home->poller, c->fd, c->watched, 0, &c->watch);
   c->watched = 0;
