@@ -399,13 +399,14 @@ static void read_rule(builder *b, se_rule *rule) {
   if (rule->name.len > 255 + (size_t)rule->is_prefix)
     wrong(b, "name", "at most 255 bytes long");
   rule->kind = get_word(b, "kind", kinds, SE_RULE_EVENT);
-  rule->is_audit = get_word(b, "mode", modes, 0);
+  rule->is_audit = get_word(b, "mode", modes, b->set->is_audit);
   if (rule->kind == SE_RULE_EVENT)
     read_event(b, rule);
   else if (rule->kind == SE_RULE_HONEYPOT)
     read_honeypot(b, rule);
 }
 
+/* The mode is read before the rules, which have it unless they say otherwise. */
 static void read_set(builder *b) {
   static const char *const defaults[] = {"drop", "allow", NULL};
   se_rule_set *set = b->set;

@@ -132,6 +132,8 @@ static void set_trust(lua_State *L, const input *in, se_rule_event *event) {
 
 /* What the text does not say itself. */
 static void fill_event(lua_State *L, const input *in, se_rule_event *event) {
+  if (in->cid.at != NULL)
+    event->sender = event->envelope->user_id;
   if (event->sender.at == NULL)
     event->sender = in->sender;
   if (event->role.at == NULL)

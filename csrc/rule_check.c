@@ -227,7 +227,7 @@ static int role_of(se_check_space *space, const se_rule_event *event, se_slice *
   se_json json;
   se_json_token key, value, found = {NULL, 0, 0};
   *role = event->role;
-  if (role->at != NULL || user.at == NULL)
+  if (role->at != NULL || user.at == NULL || event->sender.at == NULL)
     return 1;
   se_json_init(&json, user.at, user.len);
   se_json_value(&json, &value);

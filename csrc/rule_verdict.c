@@ -68,7 +68,8 @@ void se_rule_event_init(se_rule_event *event, const char *text, size_t len,
   event->trust = se_trust_of(envelope, self, self_len);
   event->direction = SE_DIRECTION_IN;
   event->now = received_at;
-  event->sender = envelope->user_id;
+  if (envelope->cid.at != NULL) /* else that is whom a server sent it to */
+    event->sender = envelope->user_id;
   event->cid = envelope->cid;
   event->channel_type = envelope->channel_type;
   if (event->channel_type.at == NULL && event->cid.at != NULL) {

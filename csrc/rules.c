@@ -121,13 +121,12 @@ static void set_route(se_rule_route *out, int route, int reason, const se_rule *
 }
 
 static void route_by_rule(const se_rules *rules, const se_rule *rule, se_rule_route *out) {
-  int audit = rules->set->is_audit;
   if (rule->kind == SE_RULE_REFUSED)
-    set_route(out, SE_RULE_REFUSE, SE_REASON_REFUSED, rule, audit);
+    set_route(out, SE_RULE_REFUSE, SE_REASON_REFUSED, rule, rule->is_audit);
   else if (rule->kind == SE_RULE_HONEYPOT)
-    set_route(out, SE_RULE_TRAP, SE_REASON_HONEYPOT, rule, audit);
+    set_route(out, SE_RULE_TRAP, SE_REASON_HONEYPOT, rule, rule->is_audit);
   else if (se_rules_is_tripped(rules, rule))
-    set_route(out, SE_RULE_REFUSE, SE_REASON_TRIPPED, rule, audit || rule->is_audit);
+    set_route(out, SE_RULE_REFUSE, SE_REASON_TRIPPED, rule, rule->is_audit);
   else
     set_route(out, SE_RULE_ASK, SE_REASON_NONE, rule, 0);
 }
@@ -327,8 +326,9 @@ static void conclude(se_rules *rules, se_rule_type *type, se_decision *out, int 
 }
 
 static int is_audit(const se_rules *rules, const se_rule *rule) {
-  const se_rule_set *set = rule != NULL ? rule->set : rules->set;
-  return (set != NULL && set->is_audit) || (rule != NULL && rule->is_audit);
+  if (rule != NULL)
+    return rule->is_audit;
+  return rules->set != NULL && rules->set->is_audit;
 }
 
 int se_rules_judge(se_rules *rules, const se_rule_event *event, se_decision *out,
