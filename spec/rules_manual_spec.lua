@@ -35,15 +35,13 @@ local function blocks(language)
 end
 
 local function section(title)
-  return assert(CHAPTER:match("\n##+ " .. title .. "\n(.-)\n## "), "no section " .. title)
+  return assert((CHAPTER .. "\n## "):match("\n##+ " .. title .. "\n(.-)\n## "), "no section " .. title)
 end
 
---- The first two columns of the table in a section, `code` marks removed.
+--- The first two columns of the table in a section.
 local function rows(text)
   local found = {}
-  for first, second in text:gmatch "\n| `([^`|]+)` | `?([^|`]+)`? |" do
-    found[#found + 1] = { first, (second:gsub("%s+$", "")) }
-  end
+  for first, second in text:gmatch "\n| `([^`|]+)` | ([^|]+) |" do found[#found + 1] = { first, second } end
   return found
 end
 
