@@ -103,10 +103,10 @@ static int member_value(const char *text, const se_scan_member *member, se_json_
 static int is_envelope_value(int name, const char *text, const se_scan_member *member,
                              se_slice sender) {
   se_json_token value;
+  if (name == ALWAYS)
+    return 1;
   int kind = member_value(text, member, &value);
   switch (name) {
-  case ALWAYS:
-    return 1;
   case WATCHER_COUNT: {
     se_rule_number number = {0, 0, 0};
     if (kind == SE_JSON_NUMBER)
@@ -150,14 +150,14 @@ static int check_member(const se_check *c, const se_rule_field *field, const se_
   return se_value_check_scalar(c, field, at, kind, &value);
 }
 
-/* The declared field that a member is, or -1. */
-static int find_field(const se_check *c, const se_rule_object *data, const se_scan_member *member,
-                      int *reason) {
-  se_json_token key = {c->start + member->key, member->key_len, (int)member->key_escaped};
-  se_slice name;
-  if (!se_value_plain(c, &key, &name)) {
-    *reason = se_value_no_memory(c);
-    return -1;
+/* The declared field that a member is, or -1; -2: no memory. */
+static inline int find_field(const se_check *c, const se_rule_object *data,
+                             const se_scan_member *member) {
+  se_slice name = {c->start + member->key, member->key_len};
+  if (member->key_escaped) {
+    se_json_token key = {name.at, name.len, 1};
+    if (!se_value_plain(c, &key, &name))
+      return -2;
   }
   return se_rule_names_find(&data->names, name.at, name.len);
 }
@@ -165,46 +165,67 @@ static int find_field(const se_check *c, const se_rule_object *data, const se_sc
 /* Whether a member that is no declared field may stay. *reason: it makes the event unacceptable. */
 static int is_kept(const se_check *c, const se_rule_object *data, const se_scan_member *member,
                    se_slice sender, int *reason) {
-  se_json_token key = {c->start + member->key, member->key_len, (int)member->key_escaped};
   if (data->extra == SE_EXTRA_KEEP || se_check_is_envelope(c->start, member, sender))
     return 1;
-  if (data->extra == SE_EXTRA_REFUSE)
+  if (data->extra == SE_EXTRA_REFUSE) {
+    se_json_token key = {c->start + member->key, member->key_len, (int)member->key_escaped};
     *reason = se_value_refuse_extra(c, NULL, &key);
+  }
   return data->extra == SE_EXTRA_REFUSE;
+}
+
+/* The stripper is only there where keys are stripped. 0: no memory. */
+static int may_stay(const se_check *c, se_stripper *strip, const se_scan_member *member) {
+  return strip == NULL || se_strip_keep(c, strip, c->start + member->key - 1);
+}
+
+static const char *member_end(const se_check *c, const se_scan_member *member) {
+  return c->start + member->value + member->value_len;
+}
+
+static int check_members(const se_check *c, const se_rule_object *data,
+                         const se_rule_event *event, se_stripper *strip, se_seen *fields) {
+  const se_envelope *envelope = event->envelope;
+  for (size_t i = 0; i < envelope->member_count; i++) {
+    const se_scan_member *member = &envelope->members[i];
+    int index = find_field(c, data, member), reason = SE_REASON_NONE;
+    if (index == -2)
+      return se_value_no_memory(c);
+    if (index < 0 && !is_kept(c, data, member, event->sender, &reason)) {
+      if (!se_strip_cut(c, strip, member_end(c, member)))
+        return se_value_no_memory(c);
+      continue;
+    }
+    if (!may_stay(c, strip, member))
+      return se_value_no_memory(c);
+    if (index >= 0) {
+      se_path at = {NULL, data->names.at[index], 0};
+      se_see(fields, index);
+      reason = check_member(c, data->fields[index], &at, member);
+    }
+    if (reason != SE_REASON_NONE)
+      return reason;
+    if (strip != NULL)
+      strip->end = member_end(c, member);
+  }
+  return SE_REASON_NONE;
 }
 
 int se_check_data(se_check_space *space, const se_rule *rule, const se_rule_event *event,
                   char *text) {
   const se_check c = {space, event->text, text};
   const se_rule_object *data = &rule->data;
-  const se_envelope *envelope = event->envelope;
-  const char *brace = memchr(event->text, '{', event->len); /* white space may stand before it */
-  se_stripper strip = {brace == NULL ? event->text : brace + 1, NULL, NULL};
+  se_stripper strip = {NULL, NULL, NULL};
   se_seen fields = {{0}};
-  int reason = SE_REASON_NONE;
-  se_buffer_consume(&space->cuts, se_buffer_length(&space->cuts), SIZE_MAX);
-  se_buffer_consume(&space->keys, se_buffer_length(&space->keys), SIZE_MAX);
-  for (size_t i = 0; i < envelope->member_count && reason == SE_REASON_NONE; i++) {
-    const se_scan_member *member = &envelope->members[i];
-    const char *end = c.start + member->value + member->value_len;
-    int index = find_field(&c, data, member, &reason);
-    if (reason != SE_REASON_NONE)
-      return reason;
-    if (index < 0 && !is_kept(&c, data, member, event->sender, &reason)) {
-      if (!se_strip_cut(&c, &strip, end))
-        return se_value_no_memory(&c);
-      continue;
-    }
-    if (!se_strip_keep(&c, &strip, c.start + member->key - 1))
-      return se_value_no_memory(&c);
-    if (index >= 0) {
-      se_path at = {NULL, data->names.at[index], 0};
-      se_see(&fields, index);
-      reason = check_member(&c, data->fields[index], &at, member);
-    }
-    strip.end = end;
-  }
+  if (se_check_has_cuts(space))
+    se_buffer_consume(&space->cuts, se_buffer_length(&space->cuts), SIZE_MAX);
+  if (se_buffer_length(&space->keys) > 0)
+    se_buffer_consume(&space->keys, se_buffer_length(&space->keys), SIZE_MAX);
+  if (data->extra == SE_EXTRA_STRIP) /* white space may stand before the brace */
+    strip.open = (const char *)memchr(event->text, '{', event->len) + 1;
   /* The type always stays: no cut is left open. */
+  int reason = check_members(&c, data, event, data->extra == SE_EXTRA_STRIP ? &strip : NULL,
+                             &fields);
   return reason != SE_REASON_NONE ? reason : se_value_check_missing(&c, data, NULL, &fields);
 }
 

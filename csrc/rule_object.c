@@ -97,13 +97,6 @@ static int check_array(const se_check *c, const se_rule_field *field, const se_p
   return check_count(c, field, at, count, " element");
 }
 
-int se_see(se_seen *s, int index) {
-  uint64_t bit = UINT64_C(1) << (index & 63), *word = &s->bits[index >> 6];
-  int before = (*word & bit) != 0;
-  *word |= bit;
-  return before;
-}
-
 int se_value_check_missing(const se_check *c, const se_rule_object *object, const se_path *outer,
                            const se_seen *s) {
   for (size_t i = 0; i < object->names.count; i++) {

@@ -44,7 +44,13 @@ int se_value_check(const se_check *c, const se_rule_field *field, const se_path 
 typedef struct {
   uint64_t bits[SE_RULE_FIELDS / 64];
 } se_seen;
-int se_see(se_seen *seen, int index); /* whether it was there before */
+/* Whether it was there before. */
+static inline int se_see(se_seen *seen, int index) {
+  uint64_t bit = UINT64_C(1) << (index & 63), *word = &seen->bits[index >> 6];
+  int before = (*word & bit) != 0;
+  *word |= bit;
+  return before;
+}
 int se_value_check_missing(const se_check *c, const se_rule_object *object, const se_path *outer,
                            const se_seen *seen);
 
