@@ -89,6 +89,10 @@ describe("format.encoded", function()
     assert.equal('{"a":"\\u001b[2J\\u007f\\u009b\\u202e\\n"}', text)
     assert.same({ a = "\27[2J\127\u{9b}\u{202E}\n" }, native.json.decode(text))
   end)
+
+  it("takes bytes that are no text", function()
+    assert.equal('{"a":["x?","\u{fc}"]}', format.encoded { a = native.json.array { "x\255", "\u{fc}" } })
+  end)
 end)
 
 describe("format.plain", function()

@@ -316,6 +316,46 @@ describe("rules of the server", function()
       assert.equal(1, fixture.server:stats().rules.reloads)
     end)
 
+    it("only where there are rules in a file, and while the server runs", function()
+      start(nil, { rules = { events = { flare = {} } } })
+      local ok, err = reload()
+      assert.is_nil(ok)
+      assert.equal("rule", err.kind)
+      fixture:stop()
+      ok, err = reload()
+      assert.is_nil(ok)
+      assert.equal("closed", err.kind)
+      fixture = fixtures.start()
+      ok, err = reload()
+      assert.is_nil(ok)
+      assert.equal("rule", err.kind)
+    end)
+
+    it("say how that ended also when the server stops meanwhile", function()
+      local many = {}
+      for i = 1, 500 do many[i] = ('event "type%d" { fields = { x = integer } }'):format(i) end
+      start(table.concat(many, "\n"))
+      local called = 0
+      fixture.server:reload_rules(function() called = called + 1 end)
+      fixture:stop()
+      fixture = nil
+      assert.equal(1, called) -- whether it was ready by then or not
+    end)
+
+    it("in small steps: events are judged meanwhile", function()
+      local many = {}
+      for i = 1, 1000 do many[i] = ('event "type%d" { fields = { x = integer } }'):format(i) end
+      start(table.concat(many, "\n"))
+      local done
+      fixture.server:reload_rules(function() done = true end)
+      local sent = 0
+      repeat
+        assert.equal(201, (send("alice", { type = "type7", x = 1 })))
+        sent = sent + 1
+      until done
+      assert.truthy(sent > 1, "the reload took no more than one turn")
+    end)
+
     for name, text in pairs {
       ["a file that is no Lua"] = "event 'x' {", ["a misspelt word"] = "evnet 'x' {}",
       ["examples that do not hold"] = 'event "x" { examples = { drop = { {} } } }',

@@ -139,11 +139,20 @@ function M.line(event, colour, remark)
   }, " ") .. (remark and remarked(remark) or "")
 end
 
+-- A copy without what no JSON can hold: names of files and the like may be any bytes.
+local function well_formed(value)
+  if type(value) == "string" then return utf8.len(value) and value or (value:gsub("[\128-\255]", "?")) end
+  if type(value) ~= "table" then return value end
+  local copy = setmetatable({}, getmetatable(value))
+  for key, inner in pairs(value) do copy[well_formed(key)] = well_formed(inner) end
+  return copy
+end
+
 --- A value as JSON, in one line that steers no terminal.
----@param value any
+---@param value any plain data
 ---@return string
 function M.encoded(value)
-  return M.one_line(assert(json.encode(value)))
+  return M.one_line(json.encode(value) or assert(json.encode(well_formed(value))))
 end
 
 --- An error as one JSON object.

@@ -9,11 +9,13 @@ local M = {}
 local Driver = { __name = "stream_events.rules.driver" }
 Driver.__index = Driver
 
+local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again before it looks at sockets
+
 local function arm(self)
   if self.timer:is_closing() then return end
   local seconds = self.engine:timeout()
   self.timer:stop()
-  if seconds then self.timer:start(math.ceil(seconds * 1000), 0, self.turn) end
+  if seconds then self.timer:start(math.max(SHORTEST, math.ceil(seconds * 1000)), 0, self.turn) end
 end
 
 --- Starts.
