@@ -61,8 +61,8 @@ local function summary(args, report, ok)
     or plural(report.passed, "example") .. (report.passed == 1 and " holds" or " hold")
   local text = ("%s is fine: %s; default %s, mode %s, hash %s."):format(path, table.concat(counts, ", "),
     set.default, set.mode, set.hash)
-  local example = set.names[1] and { type = (set.names[1]:gsub("%*$", "example")) } or nil
-  return ("%s\nNext:\n  %s"):format(text, table.concat(file.next(args.file, args, example), "\n  ", 2))
+  local event_type = set.names[1] and set.names[1]:gsub("%*$", "example") or nil
+  return ("%s\nNext:\n  %s"):format(text, table.concat(file.next(args.file, args, event_type), "\n  ", 2))
 end
 
 ---@param args { file: string, strict: boolean?, json: boolean? }

@@ -32,11 +32,13 @@ end
 --- The commands that a rule file goes through, in their order.
 ---@param path string
 ---@param args { program: string }
----@param event table? one to try; default: one of `rules new`
+---@param event_type string? one to try; default: one of `rules new`
+---@param data string? JSON of an event's data, each member with a comma before it
 ---@return string[]
-function M.next(path, args, event)
+function M.next(path, args, event_type, data)
   local name, program = format.word(path), args.program
-  local text = format.word(format.encoded(event or { type = "friendship_request" }))
+  local event = '{"type":%s,"cid":"messaging:general","user":{"id":"ann","role":"user"}%s}'
+  local text = format.word(event:format(format.encoded(event_type or "friendship_request"), data or ""))
   return {
     ("%s rules check %s"):format(program, name),
     ("%s rules test %s"):format(program, name),

@@ -92,12 +92,13 @@ local function add_explain(parser)
   add_json(command, "an object a line: line, type, verdict, rule, reason, text; then steps, instructions, "
     .. "microseconds, bytes, hash and, where they apply, flagged, judged, changed, tripped")
   command:epilog(epilog(examples(
-    [[echo '{"type":"trade_offer","price":5}' | stream-events rules explain rules.lua]],
+    [[echo '{"type":"ping","cid":"messaging:a","user":{"id":"ann"}}' | stream-events rules explain r.lua]],
     "stream-events rules explain rules.lua log.jsonl --self thierry",
     "stream-events rules explain rules.lua log.jsonl --json | jq 'select(.verdict == \"drop\")'"),
     "The clock is the log's: received_at of the event, else created_at, else one second per line. So rates "
     .. "and marks act as they did. A line that is no event, or has more than 1 MiB, is malformed. A flagged "
-    .. "event has the verdict allow. `stream-events listen --record` writes such logs.",
+    .. "event has the verdict allow. One without a cid is one that a backend sent to the user. "
+    .. "`stream-events listen --record` writes such logs.",
     "Ends with 0 when every line was judged, whatever the verdicts; 1 when the rule file has mistakes or "
     .. "reading failed; 2 when it was called in a way that cannot work."))
 end
