@@ -393,8 +393,10 @@ static void read_rule(builder *b, se_rule *rule) {
   if (lua_type(b->L, -1) != LUA_TTABLE)
     wrong(b, "rules", "a list of tables");
   rule->name = get_string(b, "name");
-  if (rule->name.at == NULL || rule->name.len == 0)
+  if (rule->name.at == NULL || rule->name.len == 0) {
     wrong(b, "name", "an event type");
+    return;
+  }
   rule->is_prefix = rule->name.at[rule->name.len - 1] == '*';
   if (rule->name.len > 255 + (size_t)rule->is_prefix)
     wrong(b, "name", "at most 255 bytes long");

@@ -180,7 +180,7 @@ static int rules_decide(lua_State *L) {
   const char *text = luaL_checklstring(L, 2, &len), *whole = text, *reason;
   se_envelope envelope; /* some KiB: on the stack it costs nothing */
   se_rule_event event;
-  se_decision decision;
+  se_decision decision = {0};
   trace steps;
   input in;
   lua_settop(L, 3);

@@ -22,12 +22,12 @@ void se_words_add(se_words *words, const char *text) {
 }
 
 void se_words_add_size(se_words *words, size_t number) {
-  char digits[SE_NUMBER_SIZE];
+  char digits[SE_NUMBER_SIZE] = "";
   se_words_add_part(words, digits, se_number_format_integer((int64_t)number, digits));
 }
 
 void se_words_add_number(se_words *words, const se_rule_number *number) {
-  char digits[SE_NUMBER_SIZE];
+  char digits[SE_NUMBER_SIZE] = "";
   double real = number->real;
   if (!number->is_integer && !isfinite(real)) {
     se_words_add(words, real > 0 ? "infinity" : "-infinity");

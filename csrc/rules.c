@@ -198,7 +198,15 @@ static int judge_type(const se_judging *j, const se_rule_route *route) {
     say_type(j, route->reason);
   if (route->route == SE_RULE_TRAP)
     mark_sender(j, route->rule, route->audit);
-  return se_judging_tell(j, "type", route->reason);
+  if (route->reason != SE_REASON_NONE || j->step == NULL)
+    return se_judging_tell(j, "type", route->reason);
+  char text[SE_RULE_TEXT];
+  se_words words = se_words_in(text);
+  se_words_add(&words, route->rule == NULL ? "no rule speaks about it" : "rule ");
+  if (route->rule != NULL)
+    se_words_add_part(&words, route->rule->name.at, route->rule->name.len);
+  j->step(j->user, "type", SE_REASON_NONE, text);
+  return SE_REASON_NONE;
 }
 
 static int judge_marks(const se_judging *j) {
