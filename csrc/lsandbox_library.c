@@ -150,10 +150,23 @@ static void add_string(lua_State *L, se_sandbox *sandbox, int words) {
   lua_setfield(L, words, "string");
 }
 
+/* Long texts in a luaL_Buffer have a metatable that Lua makes when it first needs it. Were memory to
+ * run out in the middle of that, it would stay half made for ever. */
+static void warm_buffers(lua_State *L) {
+  static const char piece[256] = {0};
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t len = 0; len < 4 * (size_t)LUAL_BUFFERSIZE; len += sizeof piece)
+    luaL_addlstring(&buffer, piece, sizeof piece);
+  luaL_pushresult(&buffer);
+  lua_pop(L, 1);
+}
+
 int se_sandbox_open_library(lua_State *L) {
   se_sandbox *sandbox = se_sandbox_of(L);
   int words;
   lua_settop(L, 0);
+  warm_buffers(L);
   se_open_json(L); /* for what events and rewrites are made of */
   se_open_event(L);
   lua_settop(L, 0);
