@@ -109,7 +109,7 @@ describe("the process's memory", function()
   after_each(process.end_all)
 
   for _, stage in ipairs {
-    "state", "load", "parse", "engine", "decide", "honeypot", "trace", "counts",
+    "state", "load", "parse", "examples", "engine", "decide", "inline", "honeypot", "trace", "counts",
   } do
     for _, mode in ipairs { "once", "lasting" } do
       it(("may run out at any allocation of '%s', %s"):format(stage, mode), function()

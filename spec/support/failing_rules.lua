@@ -82,8 +82,13 @@ end
 
 local function no_memory(_, kind) return kind == "memory" end
 
+-- A bucket or a mark that finds no place, a function that cannot run.
+local function is_closed(verdict, reason)
+  return verdict == "drop" and (reason == "budget-memory" or reason == "rate" or reason == "check-error")
+end
+
 -- prepare() is given all memory it wants; run(prepared) is not; good(results) and bad(results) say
--- what may come of it.
+-- what may come of it. After every failure, or each 'again'-th, the same is asked for once more.
 local stages = {
   state = {
     prepare = function() end,
@@ -96,13 +101,36 @@ local stages = {
     run = function(state) return state:load("rules.lua", TEXT, LOAD) end,
     good = function(statements) return type(statements) == "table" and #statements >= 4 end,
     bad = no_memory,
-    again = false, -- what a file that failed half way has declared is not asked for
+    again = math.huge, -- what a file that failed half way has declared is not asked for
   },
   parse = {
     prepare = function() end,
     run = function() return rules.parse(TEXT, OPTIONS) end,
     good = function(set) return set ~= nil and #set.hash == 12 end,
     bad = function(set, err) return set == nil and type(err) == "table" end,
+    again = 16,
+  },
+  examples = {
+    prepare = function() return set_of() end,
+    run = function(set) return set:check() end,
+    good = function(ok) return ok == true end,
+    -- An example may also be dropped for lack of memory, as any event.
+    bad = function(ok, err) return ok == nil and err.kind == "rule" end,
+  },
+  inline = {
+    prepare = function()
+      return engine_of(assert(rules.new { events = { ["trade_*"] = {
+        fields = { item = rules.string, price = rules.integer }, extra = "strip",
+        check = function(event, context)
+          context.mark(event.user.id, "trader", 60)
+          return rules.flag(event.item)
+        end,
+        rewrite = function(event) return { item = event.item, price = event.price } end,
+      } } }))
+    end,
+    run = function(engine) return outcome(engine, EVENT) end,
+    good = function(verdict, _, changed) return verdict == "rewrite" and changed:find '"item":"sword"' end,
+    bad = is_closed,
   },
   engine = {
     prepare = function() return set_of() end,
@@ -114,9 +142,7 @@ local stages = {
     prepare = function() return engine_of(set_of()) end,
     run = function(engine) return outcome(engine, EVENT) end,
     good = function(verdict, _, changed) return verdict == "rewrite" and changed:find '"item":"sword"' end,
-    bad = function(verdict, reason)
-      return verdict == "drop" and (reason == "budget-memory" or reason == "rate")
-    end,
+    bad = is_closed,
   },
   honeypot = {
     prepare = function() return engine_of(set_of()) end,
@@ -131,9 +157,7 @@ local stages = {
       return verdict, decision.reason, decision.changed, decision.steps
     end,
     good = function(verdict, _, _, steps) return verdict == "rewrite" and #steps > 3 end,
-    bad = function(verdict, reason)
-      return verdict == "drop" and (reason == "budget-memory" or reason == "rate")
-    end,
+    bad = is_closed,
   },
   counts = {
     prepare = function()
@@ -169,7 +193,7 @@ local function examine(n, prepared, failed, status, ...)
     check(n, "raised", status == "ok", ...)
     check(n, "gave", stage.good(...) or (failed and stage.bad(...)), ...)
   end
-  if failed and stage.again ~= false then
+  if failed and n % (stage.again or 1) == 0 then
     check(n, "gave, with memory again", stage.good(stage.run(prepared)), stage.run(prepared))
   end
   return failed
@@ -177,12 +201,10 @@ end
 
 -- What is only made when it is first needed is made now.
 stage.run(stage.prepare())
-local n, reuse = 0, stage.prepare()
+local n = 0
 repeat
   n = n + 1
-  -- Now and then from the beginning; otherwise with what has been through all the failures so far.
-  if stage.again == false or n % 16 == 0 then reuse = stage.prepare() end
-  local prepared = reuse
+  local prepared = stage.prepare()
   local failed = examine(n, prepared, attempt(n, lasting, function() return stage.run(prepared) end))
 until not failed
 io.stdout:write(n - 1, "\n")

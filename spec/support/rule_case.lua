@@ -111,7 +111,7 @@ local function check_trips(engine, case, limits, breaches)
 end
 
 -- Judges what the case is about by a set; says what came of it, and the text.
-local function judged(core_set, case, limits)
+local function judged(core_set, case, limits, trips)
   local engine = core.rules { breaches = BREACHES }
   engine:use(core_set)
   local outcome, decision
@@ -119,7 +119,7 @@ local function judged(core_set, case, limits)
     outcome, decision = judge(engine, case.event or M.EVENT, limits)
   end
   if outcome:find "^budget%-" then
-    if not case.times then check_trips(engine, case, limits, 1) end
+    if trips and not case.times then check_trips(engine, case, limits, 1) end
   elseif not case.spoilt and outcome ~= "tripped" then
     check_probe(engine, limits)
   end
@@ -140,7 +140,7 @@ local function attempt(case)
     end
     return "load", tostring(err)
   end
-  return judged(set.core, case, limits)
+  return judged(set.core, case, limits, true)
 end
 
 -- The same past the look at the source, which finds unknown names before anything runs: the state
