@@ -298,9 +298,11 @@ static int base_next(lua_State *L) {
 
 static int ipairs_step(lua_State *L) {
   se_view view;
-  lua_Integer at = luaL_checkinteger(L, 2) + 1;
+  lua_Integer at = luaL_checkinteger(L, 2);
   lua_settop(L, 2);
   se_sandbox_spend(L, 1);
+  luaL_argcheck(L, at >= 0 && at < INT32_MAX, 2, "index out of range");
+  at++;
   if (!se_view_open(L, 1, &view))
     return not_a_table(L);
   lua_pushinteger(L, at);

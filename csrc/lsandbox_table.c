@@ -12,6 +12,8 @@ static lua_Integer own_table(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_topointer(L, 1) == se_sandbox_of(L)->globals)
     luaL_argerror(L, 1, "the table of globals is read-only");
+  /* A few elements are enough for a list that seems to end with the largest integer. */
+  luaL_argcheck(L, lua_rawlen(L, 1) < INT32_MAX, 1, "the list is too long");
   return (lua_Integer)lua_rawlen(L, 1);
 }
 
