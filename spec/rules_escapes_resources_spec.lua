@@ -381,6 +381,36 @@ for name, values in pairs { ["NaN"] = "0/0, 1, 0/0, 2, 3, 0/0", ["words and numb
   sorting[#sorting + 1] = bound("of " .. name, "", "table.sort { " .. values .. " } return allow")
 end
 
+-- A list whose last element is, as far as Lua can tell, the largest integer there is.
+local ENDLESS = { "[1] = 1" }
+for i = 1, 62 do ENDLESS[#ENDLESS + 1] = ("[1 << %d] = 1"):format(i) end
+ENDLESS = ("local t = { %s, [math.maxinteger] = 1 } "):format(table.concat(ENDLESS, ", "))
+local lists = {}
+for _, body in ipairs {
+  "if #t ~= math.maxinteger then return drop end", "table.insert(t, 1)", "table.insert(t, 1, 1)",
+  "table.insert(t, math.maxinteger, 1)", "table.insert(t, math.mininteger, 1)", "table.remove(t)",
+  "table.remove(t, 1)", "table.remove(t, math.mininteger)", "table.sort(t)",
+  "table.sort(t, function(a, b) return a < b end)", "local _ = { table.unpack(t) }", "table.concat(t)",
+  "for _ in ipairs(t) do end", "for _ in pairs(t) do end", "local _ = next(t)", "t[#t] = nil",
+  "return rewrite { t = t }",
+} do
+  local case = bound(body, "", ENDLESS .. ("if #t > 0 then %s end return allow"):format(body))
+  case[3] = case[3] .. "|bad-verdict|rewrite"
+  lists[#lists + 1] = case
+end
+
+-- What an iterator was not made for.
+local iterators = {}
+for _, maker in ipairs { "ipairs(event.list)", "pairs(event.list)", "pairs(event)", "pairs(event.nested)",
+  "pairs({ 1, x = 2 })", "ipairs({})", "utf8.codes('abc')" } do
+  for _, arguments in ipairs { "", "nil, nil", "{}, 1", "event, 1", "event, 'nothing'", "event.list, 'x'",
+    "event.list, math.maxinteger", "event.list, math.mininteger", "event.list, 1.5", "'abc', math.maxinteger",
+    "'abc', -5", "'', 0", "string, 'rep'", "context, 'now'", "allow, 1", "0, 0", "step, step" } do
+    iterators[#iterators + 1] = { maker .. " called with " .. arguments, "", "allow|check-error",
+      ("local step = %s for _ = 1, 20 do step(%s) end return allow"):format(maker, arguments) }
+  end
+end
+
 local numbers = {}
 for _, expression in ipairs {
   "math.mininteger // -1", "math.mininteger % -1", "math.maxinteger + 1", "math.mininteger - 1",
@@ -465,6 +495,8 @@ local GROUPS = {
   ["the stack:"] = stack,
   ["a sort with a comparator"] = sorting,
   ["an expression that is at the edge:"] = numbers,
+  ["a list that ends with the integers:"] = lists,
+  ["the step of"] = iterators,
   ["an honest check, many times, that"] = honest,
 }
 

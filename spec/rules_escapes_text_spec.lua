@@ -272,7 +272,7 @@ for place, template in pairs(PLACES) do
   local cases = {}
   for i, value in ipairs(HOSTILE) do
     cases[i] = file(value, "", "allow|load", template:format((value:gsub("%%", "%%%%"))) .. "\n" .. CHECK,
-      { read = function() return "return 1" end, limits = { instructions = 20000 } })
+      { read = function() return "return 1" end, limits = { instructions = 2000 } })
   end
   values[#values + 1] = { place = place, cases = cases }
 end

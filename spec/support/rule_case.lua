@@ -208,13 +208,13 @@ end
 --- Makes what is only made when it is first needed.
 M.warm_up = check_fresh
 
---- How much more memory of the host is in use after every seventh case has been run once more.
+--- How much more memory of the host is in use after some of the cases have been run once more.
 ---@param groups table<string, support.RuleCase[]>
 ---@return integer bytes
 function M.growth(groups)
   local function round()
     for _, cases in pairs(groups) do
-      for i = 1, #cases, 7 do attempt(cases[i]) end
+      for i = 1, #cases, 13 do attempt(cases[i]) end
     end
   end
   round()
