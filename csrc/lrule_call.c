@@ -117,7 +117,6 @@ typedef struct {
 static int call_in_sandbox(lua_State *L) {
   call *c = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  se_sandbox_relieve(se_sandbox_of(L), L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->reference);
   if (!lua_isfunction(L, -1))
     return luaL_error(L, "the rule has no such function");

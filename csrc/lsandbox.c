@@ -17,6 +17,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "lcore.h"
@@ -98,8 +99,10 @@ static void *allocate(void *user, void *block, size_t old, size_t size) {
     sandbox->used -= old;
     return NULL;
   }
-  if (size > old && !may_grow(sandbox, size, size - old))
+  if (size > old && !may_grow(sandbox, size, size - old)) {
+    sandbox->refused = 1;
     return NULL;
+  }
   void *moved = realloc(block, size);
   if (moved == NULL) {
     if (size > old) {
@@ -256,14 +259,35 @@ int se_sandbox_no_memory(lua_State *L) {
 
 /* ------------------------------------------------------------------------------------- a run */
 
-static int protect(lua_State *L, lua_CFunction f, void *user) {
+typedef struct {
+  se_sandbox *sandbox;
+  lua_CFunction f;
+  void *user;
+} entry;
+
+/* From here on errors are caught. */
+static int enter(lua_State *L) {
+  entry *e = lua_touserdata(L, 1);
+  e->sandbox->lenient = 0;
+  se_sandbox_relieve(e->sandbox, L);
+  lua_settop(L, 0);
+  lua_pushlightuserdata(L, e->user);
+  return e->f(L);
+}
+
+static int protect(se_sandbox *sandbox, lua_CFunction f, void *user) {
+  entry e = {sandbox, f, user};
+  int status;
 #if LUA_VERSION_NUM == 501
-  return lua_cpcall(L, f, user);
+  sandbox->lenient = 1; /* it needs some bytes itself, and all may be taken by garbage */
+  status = lua_cpcall(sandbox->L, enter, &e);
 #else
-  lua_pushcfunction(L, f); /* neither takes memory */
-  lua_pushlightuserdata(L, user);
-  return lua_pcall(L, 1, 0, 0);
+  lua_pushcfunction(sandbox->L, enter); /* takes no memory */
+  lua_pushlightuserdata(sandbox->L, &e);
+  status = lua_pcall(sandbox->L, 1, 0, 0);
 #endif
+  sandbox->lenient = 0;
+  return status;
 }
 
 static int budget_message(se_sandbox *sandbox, int reason) {
@@ -295,6 +319,8 @@ static int conclude(se_sandbox *sandbox, int status) {
     return budget_message(sandbox, SE_REASON_BUDGET_MEMORY);
   if (lua_type(sandbox->L, -1) == LUA_TSTRING) {
     text = lua_tolstring(sandbox->L, -1, &len);
+    if (sandbox->refused && strstr(text, "not enough memory") != NULL) /* as luaL_Buffer puts it */
+      return budget_message(sandbox, SE_REASON_BUDGET_MEMORY);
     se_printable(text, len, sandbox->message, sizeof sandbox->message);
   } else {
     snprintf(sandbox->message, sizeof sandbox->message, "an error without a text");
@@ -307,7 +333,7 @@ int se_sandbox_run(se_sandbox *sandbox, lua_CFunction f, void *user, uint64_t in
   lua_State *L = sandbox->L;
   int status, reason;
   measure(sandbox);
-  sandbox->broken = sandbox->system_full = 0;
+  sandbox->broken = sandbox->refused = sandbox->system_full = 0;
   sandbox->place[0] = '\0';
   sandbox->spent = sandbox->unclocked = 0;
   sandbox->allowed = instructions;
@@ -318,12 +344,14 @@ int se_sandbox_run(se_sandbox *sandbox, lua_CFunction f, void *user, uint64_t in
   sandbox->allowed_time = (uint64_t)(seconds * 1e9);
   sandbox->running = 1;
   arm(L, sandbox->exact ? 1 : sandbox->own_memory ? STEP : STEP_BLIND);
-  status = protect(L, f, user);
+  status = protect(sandbox, f, user);
   measure(sandbox);
   sandbox->seconds = (double)(se_sandbox_clock() - sandbox->started) * 1e-9;
   reason = conclude(sandbox, status);
   sandbox->running = sandbox->broken = 0;
   sandbox->failing = 0;
+  if (reason != 0)
+    sandbox->settled = 0; /* what it has left behind is garbage now */
   lua_settop(L, 0);
   return reason;
 }

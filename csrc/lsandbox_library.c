@@ -156,7 +156,7 @@ static void warm_buffers(lua_State *L) {
   static const char piece[256] = {0};
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
-  for (size_t len = 0; len < 4 * (size_t)LUAL_BUFFERSIZE; len += sizeof piece)
+  for (size_t len = 0; len <= (size_t)LUAL_BUFFERSIZE; len += sizeof piece)
     luaL_addlstring(&buffer, piece, sizeof piece);
   luaL_pushresult(&buffer);
   lua_pop(L, 1);

@@ -21,6 +21,7 @@ struct se_sandbox {
   size_t block;      /* no single block may be larger */
   size_t settled;    /* what was in use after garbage was last collected by us */
   size_t fresh;      /* bytes given out since the clock was last looked at */
+  int refused;       /* memory was refused in this run */
   int system_full;   /* the system had none; not just the cap */
   long fail_after;   /* for specs: so many allocations, then none until the run ends; -1: off */
   int failing;

