@@ -35,9 +35,23 @@ void se_keytable_remove(se_keytable *table, void *record);
 /* Frees the table and all records; it is empty and usable afterwards. */
 void se_keytable_free(se_keytable *table);
 
+/* Both halves of a product, folded: its lower bits alone depend on nothing but the lower bits of
+ * its factors, so names that differ in their last letters would crowd together; and what a flipped
+ * bit does to them could be foretold. */
 static inline uint64_t se_key_stir(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-  return hash ^ (hash >> 32);
+  const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
+  uint64_t a = hash ^ word;
+#ifdef __SIZEOF_INT128__
+  __extension__ typedef unsigned __int128 wide;
+  wide product = (wide)a * factor;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+  uint64_t low = (a & 0xFFFFFFFF) * (factor & 0xFFFFFFFF);
+  uint64_t middle = (a >> 32) * (factor & 0xFFFFFFFF) + (low >> 32);
+  uint64_t other = (a & 0xFFFFFFFF) * (factor >> 32) + (middle & 0xFFFFFFFF);
+  uint64_t high = (a >> 32) * (factor >> 32) + (middle >> 32) + (other >> 32);
+  return a * factor ^ high;
+#endif
 }
 
 /* Not cryptographic. */

@@ -323,7 +323,8 @@ static int judge(lua_State *L, const lconnection *box, const se_received *got, d
   se_rule_event_init(&it.event, got->data, got->len, got->envelope,
                      box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
   const se_rule_set *set = se_rules_set(it.rules);
-  if (set != NULL && se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)) &&
+  if (set != NULL && se_rule_set_has_host(set) &&
+      se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)) &&
       !copy_event(L, &it))
     return 0;
   se_rules_decide(L, RULES, &it.event, &it.decision, NULL, NULL);

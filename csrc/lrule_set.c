@@ -347,6 +347,7 @@ static int get_function(builder *b, const char *key) {
     lua_pushvalue(b->L, -1);
     lua_rawseti(b->L, b->functions, ++b->function_count);
     reference = -b->function_count;
+    b->set->has_host = 1;
   } else if (type == LUA_TNUMBER) {
     lua_Number given = lua_tonumber(b->L, -1);
     if (!b->has_sandbox || !(given >= 1 && given < INT_MAX))

@@ -217,7 +217,8 @@ static void leave_anchor(deciding *d) {
 
 void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
                      se_rules_step step, void *user) {
-  deciding d = {L, se_check_rules(L, index)->rules, event, out, step, user, 0, 0};
+  const struct lrules *box = lua_touserdata(L, index);
+  deciding d = {L, box->rules, event, out, step, user, 0, 0};
   luaL_checkstack(L, 10, "rules");
   lua_getiuservalue(L, index, 1);
   d.value = lua_gettop(L);

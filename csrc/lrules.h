@@ -20,9 +20,9 @@ se_rules *se_rules_of(const struct lrules *box);
 /* Whether what is dropped is to be reported: rules:observe(yes). */
 int se_rules_observed(const struct lrules *box);
 
-/* Decides about an event by the rules at 'index': declarations, functions, counting. Pushes one
- * value, which keeps out->rule, out->changed and out->changed_envelope alive; leave it there as
- * long as those are used. Raises only for lack of memory.
+/* Decides about an event by the rules at 'index' (positive; not checked): declarations, functions,
+ * counting. Pushes one value, which keeps out->rule, out->changed and out->changed_envelope alive;
+ * leave it there as long as those are used. Raises only for lack of memory.
  *
  * Where se_rules_has_host_functions says yes, the program's own code runs in here, and text and
  * envelope of the event must be out of its reach: see se_rule_event_reserve. Everywhere else no

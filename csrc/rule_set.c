@@ -215,6 +215,10 @@ static int covers(const se_rule *rule, const char *type, size_t len) {
           (!rule->is_prefix || memchr(rule->name.at, '.', rule->name.len) != NULL));
 }
 
+int se_rule_set_has_host(const se_rule_set *set) {
+  return set->has_host;
+}
+
 const se_rule *se_rule_set_find(const se_rule_set *set, const char *type, size_t len) {
   const se_rule_entry *found =
       se_keytable_find(&set->types, se_key_hash(set->seed, type, len), type, len);

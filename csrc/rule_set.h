@@ -25,6 +25,8 @@ const se_rule *se_rule_set_find(const se_rule_set *set, const char *type, size_t
 
 /* As written, "trade_*" with its star; zero-terminated. */
 const char *se_rule_name(const se_rule *rule);
+/* Whether any rule of the set has a function of the program's own. */
+int se_rule_set_has_host(const se_rule_set *set);
 enum { SE_RULE_CHECK, SE_RULE_REWRITE };
 /* The reference of a function of the rule, for whoever calls it; 0: it has none. */
 int se_rule_function(const se_rule *rule, int which);

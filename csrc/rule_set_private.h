@@ -121,6 +121,7 @@ struct se_rule_set {
   se_keytable prefixes;
   uint8_t lengths[256];    /* that prefixes have, the longest first */
   size_t length_count;
+  int has_host;            /* some function is the program's own */
 };
 
 typedef struct {
