@@ -1,6 +1,6 @@
-/* lrules.c -- decisions with the functions of rules, in a Lua state. The object of Lua's that has the
- * engine is in lrules_object.c: its user value is a table with the rule set in force at [1], which
- * has the functions. */
+/* lrules.c -- decisions with the functions of rules, in a Lua state. The object of Lua's that has
+ * the engine is in lrules_object.c: its user value is a table with the rule set in force at [1],
+ * which has the functions. */
 #include "lrules.h"
 
 #include <stddef.h>

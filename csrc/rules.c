@@ -276,7 +276,8 @@ static int judge_rates(const se_judging *j, const se_rule *rule) {
     buckets[i].seconds = rule->rates[i].seconds;
   }
   refused = se_rule_memory_take(j->rules->memory, buckets, count, j->event->now);
-  return se_judging_tell(j, "rate", refused < 0 ? SE_REASON_NONE : refuse_rate(j, &rule->rates[refused]));
+  return se_judging_tell(
+      j, "rate", refused < 0 ? SE_REASON_NONE : refuse_rate(j, &rule->rates[refused]));
 }
 
 /* --- decisions -------------------------------------------------------------------------------- */
@@ -286,7 +287,8 @@ static int judge_rule(const se_judging *j, const se_rule *rule) {
   if (reason == SE_REASON_NONE)
     reason = judge_marks(j);
   if (reason == SE_REASON_NONE && rule->has_from)
-    reason = se_judging_tell(j, "from", se_check_from(&j->rules->space, rule, j->event, j->out->text));
+    reason = se_judging_tell(
+        j, "from", se_check_from(&j->rules->space, rule, j->event, j->out->text));
   if (reason == SE_REASON_NONE && rule->size != SIZE_MAX)
     reason = se_judging_tell(j, "size", se_check_size(rule, j->event->len, j->out->text));
   if (reason == SE_REASON_NONE)
