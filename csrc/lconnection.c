@@ -173,6 +173,8 @@ static int push_event(lua_State *L, const lconnection *box, const se_received *g
 
 /* --- what the rules judge --------------------------------------------------------------------- */
 
+enum { RULES = 2 }; /* where they are on the stack, when they are needed */
+
 /* An event on its way through the rules. */
 typedef struct {
   const lconnection *box;
@@ -280,54 +282,91 @@ static int is_fault(int reason) {
   return reason >= SE_REASON_CHECK_ERROR && reason <= SE_REASON_BUDGET_MEMORY;
 }
 
+static int passes(const se_decision *decision) {
+  return decision->verdict < SE_VERDICT_QUARANTINE;
+}
+
+static int is_observed(const judging *it) {
+  const struct lrules *rules = it->box->router->rules;
+  return rules != NULL && se_rules_observed(rules);
+}
+
+/* An event that is delivered as it is, or dropped without a word. */
+static int is_plain(const judging *it) {
+  const se_decision *decision = &it->decision;
+  if (decision->verdict == SE_VERDICT_ALLOW)
+    return decision->judged == SE_VERDICT_ALLOW && decision->changed == NULL &&
+           it->got->route == SE_ROUTE_JUDGE;
+  return decision->verdict == SE_VERDICT_DROP && !is_fault(decision->reason) && !is_observed(it);
+}
+
+static void count_judged(const judging *it) {
+  const lrouter *router = it->box->router;
+  const se_slice type = it->event.envelope->type;
+  if (router->router != NULL)
+    se_router_judged(router->router, type.at, type.len, it->got->route,
+                     passes(&it->decision) ? NULL : why(&it->decision));
+}
+
 /* What connection:next gives for an event that was judged; 0 values: look for the next one. */
 static int push_outcome(lua_State *L, judging *it) {
   const se_decision *decision = &it->decision;
-  const lrouter *router = it->box->router;
-  int passes = decision->verdict < SE_VERDICT_QUARANTINE;
-  const se_slice type = it->event.envelope->type;
   if (!is_there(it))
     return 0;
-  if (router->router != NULL)
-    se_router_judged(router->router, type.at, type.len, it->got->route,
-                     passes ? NULL : why(decision));
-  if (passes)
+  count_judged(it);
+  if (passes(decision))
     return it->got->route == SE_ROUTE_JUDGE ? push_judged(L, it) : 0;
   if (decision->verdict == SE_VERDICT_QUARANTINE)
     return push_report(L, it, "quarantined");
   if (is_fault(decision->reason) || decision->has_tripped)
     return push_report(L, it, "fault");
-  if (router->rules != NULL && se_rules_observed(router->rules))
-    return push_report(L, it, "dropped");
-  return 0;
+  return is_observed(it) ? push_report(L, it, "dropped") : 0;
+}
+
+/* Puts the rules of the connection's router in their place. Allocates nothing. */
+static void push_rules(lua_State *L) {
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, 2);
+  se_router_push_rules(L, -1);
+  lua_replace(L, RULES);
+  lua_pop(L, 2);
+}
+
+/* Where a function of the program's own may run, it must not find the event in a buffer. 0: it is
+ * gone. */
+static int protect_event(lua_State *L, judging *it) {
+  const se_slice type = it->event.envelope->type;
+  const se_rule_set *set = se_rules_set(it->rules);
+  if (set == NULL || !se_rule_set_has_host(set) ||
+      !se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)))
+    return 1;
+  push_rules(L); /* a finalizer that runs meanwhile may take them from the router */
+  return copy_event(L, it);
 }
 
 /* Has the rules decide about an event. As push_outcome. */
 static int judge(lua_State *L, const lconnection *box, const se_received *got, double *spent) {
-  enum { RULES = 2 };
-  const se_slice type = got->envelope->type;
   judging it;
   it.box = box;
   it.got = got;
   it.is_copy = 0;
   it.serial = se_connection_serial(box->connection);
-  lua_settop(L, 1);
-  lua_getiuservalue(L, 1, 1);
-  lua_rawgeti(L, -1, 2);
-  se_router_push_rules(L, -1);
-  lua_replace(L, RULES);
-  lua_settop(L, RULES);
   it.rules = box->router->rules == NULL ? NULL : se_rules_of(box->router->rules);
-  if (it.rules == NULL || lua_isnil(L, RULES)) /* while a state is closed: nobody can decide */
+  if (it.rules == NULL) /* while a state is closed: nobody can decide */
     return 0;
   se_rule_event_init(&it.event, got->data, got->len, got->envelope,
                      box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
-  const se_rule_set *set = se_rules_set(it.rules);
-  if (set != NULL && se_rule_set_has_host(set) &&
-      se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)) &&
-      !copy_event(L, &it))
+  lua_settop(L, RULES);
+  if (!protect_event(L, &it))
     return 0;
-  se_rules_decide(L, RULES, &it.event, &it.decision, NULL, NULL);
+  int decided = se_rules_judge(it.rules, &it.event, &it.decision, NULL, NULL);
+  if (decided && is_plain(&it)) { /* most events: then nothing of Lua's is needed */
+    count_judged(&it);
+    return it.decision.verdict == SE_VERDICT_ALLOW ? push_event(L, box, got) : 0;
+  }
+  if (lua_isnil(L, RULES))
+    push_rules(L);
+  se_rules_conclude(L, RULES, decided, &it.event, &it.decision, NULL, NULL);
   *spent += it.decision.seconds;
   if (se_connection_state(box->connection) == SE_CLOSED)
     return 0; /* by a function of the program's */

@@ -215,19 +215,26 @@ static void leave_anchor(deciding *d) {
   lua_settop(L, d->value);
 }
 
-void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
-                     se_rules_step step, void *user) {
+void se_rules_conclude(lua_State *L, int index, int decided, const se_rule_event *event,
+                       se_decision *out, se_rules_step step, void *user) {
   const struct lrules *box = lua_touserdata(L, index);
   deciding d = {L, box->rules, event, out, step, user, 0, 0};
   luaL_checkstack(L, 10, "rules");
-  lua_getiuservalue(L, index, 1);
+  lua_getiuservalue(L, index, 1); /* nothing is allocated here: the engine holds what was changed */
   d.value = lua_gettop(L);
   lua_rawgeti(L, d.value, 1);
   lua_rawgeti(L, d.value, 2);
-  if (se_rules_judge(d.rules, event, out, step, user) == 0)
+  if (!decided)
     ask_functions(&d);
   keep_changed(&d);
   leave_anchor(&d);
+}
+
+void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
+                     se_rules_step step, void *user) {
+  const struct lrules *box = lua_touserdata(L, index);
+  int decided = se_rules_judge(box->rules, event, out, step, user);
+  se_rules_conclude(L, index, decided, event, out, step, user);
 }
 
 /* --- what was decided, as a table ------------------------------------------------------------- */

@@ -31,6 +31,11 @@ int se_rules_observed(const struct lrules *box);
 void se_rules_decide(lua_State *L, int index, const se_rule_event *event, se_decision *out,
                      se_rules_step step, void *user);
 
+/* What is left of it after se_rules_judge, which has said 'decided': where that is 1, nothing was
+ * changed and the rule is not asked for, all is done without it. */
+void se_rules_conclude(lua_State *L, int index, int decided, const se_rule_event *event,
+                       se_decision *out, se_rules_step step, void *user);
+
 /* Whether the rule (may be NULL) calls functions of the program's own, not of a rule file. */
 int se_rules_has_host_functions(const se_rule *rule);
 
