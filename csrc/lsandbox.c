@@ -31,6 +31,7 @@
 #define FRESH 65536      /* bytes given out between two looks at the clock */
 #define UNCLOCKED 2000   /* work between two looks at the clock */
 #define CALLBACKS 50     /* calls from C into Lua, within one another */
+#define COLLECTIONS 8
 #define BLOCK_SHARE 4    /* a single block takes at most this part of the cap */
 
 #if LUA_VERSION_NUM == 501 && defined(__GNUC__)
@@ -166,10 +167,11 @@ static void check_memory(se_sandbox *sandbox) {
   if (sandbox->own_memory)
     return;
   measure(sandbox);
-  if (sandbox->used <= sandbox->limits.memory)
-    return;
-  lua_gc(sandbox->L, LUA_GCCOLLECT, 0);
-  measure(sandbox);
+  /* Each time LuaJIT gives back half of the buffer that its texts are put together in. */
+  for (int i = 0; i < COLLECTIONS && sandbox->used > sandbox->limits.memory; i++) {
+    lua_gc(sandbox->L, LUA_GCCOLLECT, 0);
+    measure(sandbox);
+  }
   if (sandbox->used > sandbox->limits.memory)
     sandbox->broken = SE_REASON_BUDGET_MEMORY;
 }
@@ -239,9 +241,11 @@ void se_sandbox_callback(lua_State *L, int arguments, int results) {
 /* From 5.2 on Lua itself collects before it gives up, but not before it is refused. */
 void se_sandbox_relieve(se_sandbox *sandbox, lua_State *L) {
   size_t cap = sandbox->limits.memory;
-  if (!sandbox->own_memory || sandbox->used < cap / 2 || sandbox->used < sandbox->settled + cap / 8)
+  measure(sandbox);
+  if (sandbox->used < cap / 2 || sandbox->used < sandbox->settled + cap / 8)
     return;
   lua_gc(L, LUA_GCCOLLECT, 0);
+  measure(sandbox);
   sandbox->settled = sandbox->used;
 }
 

@@ -408,7 +408,9 @@ function core.upgrade_response(bytes, key) end
 local RuleState = {}
 
 ---@param limits { memory: integer?, instructions: integer?, seconds: number? } bytes of the whole
----  state (default 8 MiB); instructions (1 000 000) and seconds (0.005) of one call
+---  state (default 8 MiB, a quarter of it for one value); instructions (1 000 000) and seconds (0.005)
+---  of one call. Loading has 100 times the instructions, and 2 seconds. What C functions do counts as
+---  instructions, too; a pause in which the machine ran something else counts only in part as time.
 ---@return stream_events.core.RuleState? state
 ---@return string? kind "memory"
 ---@return string? message
