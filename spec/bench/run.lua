@@ -151,12 +151,17 @@ end
 
 -------------------------------------------------------------------------------------------- rules
 
---- A client under rules, fed with `count` events of one type.
-local function under_rules(mode, count, use)
+--- The seconds that a client under rules prints when it is fed with `count` events of one type.
+local function under_rules(mode, count)
   local sender = start(OTHER, BENCH .. "blast", "all", tostring(count), "first")
-  local result = use(LUA .. " spec/bench/rules_client.lua " .. sender.line .. " " .. mode)
+  local command = ("taskset -c %d %s spec/bench/rules_client.lua %s %s 2>%scpu.err"):format(
+    MEASURED, LUA, sender.line, mode, BENCH)
+  local client = io.popen(command)
+  local seconds = tonumber(client:read "a")
+  local ok = client:close()
   stop(sender)
-  return result
+  if not ok then error(command .. " failed: " .. read_file(BENCH .. "cpu.err")) end
+  return seconds
 end
 
 local function rules()
@@ -164,7 +169,7 @@ local function rules()
   local function against(name, mode, count)
     return {
       name = name, unit = "us CPU per event",
-      run = function() return under_rules(mode, count, cpu_seconds) * 1e6 / count end,
+      run = function() return under_rules(mode, count) * 1e6 / count end,
     }
   end
   local figures = rounds_of {
@@ -186,17 +191,9 @@ local function rules()
     "as three fields, in a file of 10 rules", 1.2)
 
   print "rules: the longest time between two events in traffic, 1000 rules"
-  local function longest(mode)
-    return under_rules(mode, 400000, function(command)
-      local client = io.popen(("taskset -c %d %s 2>%scpu.err"):format(MEASURED, command, BENCH))
-      local text = client:read "a"
-      assert(client:close(), text)
-      return tonumber(text)
-    end)
-  end
   local still, reloading = {}, {}
   for i = 1, rounds do
-    still[i], reloading[i] = longest "still", longest "reload"
+    still[i], reloading[i] = under_rules("still", 1000000) * 1e3, under_rules("reload", 1000000) * 1e3
   end
   verdict("left alone, ms CPU", still)
   verdict("reloaded all the time, ms CPU", reloading, "at most", 5)
