@@ -11,9 +11,9 @@
 #define INCLUDES 16     /* files within one another */
 #define NAME 255        /* bytes of the name of a file */
 
-/* Registry keys (by address): the metatable of fields; the list of statements; what each included
- * file returned, by name. */
-static const char field_key = 0, statements_key = 0, included_key = 0;
+/* Registry keys (by address): the metatable of fields; the file's compiled text; the list of
+ * statements; what each included file returned, by name. */
+static const char field_key = 0, chunk_key = 0, statements_key = 0, included_key = 0;
 
 typedef struct {
   const char *kind; /* a constant text */
@@ -356,8 +356,14 @@ static void check_complete(lua_State *L, int list) {
   }
 }
 
+void se_rule_words_compile(lua_State *L) {
+  const se_load *load = se_sandbox_of(L)->load;
+  compile(L, load->name, load->text, load->len);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &chunk_key);
+}
+
 void se_rule_words_run(lua_State *L) {
-  se_load *load = se_sandbox_of(L)->load;
+  const se_load *load = se_sandbox_of(L)->load;
   const char *slash = strrchr(load->name, '/');
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &statements_key);
@@ -365,7 +371,9 @@ void se_rule_words_run(lua_State *L) {
   lua_pushboolean(L, 0); /* the file itself runs already */
   lua_setfield(L, -2, slash == NULL ? load->name : slash + 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &included_key);
-  compile(L, load->name, load->text, load->len);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &chunk_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &chunk_key);
   lua_call(L, 0, 0);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &statements_key);
   check_complete(L, lua_gettop(L));

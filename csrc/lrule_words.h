@@ -24,10 +24,12 @@ void se_rule_words_add(lua_State *L);
 /* string { ... } */
 int se_word_string(lua_State *L);
 
-/* Runs the file of the sandbox's load; raises for what is wrong in it. Pushes the list of its
- * statements, each a list of kind, name, value (or nil), file, line: see SE_STATEMENT_*. */
+/* Compile the file of the sandbox's load, then run it; both raise for what is wrong in it. The second
+ * pushes the list of its statements, each a list of kind, name, value (or nil), file, line: see
+ * SE_STATEMENT_*. */
 enum { SE_STATEMENT_KIND = 1, SE_STATEMENT_NAME, SE_STATEMENT_VALUE, SE_STATEMENT_FILE,
        SE_STATEMENT_LINE };
+void se_rule_words_compile(lua_State *L);
 void se_rule_words_run(lua_State *L);
 
 /* The field constructor at 'index': its word, and *line (0: a bare word). NULL: it is none. */

@@ -379,6 +379,12 @@ static int rules_sizes(lua_State *L) {
   return 1;
 }
 
+/* rules:forget() */
+static int rules_forget(lua_State *L) {
+  se_rule_memory_forget(se_rules_memory(se_check_rules(L, 1)->rules));
+  return 0;
+}
+
 static int rules_gc(lua_State *L) {
   struct lrules *box = luaL_checkudata(L, 1, RULES_MT);
   se_rules_free(box->rules);
@@ -428,6 +434,7 @@ static const luaL_Reg methods[] = {
     {"use", rules_use},         {"decide", rules_decide}, {"route", rules_route},
     {"counts", rules_counts},   {"tripped", rules_tripped}, {"observe", rules_observe},
     {"marked", rules_marked},   {"mark", rules_mark},     {"sizes", rules_sizes},
+    {"forget", rules_forget},
     {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", rules_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"rules", rules_new}, {NULL, NULL}};

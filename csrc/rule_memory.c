@@ -172,6 +172,15 @@ se_rule_memory *se_rule_memory_new(size_t buckets, size_t marks, size_t counts) 
 static void store_free(store *in) {
   se_keytable_free(&in->records);
   free(in->heap);
+  in->heap = NULL;
+  in->room = 0;
+}
+
+void se_rule_memory_forget(se_rule_memory *memory) {
+  store_free(&memory->buckets);
+  store_free(&memory->marks);
+  store_free(&memory->counts);
+  memory->latest = 0;
 }
 
 void se_rule_memory_free(se_rule_memory *memory) {

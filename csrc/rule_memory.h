@@ -19,6 +19,7 @@ typedef struct se_rule_memory se_rule_memory;
 /* NULL: no memory. */
 se_rule_memory *se_rule_memory_new(size_t buckets, size_t marks, size_t counts);
 void se_rule_memory_free(se_rule_memory *memory); /* accepts NULL */
+void se_rule_memory_forget(se_rule_memory *memory); /* all of it */
 
 /* One token bucket: 'count' tokens at first and at most, 'count' more every 'seconds'. */
 typedef struct {

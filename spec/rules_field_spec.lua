@@ -13,7 +13,7 @@ local HERE = (debug.getinfo(1, "S").source:gsub("^@", ""))
 local function compiled(given, name)
   local report = problems.new {}
   local statement = { kind = "event", name = name or "x", value = given, file = "f", line = 1 }
-  local result = compile.compile({ statement }, report)
+  local result = compile.compile(compile.one_by_one { statement }, report)
   local list = {}
   for i, problem in ipairs(report.problems) do
     list[i] = problem.message:gsub('^event ".-": ', "")
@@ -175,9 +175,11 @@ describe("a field", function()
 
   it("is refused where its constructor was called", function()
     local report = problems.new {}
-    local line = debug.getinfo(1, "l").currentline + 2
-    compile.compile({ { kind = "event", name = "x", file = "f", line = 1, value = { fields = {
-      f = optional(string_ { maxx = 1 }) } } } }, report)
+    local line = debug.getinfo(1, "l").currentline + 1
+    local value = { fields = { f = optional(string_ { maxx = 1 }) } }
+    compile.compile(compile.one_by_one { { kind = "event", name = "x", file = "f", line = 1,
+      value = value } },
+      report)
     assert.same({ HERE, line }, { report.problems[1].file, report.problems[1].line })
   end)
 

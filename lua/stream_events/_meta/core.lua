@@ -444,6 +444,21 @@ core.verdicts = {}
 ---@return string? message begins with "FILE:LINE: " where there is a line
 function RuleState:load(name, text, options) end
 
+--- The same in parts, none of which takes long: begin(), then go_on() until it says that there is no
+--- more to do, then next() until there is no other statement.
+---@param name string
+---@param text string
+---@param options table as for load()
+function RuleState:begin(name, text, options) end
+
+---@return boolean? more
+---@return string? kind as of load()
+---@return string? message
+function RuleState:go_on() end
+
+---@return stream_events.core.RuleStatement?
+function RuleState:next() end
+
 ---@return integer bytes in use
 function RuleState:memory() end
 
@@ -583,6 +598,9 @@ function Rules:marked(user_id, name, now) end
 ---@param seconds number
 ---@param now number?
 function Rules:mark(user_id, name, seconds, now) end
+
+--- Forgets the limits, marks and counters of all senders.
+function Rules:forget() end
 
 --- Entries in use, ended ones included.
 ---@return { buckets: integer, marks: integer, counts: integer }

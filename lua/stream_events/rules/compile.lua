@@ -135,7 +135,7 @@ local function add(self, statement, name, place)
     place:wrong(("declared twice: %s:%d has it already"):format(self:path(earlier.file), earlier.line or 0))
     return
   end
-  self.declared[name] = statement
+  self.declared[name] = { file = statement.file, line = statement.line }
   local rule = { name = name, kind = statement.kind }
   RULES[statement.kind](statement, place, rule, self.tests)
   self.rules[#self.rules + 1] = rule
@@ -188,17 +188,29 @@ end
 ---@field default "drop"|"allow"
 ---@field mode "enforce"|"audit"
 
---- Compiles statements; what is wrong goes into the report.
+--- A list of statements, as compile() takes them.
 ---@param statements stream_events.core.RuleStatement[]
+---@return fun(): stream_events.core.RuleStatement?
+function M.one_by_one(statements)
+  local count = 0
+  return function()
+    count = count + 1
+    return statements[count]
+  end
+end
+
+--- Compiles statements; what is wrong goes into the report.
+---@param next_statement fun(): stream_events.core.RuleStatement? gives one after the other: nobody needs
+---  to have them all at a time
 ---@param report stream_events.rules.Report
 ---@param step fun()? called after each statement
 ---@return stream_events.rules.Compiled
-function M.compile(statements, report, step)
+function M.compile(next_statement, report, step)
   local self = setmetatable({
     report = report, rules = {}, names = {}, tests = {}, declared = {}, settings = {},
     default = "drop", mode = "enforce",
   }, Compiler)
-  for _, statement in ipairs(statements) do
+  for statement in next_statement do
     self:add(statement)
     if step then step() end
   end

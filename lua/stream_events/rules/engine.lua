@@ -29,7 +29,7 @@ local MOST_FAULTS = 1024 -- remembered, so that each is logged once
 
 ---@class stream_events.rules.Engine
 ---@field core stream_events.core.Rules
----@field set stream_events.RuleSet the set in force
+---@field set { hash: string, mode: "enforce"|"audit", size: integer } about the set in force
 ---@field reloads integer how often it was replaced
 ---@field last_error stream_events.Error? why it was not, the last time
 local Engine = { __name = "stream_events.rules.engine" }
@@ -99,17 +99,20 @@ end
 
 function Engine:put_in_force(set)
   self.core:use(set.core)
-  self.set = set
+  -- What else is in a set, its examples above all, has done its duty: a program that keeps thousands of
+  -- tables for nothing waits longer for the garbage collector.
+  self.set = { hash = set.hash, mode = set.mode, size = set.size }
   self.faults, self.fault_count = {}, 0
 end
 
 -- Reloading ---------------------------------------------------------------------------------------
 
 -- A coroutine of its own: where it may not yield (below a function of C's) the slice becomes longer.
+-- A long piece of work has a turn for itself.
 local function new_step(clock)
   local slice = { ends = 0 }
-  return slice, function()
-    if clock.now() < slice.ends then return end
+  return slice, function(long)
+    if not long and clock.now() < slice.ends then return end
     if coroutine.isyieldable == nil or coroutine.isyieldable() then coroutine.yield() end
   end
 end

@@ -252,24 +252,28 @@ end
 ---@field file string
 ---@field line integer?
 
---- Judges one example, with nothing remembered from any other.
----@param example stream_events.rules.Example
+--- Judges examples, each with nothing remembered from any other. The results do not say yet where the
+--- example stands: most need not.
 ---@param set stream_events.core.RuleSet
----@return stream_events.rules.Result
-function M.judge(example, set)
+---@return fun(example: stream_events.rules.Example): stream_events.rules.Result
+function M.judge(set)
   local rules = native.rules(LIMITS)
   rules:use(set)
-  local verdict, decision = rules:decide(example.text, { trust = example.trust, now = NOW })
-  if decision then verdict = decision.judged or verdict end
-  local reason = decision and decision.reason or nil
-  local ok = (DELIVERED[verdict] or false) == (example.kind == "allow")
-  if example.reason and reason ~= example.reason then ok = false end
-  local file, line = example.place:position()
-  return {
-    rule = example.rule, kind = example.kind, index = example.index, ok = ok, verdict = verdict,
-    reason = reason, text = decision and decision.text or nil, expected = example.reason,
-    file = file, line = line,
-  }
+  local input = { now = NOW }
+  return function(example)
+    input.trust = example.trust
+    local verdict, decision = rules:decide(example.text, input)
+    rules:forget()
+    if decision then verdict = decision.judged or verdict end
+    local reason = decision and decision.reason or nil
+    if reason and reason:find("^budget") then rules:use(set) end -- no rule trips by its examples
+    local ok = (DELIVERED[verdict] or false) == (example.kind == "allow")
+    if example.reason and reason ~= example.reason then ok = false end
+    return {
+      rule = example.rule, kind = example.kind, index = example.index, ok = ok, verdict = verdict,
+      reason = reason, text = decision and decision.text or nil, expected = example.reason,
+    }
+  end
 end
 
 local PAST = {

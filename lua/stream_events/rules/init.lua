@@ -34,7 +34,8 @@ for word, verdict in pairs(native.verdicts or {}) do M[word] = verdict end
 
 ---@class stream_events.rules.Options
 ---@field read (fun(path: string): string?, string?)? reads files instead of the file system
----@field step fun()? called between pieces of work: a program that must not stand still yields here
+---@field step fun(long: boolean?)? called between pieces of work: a program that must not stand still
+---  yields here, best whenever the piece that follows is a long one
 ---@field limits { memory: integer?, instructions: integer?, seconds: number? }? of the functions
 ---@field name string? of the text, for messages (parse); default "rules.lua"
 ---@field level integer? who wrote the table, as for error() (new); default 2: the caller
@@ -57,14 +58,19 @@ RuleSet.__index = RuleSet
 ---@param step fun()? called after each
 ---@return stream_events.rules.Result[] results
 function RuleSet:test(step)
-  local results = {}
+  local results, judge = {}, examples.judge(self.core)
   for i, example in ipairs(self.tests) do
-    results[i] = examples.judge(example, self.core)
-    local from = self.report.sources[results[i].file]
-    if from then results[i].file = from.path end
+    results[i] = judge(example)
+    self:place(results[i], example)
     if step then step() end
   end
   return results
+end
+
+function RuleSet:place(result, example)
+  local file, line = example.place:position()
+  local from = self.report.sources[file]
+  result.file, result.line = from and from.path or file, line
 end
 
 --- Judges the examples, and says what is wrong with the rules where one is not as it should be.
@@ -72,7 +78,16 @@ end
 ---@return true? ok
 ---@return stream_events.Error? err kind "rule", with `problems`
 function RuleSet:check(step)
-  local err = examples.failure(self:test(step))
+  local failed, judge = {}, examples.judge(self.core)
+  for _, example in ipairs(self.tests) do
+    local result = judge(example)
+    if not result.ok then
+      self:place(result, example)
+      failed[#failed + 1] = result
+    end
+    if step then step() end
+  end
+  local err = examples.failure(failed)
   if err then return nil, err end
   return true
 end
@@ -89,10 +104,11 @@ local function failed(report)
   return nil, problems.error(report:sorted(report.problems))
 end
 
--- What the core compiles, unless something is wrong.
-local function finish(statements, report, options, hash, state)
-  local compiled = compile.compile(statements, report, options.step)
+-- What the core compiles, unless something is wrong. `next_statement` gives one after the other.
+local function finish(next_statement, report, options, hash, state)
+  local compiled = compile.compile(next_statement, report, options.step)
   if report.problems[1] then return failed(report) end
+  if options.step then options.step(true) end
   local core, kind, message = native.rule_set {
     rules = compiled.rules, default = compiled.default, mode = compiled.mode, hash = hash, state = state,
   }
@@ -149,20 +165,23 @@ local function build(files, options)
   check_globals(files, 1, report, step)
   local state, kind, message = native.rule_state(options.limits or {})
   if not state then return nil, native.error(kind, message) end
-  local statements
-  statements, kind, message = state:load(files.name, files.list[1].text, {
+  local more
+  state:begin(files.name, files.list[1].text, {
     functions = marks.functions, fields = marks.fields,
     read = function(name) return files:include(name) end,
   })
-  if step then step() end
+  repeat
+    if step then step(true) end
+    more, kind, message = state:go_on()
+  until not more
   check_globals(files, 2, report, step)
-  if not statements then
+  if more == nil then
     if kind == "memory" then return nil, native.error(kind, message) end
     local problem = loading_problem(files, message)
     if not is_known(report, problem) then report:add(problem) end
     return failed(report)
   end
-  local set, err = finish(statements, report, options, files:hash(), state)
+  local set, err = finish(function() return state:next() end, report, options, files:hash(), state)
   if set then set.files = files:paths() end
   return set, err
 end
@@ -211,7 +230,7 @@ function M.new(given, options)
   local file, line = inline.where(options.level or 2)
   local report = problems.new {}
   local statements = inline.statements(given, file, line, report)
-  return finish(statements, report, options, inline.hash(given))
+  return finish(compile.one_by_one(statements), report, options, inline.hash(given))
 end
 
 return M
