@@ -177,9 +177,8 @@ describe("a field", function()
     local report = problems.new {}
     local line = debug.getinfo(1, "l").currentline + 1
     local value = { fields = { f = optional(string_ { maxx = 1 }) } }
-    compile.compile(compile.one_by_one { { kind = "event", name = "x", file = "f", line = 1,
-      value = value } },
-      report)
+    local statement = { kind = "event", name = "x", file = "f", line = 1, value = value }
+    compile.compile(compile.one_by_one { statement }, report)
     assert.same({ HERE, line }, { report.problems[1].file, report.problems[1].line })
   end)
 
