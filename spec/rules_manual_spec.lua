@@ -1,8 +1,12 @@
 --- The manual's chapter on rules: every file in it works as printed, and what it says about codes,
 -- defaults and the order of a decision is what the code does.
+local command = require "support.command"
 local core = require "stream_events.core"
+local folder = require "support.folder"
+local luv = require "luv"
 local native = require "stream_events.native"
 local options = require "stream_events.options"
+local process = require "support.process"
 local rules = require "stream_events.rules"
 
 local ROOT = debug.getinfo(1, "S").source:match "^@(.*)spec/rules_manual_spec%.lua$" or ""
@@ -14,6 +18,7 @@ local function read(path)
   return text
 end
 
+local COMMAND = luv.fs_realpath(command.COMMAND)
 local CHAPTER = read "lua/stream_events/doc/rules.md"
 
 --- Texts of fenced blocks of a language, without the indent of a list.
@@ -259,6 +264,29 @@ describe("the manual's chapter on rules", function()
       end
     end
     assert.is_true(at >= 9, "steps: " .. table.concat(made, " "))
+  end)
+
+  it("shows commands that work", function()
+    local ran = {}
+    for _, text in ipairs(blocks "") do
+      local here = folder.new()
+      here:write("log.jsonl", event_of("noise", "ann", {}) .. "\n")
+      if not text:find("rules new", 1, true) then
+        here:write("rules.lua", 'refuse "noise"')
+        here:write("new.lua", 'refuse "noise"')
+      end
+      for line in text:gmatch "[^\n]+" do
+        local words = {}
+        for word in line:gsub("%s+#.*", ""):gmatch "%S+" do words[#words + 1] = word end
+        if words[1] == "stream-events" and words[2] == "rules" then
+          local child = process.run(COMMAND, { table.unpack(words, 2) }, nil, here.path)
+          assert.equal(0, child.code, line .. "\n" .. child.stderr)
+          ran[words[3]] = true
+        end
+      end
+      here:remove()
+    end
+    assert.same({ new = true, check = true, explain = true, replay = true }, ran)
   end)
 
   it("links only to sections that exist", function()
