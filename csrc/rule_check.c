@@ -15,6 +15,7 @@ void se_check_space_init(se_check_space *space) {
   se_buffer_init(&space->plain, SIZE_MAX / 2);
   se_buffer_init(&space->cuts, SIZE_MAX / 2);
   se_buffer_init(&space->keys, SIZE_MAX / 2);
+  space->rewritten = NULL;
 }
 
 void se_check_space_free(se_check_space *space) {
@@ -141,6 +142,9 @@ static int check_member(const se_check *c, const se_rule_field *field, const se_
                         const se_scan_member *member) {
   se_json_token value;
   int kind = member_value(c->start, member, &value);
+  if (kind == SE_JSON_OBJECT && field->kind == SE_FIELD_ARRAY &&
+      se_value_makes_list(c, c->start + member->value))
+    kind = SE_JSON_ARRAY;
   if ((kind == SE_JSON_OBJECT && field->kind == SE_FIELD_OBJECT) ||
       (kind == SE_JSON_ARRAY && field->kind == SE_FIELD_ARRAY)) {
     se_json json;

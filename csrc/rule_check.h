@@ -12,6 +12,7 @@ typedef struct {
   se_buffer plain; /* a string without its escapes */
   se_buffer cuts;  /* what 'strip' takes out of the text, from front to back */
   se_buffer keys;  /* hashes of the keys of an object that must not be counted twice */
+  char *rewritten; /* the text that is looked at, while it is one that a rewrite made; else NULL */
 } se_check_space;
 void se_check_space_init(se_check_space *space);
 void se_check_space_free(se_check_space *space);

@@ -218,6 +218,15 @@ static int check_object(const se_check *c, const se_rule_field *field, const se_
   return check_count(c, field, at, count, " key");
 }
 
+int se_value_makes_list(const se_check *c, const char *brace) {
+  if (c->space->rewritten == NULL || brace[1] != '}')
+    return 0;
+  char *at = c->space->rewritten + (brace - c->start);
+  at[0] = '[';
+  at[1] = ']';
+  return 1;
+}
+
 int se_value_check(const se_check *c, const se_rule_field *field, const se_path *at,
                    se_json *json) {
   se_json_token token;
@@ -228,6 +237,9 @@ int se_value_check(const se_check *c, const se_rule_field *field, const se_path 
   int kind = se_json_value(json, &token);
   if (kind == SE_JSON_OBJECT && field->kind == SE_FIELD_OBJECT)
     return check_object(c, field, at, json);
+  if (kind == SE_JSON_OBJECT && field->kind == SE_FIELD_ARRAY &&
+      se_value_makes_list(c, json->at - 1))
+    kind = SE_JSON_ARRAY;
   if (kind == SE_JSON_ARRAY && field->kind == SE_FIELD_ARRAY)
     return check_array(c, field, at, json);
   return se_value_check_scalar(c, field, at, kind, &token);

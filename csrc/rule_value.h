@@ -32,6 +32,10 @@ se_rule_number se_value_number(const se_json_token *token);
 /* What a string stands for; good until the next one is asked for. 0: no memory. */
 int se_value_plain(const se_check *c, const se_json_token *token, se_slice *out);
 
+/* Lua has one empty table for lists and objects. Whether the '{' at 'brace' begins an empty object
+ * of a rewrite: then it is made an empty list, because the rule asks for one. */
+int se_value_makes_list(const se_check *c, const char *brace);
+
 /* A value that was read. Of a container only the kind is looked at: it is none of those that
  * se_value_check goes into. */
 int se_value_check_scalar(const se_check *c, const se_rule_field *field, const se_path *at,

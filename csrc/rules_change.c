@@ -165,5 +165,8 @@ int se_judge_rewrite(const se_judging *j, const se_rule *rule, const se_buffer *
     reason = se_check_size(rule, j->out->changed_len, j->out->text);
   if (reason != SE_REASON_NONE)
     return se_judging_tell(j, "rewrite", reason);
-  return se_judge_fields(j, rule);
+  j->rules->space.rewritten = text->data + text->start;
+  reason = se_judge_fields(j, rule);
+  j->rules->space.rewritten = NULL;
+  return reason;
 }

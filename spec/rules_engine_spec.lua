@@ -471,6 +471,25 @@ describe("a function", function()
     assert.equal("too-large", reason)
   end)
 
+  it("takes an empty table of a rewrite for a list where the rule asks for one", function()
+    local list = { kind = "array" }
+    local fields = { tags = list, box = { kind = "object", extra = "refuse", fields = { inner = list } } }
+    local engine = asking(giving(words.rewrite { tags = {}, box = { inner = {} } }),
+      { fields = fields, extra = "refuse" })
+    local given = event '"tags":["x"],"box":{"inner":[1]}'
+    local verdict, _, decision = decide(engine, given)
+    assert.equal("rewrite", verdict)
+    assert.truthy(decision.changed:find('"tags":[]', 1, true), decision.changed)
+    assert.truthy(decision.changed:find('"box":{"inner":[]}', 1, true), decision.changed)
+    for _, other in ipairs { '"tags":{},"box":{"inner":[1]}', '"tags":[],"box":{"inner":{}}' } do
+      local _, reason = decide(engine, event(other)) -- a sender has to say what it means
+      assert.equal("field-type", reason)
+    end
+    local _, reason = decide(asking(giving(words.rewrite { tags = { x = 1 }, box = { inner = {} } }),
+      { fields = fields, extra = "refuse" }), given)
+    assert.equal("field-type", reason)
+  end)
+
   it("has its rewrite stripped like anything else", function()
     local engine = asking(giving(words.rewrite { text = "a", evil = 1 }),
       { extra = "strip", fields = { text = { kind = "string" } } })
