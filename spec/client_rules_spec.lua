@@ -1,5 +1,6 @@
 --- The rules of a client: where they come from, how they are replaced, and what they do to events that
 --- come in or go out. What they decide is in the specs of the engine and of the language.
+local engines = require "stream_events.rules.engine"
 local fakes = require "support.fake_transport"
 local native = require "stream_events.native"
 local process = require "support.process"
@@ -261,6 +262,59 @@ describe("what a client with rules sends", function()
     local logged = fake.logged "error"
     assert.equal(1, #logged)
     assert.same({ "chat", "check-error" }, { logged[1].fields.rule, logged[1].fields.reason })
+  end)
+end)
+
+describe("what is quarantined", function()
+  local engine
+
+  before_each(function()
+    engine = assert(engines.new {
+      rules = { events = { odd = { quarantine = true } } }, log = function() end,
+      limits = { rule_breaches = 5, quarantine = 4 },
+      clock = { now = native.now, time = native.time },
+    })
+  end)
+
+  local function keep(n, size)
+    engine:keep { type = "odd", size = size, event = { n = n }, trust = "user", received_at = 1 }
+  end
+
+  local function kept()
+    local numbers = {}
+    for i, entry in ipairs(engine:list()) do numbers[i] = entry.event and entry.event.n or "too large" end
+    return numbers
+  end
+
+  it("is no more than so many events", function()
+    for i = 1, 10 do keep(i, 100) end
+    assert.same({ 7, 8, 9, 10 }, kept())
+    assert.equal(10, engine:stats().quarantined)
+  end)
+
+  it("is no more than 1 MiB of text together", function()
+    keep(1, 1048576)
+    assert.same({ 1 }, kept())
+    keep(2, 1)
+    assert.same({ 2 }, kept())
+    keep(3, 500000)
+    keep(4, 500000)
+    assert.same({ 2, 3, 4 }, kept())
+    keep(5, 500000)
+    assert.same({ 4, 5 }, kept())
+  end)
+
+  it("is kept without its event when that is too large by itself", function()
+    keep(1, 10)
+    keep(2, 1048577)
+    assert.same({ 1, "too large" }, kept())
+    assert.equal(1048577, engine:list()[2].size)
+  end)
+
+  it("is handed out as a list of its own", function()
+    keep(1, 10)
+    engine:list()[1] = nil
+    assert.same({ 1 }, kept())
   end)
 end)
 

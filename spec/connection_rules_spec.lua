@@ -3,6 +3,7 @@
 local core = require "stream_events.core"
 local lua = require "support.lua"
 local peer = require "support.peer"
+local rules = require "stream_events.rules"
 
 local transport
 
@@ -295,6 +296,44 @@ describe("rules on a connection", function()
       { got[1][3].reason, got[2][3].reason, got[3][3].reason })
     assert.truthy(got[1][3].text:find "boom")
     assert.same({}, engine:tripped()) -- only broken budgets do that
+  end)
+
+  it("give the turn back to the program when their functions take long", function()
+    local engine = core.rules()
+    engine:use(assert(rules.parse([[
+      event "slow" { check = function() for i = 1, 200000 do local x = i + 1 end return drop end }
+      event "end" {}
+    ]], { limits = { instructions = 1e9, seconds = 60 } })).core)
+    local router = router_of(engine)
+    local texts = {}
+    for i = 1, 50 do texts[i] = text_of "slow" end
+    texts[51] = text_of "end"
+    local connection = connect(router, texts)
+    local most, before, last = 0, 0, nil
+    peer.pump(transport, function()
+      last = select(2, connection:next())
+      local received = router:totals().received
+      most, before = math.max(most, received - before), received
+      return last
+    end, "the last event")
+    assert.equal("end", last)
+    assert.same({ slow = { check = 50 } }, router:counts())
+    assert.is_true(most < 50, "all in one call")
+  end)
+
+  it("switch a rule off whose functions break their budgets, and refuse its type from then on", function()
+    local engine = core.rules { breaches = 2 }
+    engine:use(assert(rules.parse('event "slow_*" { check = function() while true do end end }',
+      { limits = { instructions = 1000 } })).core)
+    local got, router = judge(engine, { text_of "slow_a", text_of "slow_b", text_of "slow_a",
+      '{"type":"slow_c", and so on' })
+    assert.same({ "fault", "fault" }, types_of(got))
+    assert.same({ "budget-instructions", "slow_*" }, { got[1][3].reason, got[1][3].rule })
+    assert.is_nil(got[1][3].tripped)
+    assert.is_true(got[2][3].tripped)
+    assert.same({ "slow_*" }, engine:tripped())
+    assert.same({ slow_a = { ["budget-instructions"] = 1, tripped = 1 },
+      slow_b = { ["budget-instructions"] = 1 }, slow_c = { tripped = 1 } }, router:counts())
   end)
 
   it("change with the set in force, for types that were seen before", function()
