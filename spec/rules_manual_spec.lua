@@ -3,6 +3,7 @@
 local command = require "support.command"
 local core = require "stream_events.core"
 local folder = require "support.folder"
+local lua = require "support.lua"
 local luv = require "luv"
 local native = require "stream_events.native"
 local options = require "stream_events.options"
@@ -114,7 +115,7 @@ describe("the manual's chapter on rules", function()
   end
 
   it("has a block list with nothing but names", function()
-    for _, name in ipairs(assert(load(files["blocklist.lua"], "=blocklist", "t", {}))()) do
+    for _, name in ipairs(assert(lua.load(files["blocklist.lua"]))()) do
       assert.equal("string", type(name))
     end
   end)
@@ -122,7 +123,7 @@ describe("the manual's chapter on rules", function()
   it("has programs that are Lua, and a table of rules that works", function()
     local ran
     for _, text in ipairs(programs) do
-      local chunk = assert(load(text, "=manual", "t", { require = require, assert = assert }))
+      local chunk = assert(lua.load(text))
       if text:find("rules.new", 1, true) then
         chunk()
         ran = true
@@ -279,7 +280,7 @@ describe("the manual's chapter on rules", function()
         local words = {}
         for word in line:gsub("%s+#.*", ""):gmatch "%S+" do words[#words + 1] = word end
         if words[1] == "stream-events" and words[2] == "rules" then
-          local child = process.run(COMMAND, { table.unpack(words, 2) }, nil, here.path)
+          local child = process.run(COMMAND, { lua.unpack(words, 2) }, nil, here.path)
           assert.equal(0, child.code, line .. "\n" .. child.stderr)
           ran[words[3]] = true
         end

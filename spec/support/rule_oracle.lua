@@ -18,7 +18,7 @@ local function is_object(value) return type(value) == "table" and getmetatable(v
 --- Whether a JSON number is an integer: it was written as one and fits into 64 bits.
 function M.is_integer(value)
   if math.type then return math.type(value) == "integer" end
-  return type(value) == "number" and value == math.floor(value) and value > -2 ^ 53 and value < 2 ^ 53
+  return type(value) == "number" and value == math.floor(value) and value >= -2 ^ 53 and value <= 2 ^ 53
 end
 
 --- Whether a list of code points fits a glob, by trying every way.
@@ -197,6 +197,16 @@ local function find(model, event_type)
   return best
 end
 
+--- The event with other data in place of its own.
+function M.with_data(event, sender, data)
+  local result = {}
+  for name, value in pairs(event) do
+    if is_envelope(name, value, sender) then result[name] = value end
+  end
+  for name, value in pairs(data) do result[name] = value end
+  return result
+end
+
 ---@class support.Oracle
 local Oracle = {}
 Oracle.__index = Oracle
@@ -336,7 +346,7 @@ function Oracle:judge(text, now)
   else
     result = self:judge_rule(rule, text, event, trust, sender, now)
   end
-  result.rule, result.judged, result.event = rule, result.verdict, event
+  result.rule, result.judged, result.event, result.sender = rule, result.verdict, event, sender
   -- Audit mode delivers as if there were no rules.
   if self:mode_of(rule) == "audit" and route ~= "local" then
     result.verdict, result.data = "allow", event
