@@ -305,6 +305,9 @@ end
 local function number(random, field, step)
   local value = field.one_of and random:pick(field.one_of)
     or random:int((field.min or -4) / step, (field.max or 8) / step) * step
+  if random:chance(0.1) then -- just inside or outside of a bound
+    value = (random:chance(0.5) and field.min or field.max or value) + random:pick { -1, -0.5, 0.5, 1 }
+  end
   return M.number(value)
 end
 function FIT.integer(random, field) return number(random, field, 1) end
