@@ -91,11 +91,30 @@ describe("the command rules", function()
         local child = run(words)
         assert.equal(2, child.code, child.stdout)
         assert.equal("", child.stdout)
-        assert.truthy(child.stderr:find("stream-events: ", 1, true), child.stderr)
+        local says = args[#args] == "--json" and '{"error":' or "stream-events: "
+        assert.truthy(child.stderr:find(says, 1, true), child.stderr)
         assert.is_nil(child.stderr:find("stack traceback", 1, true))
         assert.equal(RULES, folder:read "rules.lua")
       end)
     end
+
+    it("says what was meant, in one line", function()
+      local child = run { "rules", "chekc", "rules.lua" }
+      assert.matches("\nstream%-events: unknown command 'chekc': did you mean 'check'%?\n$", child.stderr)
+    end)
+
+    it("says it in JSON to programs", function()
+      for _, args in ipairs {
+        { "rules", "chekc", "rules.lua", "--json" }, { "rules", "check", folder:at "none.lua", "--json" },
+        { "rules", "explain", folder:at "none.lua", "/", "--json" }, { "rules", "check", "", "--json" },
+      } do
+        local child = run(args)
+        assert.same({ 2, "" }, { child.code, child.stdout })
+        local answers = decoded(child.stderr)
+        assert.same({ 1, "usage", "string" },
+          { #answers, answers[1].error.kind, type(answers[1].error.message) })
+      end
+    end)
 
     it("says how to make the file that is not there", function()
       local child = run { "rules", "check", folder:at "none.lua" }
@@ -178,6 +197,19 @@ describe("the command rules", function()
       local answer = decoded(run({ "rules", "check", path, "--json" }).stdout)[1]
       assert.same({ true, "drop", "enforce", {} },
         { answer.ok, answer.default, answer.mode, answer.problems })
+    end)
+
+    it("comes back with an event that the examples allow", function()
+      local example = [[event "%s" { fields = { n = integer }, trust = %s,
+        examples = { allow = { { n = 1, user = "it's me" } }, drop = { { n = "" } } } }
+      ]]
+      local path = folder:write("rules.lua", example:format("first", '"self"')
+        .. example:format("second_*", '{ "user", "self" }'))
+      local text, command_line = run({ "rules", "check", path }).stdout:match("\n  echo ('.-') | ([^\n]*)\n")
+      local answer = decoded(process.run("sh", { "-c", "echo " .. text .. " | " .. command_line .. " --json" })
+        .stdout)[1]
+      assert.same({ "second_example", "allow" }, { answer.type, answer.verdict })
+      assert.matches('^.{"type":"second_example","cid":"messaging:general","user":{.*},"n":1}.$', text)
     end)
 
     it("finds what a file includes", function()
@@ -318,6 +350,7 @@ return {
       ["no event"] = "return { { verdict = 'allow' } }",
       ["no verdict"] = "return { { event = { type = 'x' } } }",
       ["an unknown verdict"] = "return { { event = { type = 'x' }, verdict = 'alow' } }",
+      ["a loop without an end"] = "while true do end",
       ["too few verdicts"] = "return { { events = { {}, {} }, verdict = { 'allow' } } }",
       ["a time that is none"] = "return { { event = {}, verdict = 'allow', at = -1 } }",
       ["an event that is none"] = "return { { event = 5, verdict = 'allow' } }",
@@ -529,9 +562,9 @@ return {
       child = replay(new, "--json")
       assert.equal(1, child.code)
       local answers = decoded(child.stdout)
-      assert.same({ 2, "flare", "drop", "field-range", "allow" }, {
+      assert.same({ 2, "flare", "drop", "field-range", "allow", "flare" }, {
         answers[1].line, answers[1].type, answers[1].old.verdict, answers[1].old.reason,
-        answers[1].new.verdict,
+        answers[1].new.verdict, answers[1].new.rule,
       })
       assert.same({ 5, 3 }, { answers[4].lines, answers[4].differences })
       assert.not_equal(answers[4].old_hash, answers[4].new_hash)
@@ -577,11 +610,11 @@ return {
       send("messaging:a", "x\u{202E}y", "--as", "tommaso")
       plain:wait_for("stdout", "u202e")
       local shown = lines(plain.stdout)
-      assert.matches("^dropped flare from tommaso: field%-range %(flare%): .*100", shown[1])
+      assert.matches("^%d%d:%d%d:%d%d%.%d%d%d messaging:a dropped flare from tommaso: field%-range %(flare%): .*100", shown[1])
       assert.matches("^%d%d:.* odd tommaso {} %[flag.*look at it%]$", shown[2])
       assert.matches('^%d%d:.* shout tommaso {"text":"hi!"} %[rewrite', shown[3])
-      assert.matches("^quarantined strange from tommaso: ", shown[4])
-      assert.matches("^dropped x\\u202ey from tommaso: undeclared%-type", shown[5])
+      assert.matches("^%d%d:.* messaging:a quarantined strange from tommaso: ", shown[4])
+      assert.matches("^%d%d:.* messaging:a dropped x\\u202ey from tommaso: undeclared%-type", shown[5])
       json:wait_for("stdout", "undeclared")
       local answers = decoded(json.stdout)
       assert.same({ "flare", "drop", "field-range", "flare", "tommaso", "user" }, {
@@ -601,7 +634,7 @@ return {
       send("messaging:b", "noise", "--as", "tommaso")
       send("messaging:b", "trap", "--as", "tommaso")
       send("messaging:b", "flare", "x:=1", "--as", "tommaso")
-      listener:wait_for("stdout", "^dropped flare from tommaso: marked")
+      listener:wait_for("stdout", "messaging:b dropped flare from tommaso: marked")
       finish(listener)
       assert.equal(1, #lines(listener.stdout))
     end)

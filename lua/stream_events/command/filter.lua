@@ -91,7 +91,7 @@ local function sender_of(event)
   return event.user and event.user.id or "-"
 end
 
---- What was dropped, and why, in one line.
+--- What was dropped, when, where and why, in one line.
 ---@param event stream_events.Event
 ---@param decision stream_events.core.RuleDecision
 ---@return string
@@ -100,7 +100,7 @@ function M.line(event, decision)
     event.type or "a message", sender_of(event), decision.reason or "")
   if decision.rule then text = ("%s (%s)"):format(text, decision.rule) end
   if decision.text and decision.text ~= "" then text = ("%s: %s"):format(text, decision.text) end
-  return format.plain(text)
+  return ("%s %s %s"):format(format.clock(event.received_at), format.place(event), format.plain(text))
 end
 
 --- The same for programs; without the data, which are hostile.

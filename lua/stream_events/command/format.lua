@@ -39,7 +39,7 @@ end
 ---@param word string
 ---@return string
 function M.word(word)
-  if not word:find("[^%w_./-]") then return word end
+  if word ~= "" and not word:find("[^%w_./-]") then return word end
   return "'" .. M.plain(word):gsub("'", "'\\''") .. "'"
 end
 
@@ -118,6 +118,21 @@ local function remarked(remark)
   return (" [%s]"):format(M.plain(text))
 end
 
+--- When an event came, for people.
+---@param at number
+---@return string
+function M.clock(at)
+  return os.date("%H:%M:%S", math.floor(at)) .. (".%03d"):format(math.floor(at % 1 * 1000))
+end
+
+--- Where an event came to. A user event has no channel, and its user is the one it is for.
+---@param event stream_events.Event
+---@return string
+function M.place(event)
+  local user = event.user
+  return M.plain(event.cid or user and user.id and "@" .. user.id or "-")
+end
+
 --- One line for people: time, cid, type, sender, data, and what rules remarked.
 ---@param event stream_events.Event
 ---@param colour boolean?
@@ -125,14 +140,11 @@ end
 ---@return string
 function M.line(event, colour, remark)
   local style = colour and COLOUR_STYLE or PLAIN_STYLE
-  local at = event.received_at
   local user = event.user
-  -- A user event has no channel, and its user is the one it is for.
   local sender = event.trust == "server" and "server" or user and user.id or "-"
-  local cid = event.cid or user and user.id and "@" .. user.id or "-"
   return table.concat({
-    style.time:format(os.date("%H:%M:%S", math.floor(at)) .. (".%03d"):format(math.floor(at % 1 * 1000))),
-    style.cid:format(M.plain(cid)),
+    style.time:format(M.clock(event.received_at)),
+    style.cid:format(M.place(event)),
     style.type:format(M.plain(event.type)),
     style.sender:format(M.plain(sender)),
     style.data:format(object((split(event)))),

@@ -162,10 +162,10 @@ end
 function M.run(args)
   local parser = build()
   local misused = {}
+  for _, word in ipairs(args) do output.json = output.json or word == "--json" end
   function parser.error(current, message)
-    output.note(current:get_usage())
-    output.note("")
-    output.misuse(message)
+    if not output.json then output.note(current:get_usage() .. "\n") end
+    output.misuse((message:gsub("\n(%u)", function(letter) return ": " .. letter:lower() end)))
     error(misused, 0)
   end
   local ok, result = pcall(parser.parse, parser, args)

@@ -7,6 +7,9 @@ local M = {}
 
 M.OK, M.FAILURE, M.USAGE = 0, 1, 2
 
+--- Whether errors are for programs: set once the command line says so.
+M.json = false
+
 --- Whether to use colours on standard output.
 ---@return boolean
 function M.colour()
@@ -47,13 +50,19 @@ function M.log(level, message, fields)
   for line in table.concat(details, "\n"):gmatch("[^\n]+") do M.note("  " .. format.plain(line)) end
 end
 
+-- What is wrong where there is no error of the plugin's that says it.
+local function say(kind, message)
+  if M.json then return M.note(format.encoded { error = { kind = kind, message = message } }) end
+  M.note("stream-events: " .. format.plain(message))
+end
+
 --- Reports an error; returns the number to end with.
 ---@param err stream_events.Error|string
 ---@param as_json boolean?
 ---@return integer
 function M.fail(err, as_json)
   if type(err) == "string" then
-    M.note("stream-events: " .. format.plain(err))
+    say("failure", err)
   elseif as_json then
     M.note(format.error_json(err))
   else
@@ -67,7 +76,7 @@ end
 ---@param message string
 ---@return integer
 function M.misuse(message)
-  M.note("stream-events: " .. format.plain(message))
+  say("usage", message)
   return M.USAGE
 end
 

@@ -47,6 +47,28 @@ local function json(args, report, ok)
   }
 end
 
+-- What the service adds to an event, or what follows from its cid.
+local ADDED = { created_at = true, channel_type = true, channel_id = true }
+local FIRST = { type = 1, cid = 2, user = 3 }
+
+-- An event to try: an example that is allowed, else one of the first rule's type.
+local function event_to_try(set)
+  local example = set:example()
+  if not example then
+    return set.names[1] and file.EVENT:format(format.encoded((set.names[1]:gsub("%*$", "example"))), "")
+  end
+  local members, parts = {}, {}
+  for _, member in ipairs(native.json.members(example)) do
+    if not ADDED[member[1]] then members[#members + 1] = member end
+  end
+  table.sort(members, function(a, b)
+    local x, y = FIRST[a[1]] or 4, FIRST[b[1]] or 4
+    return x < y or x == y and a[1] < b[1]
+  end)
+  for i, member in ipairs(members) do parts[i] = format.encoded(member[1]) .. ":" .. member[2] end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
 -- The last line: how it stands, and what to do now.
 local function summary(args, report, ok)
   local set, path = report.set, format.plain(args.file)
@@ -61,8 +83,8 @@ local function summary(args, report, ok)
     or plural(report.passed, "example") .. (report.passed == 1 and " holds" or " hold")
   local text = ("%s is fine: %s; default %s, mode %s, hash %s."):format(path, table.concat(counts, ", "),
     set.default, set.mode, set.hash)
-  local event_type = set.names[1] and set.names[1]:gsub("%*$", "example") or nil
-  return ("%s\nNext:\n  %s"):format(text, table.concat(file.next(args.file, args, event_type), "\n  ", 2))
+  return ("%s\nNext:\n  %s"):format(text,
+    table.concat(file.next(args.file, args, event_to_try(set)), "\n  ", 2))
 end
 
 ---@param args { file: string, strict: boolean?, json: boolean? }

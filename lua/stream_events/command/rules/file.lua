@@ -16,8 +16,8 @@ function M.readable(path, args)
   local stat, message = luv.fs_stat(path)
   if not stat then
     if message:find("^ENOENT") then
-      message = ("there is no file %s; `%s rules new %s` makes one"):format(path, args.program,
-        format.word(path))
+      message = path == "" and "the name of a rule file must not be empty"
+        or ("there is no file %s; `%s rules new %s` makes one"):format(path, args.program, format.word(path))
     end
     return nil, message
   end
@@ -29,16 +29,17 @@ function M.readable(path, args)
   return true
 end
 
+--- JSON of an event: its type, and its data, each member with a comma before it.
+M.EVENT = '{"type":%s,"cid":"messaging:general","user":{"id":"ann","role":"user"}%s}'
+
 --- The commands that a rule file goes through, in their order.
 ---@param path string
 ---@param args { program: string }
----@param event_type string? one to try; default: one of `rules new`
----@param data string? JSON of an event's data, each member with a comma before it
+---@param event string? JSON of one to try; default: one of `rules new`
 ---@return string[]
-function M.next(path, args, event_type, data)
+function M.next(path, args, event)
   local name, program = format.word(path), args.program
-  local event = '{"type":%s,"cid":"messaging:general","user":{"id":"ann","role":"user"}%s}'
-  local text = format.word(event:format(format.encoded(event_type or "friendship_request"), data or ""))
+  local text = format.word(event or M.EVENT:format('"friendship_request"', ',"text":"Hi"'))
   return {
     ("%s rules check %s"):format(program, name),
     ("%s rules test %s"):format(program, name),

@@ -98,7 +98,7 @@ function M.run(args)
     local ok, message = write(args.file, args.program)
     if not ok then return output.misuse(message) end
   end
-  local commands = file.next(args.file or "rules.lua", args, "friendship_request", ',"text":"Hi"')
+  local commands = file.next(args.file or "rules.lua", args)
   if args.json then
     output.line(format.encoded { file = args.file, text = M.TEXT, next = native.json.array(commands) })
     return output.OK

@@ -67,7 +67,9 @@ function M.run(args)
   if not old then return code end
   new, code = file.load(args.new, args)
   if not new then return code end
-  local by_old, by_new = judge.new(old, args), judge.new(new, args)
+  -- Traced, for the names of the rules that let something pass.
+  local options = { self = args.self, direction = args.direction, trace = true }
+  local by_old, by_new = judge.new(old, options), judge.new(new, options)
   local differences = 0
   local line
   line, message = source:next()

@@ -149,6 +149,16 @@ local function read_case(case, index)
   }
 end
 
+local MOST = 10000000 -- instructions: more than any table of cases takes
+
+-- Runs the file, which may be wrong in that it never ends.
+local function run(chunk, path)
+  debug.sethook(function() error(path .. ": runs for too long", 0) end, "", MOST)
+  local ok, result = pcall(chunk)
+  debug.sethook()
+  return ok, result
+end
+
 --- Reads the cases. The file runs without any function of ours.
 ---@param path string
 ---@return stream_events.command.Case[]? cases
@@ -158,7 +168,7 @@ function M.read(path)
   if not chunk then
     return nil, message:find(path, 1, true) and message or ("%s: %s"):format(path, message)
   end
-  local ok, list = pcall(chunk)
+  local ok, list = run(chunk, path)
   if not ok then return nil, tostring(list) end
   if type(list) ~= "table" then return nil, path .. ": must return a list of cases" end
   local cases = {}
