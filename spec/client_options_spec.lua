@@ -24,6 +24,7 @@ describe("stream_events.new", function()
     ["an option that resembles none"] = { more = { colour = "red" }, says = "unknown option 'colour'" },
     ["a position"] = { more = { "devkey" }, says = "unknown option '1'" },
     ["rules that are none"] = { more = { rules = 7 }, says = "'rules' must be a path, a table of rules or" },
+    ["rules without a path"] = { more = { rules = "" }, says = "'rules' must not be empty" },
     ["nothing to watch"] = { more = { watch = true }, says = "'watch' needs the path of a rule file" },
     ["a table to watch"] = {
       more = { rules = {}, watch = true }, says = "'watch' needs the path of a rule file",

@@ -74,6 +74,12 @@ describe("a rule file", function()
     local set = assert(rules.parse(""))
     assert.equal(0, set.size)
     assert.equal("drop", set.default)
+    local message = "declares nothing: every custom event is dropped"
+    assert.same({ { file = "rules.lua", severity = "warning", message = message } }, set.problems)
+    assert.same({}, assert(rules.parse "honeypot 'x'").problems)
+    local inline = assert(rules.new {})
+    assert.same({ message, debug.getinfo(1, "l").currentline - 1 },
+      { inline.problems[1].message, inline.problems[1].line })
   end)
 
   it("sets default and mode", function()
@@ -247,6 +253,12 @@ refuse "trade"]]
     assert.truthy(list[1]:find("^3 not today"), list[1])
     list = problems_of("local x\nx.y = 1")
     assert.truthy(list[1]:find("^2 "), list[1])
+  end)
+
+  it("is refused as bytecode, in few words", function()
+    local _, err = rules.parse("\27Lua", { name = "byte.lua" })
+    assert.same({ file = "byte.lua", severity = "error", message = "this is bytecode; rules are text" },
+      err.problems[1])
   end)
 
   it("is refused when it never ends", function()

@@ -192,6 +192,13 @@ describe("a table of rules", function()
     }, list)
   end)
 
+  it("is told by the line of the program also where a function of C called", function()
+    local _, set, err = pcall(rules.new, { events = 5 })
+    assert.is_nil(set)
+    assert.same({ HERE, debug.getinfo(1, "l").currentline - 2 },
+      { err.problems[1].file, err.problems[1].line })
+  end)
+
   it("has the line of a constructor in what is wrong with it", function()
     local line = debug.getinfo(1, "l").currentline + 2
     local _, err = rules.new { events = { trade = { fields = {

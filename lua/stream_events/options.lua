@@ -122,6 +122,8 @@ local function check_rules(given, level)
   local kind = type(given.rules)
   if kind ~= "nil" and kind ~= "string" and kind ~= "table" then
     error("option 'rules' must be a path, a table of rules or a rule set, not a " .. kind, level + 1)
+  elseif given.rules == "" then
+    error("option 'rules' must not be empty: it is the path of a rule file", level + 1)
   elseif given.watch and kind ~= "string" then
     error("option 'watch' needs the path of a rule file as option 'rules'", level + 1)
   end

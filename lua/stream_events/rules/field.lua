@@ -140,10 +140,28 @@ end
 
 local KINDS = {}
 
+local FITS = {
+  starts_with = function(value, text) return value:sub(1, #text) == text end,
+  ends_with = function(value, text) return #text <= #value and value:sub(#value - #text + 1) == text end,
+  contains = function(value, text) return value:find(text, 1, true) ~= nil end,
+}
+
+-- Choices that a matcher excludes can never be, either.
+local function excluded(result, place)
+  for _, key in ipairs(TEXTS) do
+    for _, value in ipairs(FITS[key] and result[key] and result.one_of or {}) do
+      local fitting = false
+      for _, text in ipairs(result[key]) do fitting = fitting or FITS[key](value, text) end
+      if not fitting then place:at("one_of"):wrong(("%s does not fit '%s'"):format(show(value), key)) end
+    end
+  end
+end
+
 function KINDS.string(options, place, result)
   bounds(options, place, result, 0)
   for _, key in ipairs(TEXTS) do matcher(options, key, place, result) end
   choices(options, place, result)
+  excluded(result, place)
 end
 
 function KINDS.integer(options, place, result)
@@ -193,22 +211,29 @@ local function extra_keys(options, place, result)
   end
 end
 
-local function least_keys(fields)
-  local count = 0
+-- How many of an object's fields there must be, and how many there can be.
+local function count_keys(fields)
+  local least, most = 0, 0
   for _, field in pairs(fields) do
-    if not field.optional then count = count + 1 end
+    most = most + 1
+    if not field.optional then least = least + 1 end
   end
-  return count
+  return least, most
 end
 
 function KINDS.object(options, place, result, depth)
   bounds(options, place, result, 0)
   if options.fields ~= nil then
     result.fields = M.fields(options.fields, place:at("fields"), depth + 1)
-    local least = least_keys(result.fields or {})
+    local least, most = count_keys(result.fields or {})
     if result.max and least > result.max then
       place:wrong(("it has %d fields that may not be missing, and 'max' is %s: nothing fits")
         :format(least, result.max), nil, "max")
+    end
+    local alone = options.extra == nil or options.extra == "refuse"
+    if result.min and result.min > most and alone and options.keys == nil and options.each == nil then
+      place:wrong(("it has %d fields and no others, and 'min' is %s: nothing fits")
+        :format(most, result.min), nil, "min")
     end
   end
   key_names(options, place, result, depth)

@@ -92,6 +92,15 @@ function RuleSet:check(step)
   return true
 end
 
+--- An event that a rule's examples allow, to try the rules with.
+---@return string? text JSON; nil: there is none that others could send
+function RuleSet:example()
+  for _, each in ipairs(self.tests) do
+    if each.kind == "allow" and each.trust ~= "self" then return each.text end
+  end
+  return nil
+end
+
 ---@param value any
 ---@return boolean
 function M.is_set(value)
@@ -104,9 +113,16 @@ local function failed(report)
   return nil, problems.error(report:sorted(report.problems))
 end
 
--- What the core compiles, unless something is wrong. `next_statement` gives one after the other.
-local function finish(next_statement, report, options, hash, state)
+-- What the core compiles, unless something is wrong. `next_statement` gives one after the other; `place`
+-- is the file, and the line if there is one, that says nothing when there is none.
+local function finish(next_statement, report, options, hash, place, state)
   local compiled = compile.compile(next_statement, report, options.step)
+  if not compiled.rules[1] and compiled.default == "drop" then
+    report:add {
+      file = place[1], line = place[2], severity = "warning",
+      message = "declares nothing: every custom event is dropped",
+    }
+  end
   if report.problems[1] then return failed(report) end
   if options.step then options.step(true) end
   local core, kind, message = native.rule_set {
@@ -132,7 +148,10 @@ end
 -- The sandbox puts "FILE:LINE: " before what it says where it can.
 local function loading_problem(files, message)
   local name, line, text = message:match("^([^:\n]+):(%d+): (.*)$")
-  if not (name and files.by_name[name]) then name, line, text = files.name, nil, message end
+  if not (name and files.by_name[name]) then
+    name, line = files.name, nil
+    text = message:sub(1, #name + 2) == name .. ": " and message:sub(#name + 3) or message
+  end
   local said, suggestion = text:match("^(.*): did you mean '([^']*)'%?$")
   return { file = name, line = tonumber(line), message = said or text, suggestion = suggestion }
 end
@@ -181,7 +200,8 @@ local function build(files, options)
     if not is_known(report, problem) then report:add(problem) end
     return failed(report)
   end
-  local set, err = finish(function() return state:next() end, report, options, files:hash(), state)
+  local set, err = finish(function() return state:next() end, report, options, files:hash(),
+    { files.name }, state)
   if set then set.files = files:paths() end
   return set, err
 end
@@ -230,7 +250,7 @@ function M.new(given, options)
   local file, line = inline.where(options.level or 2)
   local report = problems.new {}
   local statements = inline.statements(given, file, line, report)
-  return finish(compile.one_by_one(statements), report, options, inline.hash(given))
+  return finish(compile.one_by_one(statements), report, options, inline.hash(given), { file, line })
 end
 
 return M

@@ -11,7 +11,11 @@ local M = {}
 ---@return string file
 ---@return integer line
 function M.where(level)
-  local info = debug.getinfo(level + 1, "Sl")
+  local info
+  repeat -- past pcall and others of C, which stand in no file
+    level = level + 1
+    info = debug.getinfo(level, "Sl")
+  until not info or info.currentline >= 0
   if not info then return "rules", 0 end
   local file = info.source:sub(1, 1) == "@" and info.source:sub(2) or info.short_src
   return file, info.currentline
