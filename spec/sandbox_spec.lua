@@ -632,6 +632,9 @@ describe("a budget", function()
     },
     ["memory by growth of a text"] = { "local s = 'x' while true do s = s .. s end", SMALL, TOO_MUCH },
     ["memory by one text"] = { "return drop(('x'):rep(1e9))", SMALL, TOO_MUCH },
+    ["memory by a text of more than a quarter"] = {
+      "local s = ('x'):rep(50000) local t = s .. s", SMALL, TOO_MUCH,
+    },
     ["memory by a length that overflows"] = {
       "return drop(('xx'):rep(math.maxinteger, 'yy'))", SMALL, TOO_MUCH,
     },
