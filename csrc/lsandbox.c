@@ -323,7 +323,9 @@ static int conclude(se_sandbox *sandbox, int status) {
     return budget_message(sandbox, SE_REASON_BUDGET_MEMORY);
   if (lua_type(sandbox->L, -1) == LUA_TSTRING) {
     text = lua_tolstring(sandbox->L, -1, &len);
-    if (sandbox->refused && strstr(text, "not enough memory") != NULL) /* as luaL_Buffer puts it */
+    /* As luaL_Buffer puts it, and luaL_checkstack. */
+    if (sandbox->refused && (strstr(text, "not enough memory") != NULL ||
+                             strstr(text, "stack overflow (") != NULL))
       return budget_message(sandbox, SE_REASON_BUDGET_MEMORY);
     se_printable(text, len, sandbox->message, sizeof sandbox->message);
   } else {
