@@ -57,15 +57,19 @@ end
 local KINDS = { "string", "integer", "number", "boolean", "array", "object", "one_of", "any" }
 local MAKE = {}
 
--- What contradicts itself is an error, so bounds and lists of values do not come together.
+-- What contradicts itself is an error, so bounds, beginnings and the like, and lists of values do not
+-- come together.
 function MAKE.string(random, field)
   if random:chance(0.5) then return bounds(random, field, 0, 4) end
+  if random:chance(0.15) then
+    field.one_of = random:some(WORDS)
+    return
+  end
   if random:chance(0.1) then field.min = 1 end
   for _, matcher in ipairs { "starts_with", "ends_with", "contains" } do
     if random:chance(0.1) then field[matcher] = random:some(PARTS) end
   end
   if random:chance(0.15) then field.glob = random:some { "*", "a*", "?", "*b", "?*a", "a?b", "é*" } end
-  if not field.min and random:chance(0.2) then field.one_of = random:some(WORDS) end
 end
 
 function MAKE.integer(random, field)
