@@ -426,22 +426,14 @@ int se_json_is(const se_json_token *token, const char *bytes, size_t len) {
   return next_byte(&w) < 0;
 }
 
-uint32_t se_json_hash(const se_json_token *token) {
-  uint32_t first, last, len;
-  if (!token->escaped) {
-    len = (uint32_t)token->len;
-    first = len == 0 ? 0 : (unsigned char)token->at[0];
-    last = len == 0 ? 0 : (unsigned char)token->at[len - 1];
-  } else {
-    walker w = walk(token);
-    int byte = next_byte(&w);
-    first = last = byte < 0 ? 0 : (uint32_t)byte;
-    for (len = 0; byte >= 0; len++) {
-      last = (uint32_t)byte;
-      byte = next_byte(&w);
-    }
+uint64_t se_json_hash(const se_json_token *token, uint64_t seed) {
+  uint64_t hash = seed;
+  walker w = walk(token);
+  for (int byte; (byte = next_byte(&w)) >= 0;) {
+    hash = (hash ^ (uint64_t)byte) * UINT64_C(0x9E3779B97F4A7C15);
+    hash ^= hash >> 29;
   }
-  return (len * 0x9E3779B1u) ^ (first * 0x85EBCA6Bu) ^ (last * 0xC2B2AE35u);
+  return hash;
 }
 
 size_t se_json_plain(const char *text, size_t len) {

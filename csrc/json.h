@@ -82,8 +82,9 @@ size_t se_json_unescape(const se_json_token *token, char *out);
 int se_json_is(const se_json_token *token, const char *bytes, size_t len);
 int se_json_same(const se_json_token *a, const se_json_token *b);
 
-/* A number that is equal for tokens that stand for the same bytes; cheap rather than good. */
-uint32_t se_json_hash(const se_json_token *token);
+/* A number that is equal for tokens that stand for the same bytes, and hardly for others: whoever
+ * writes them does not know the seed. */
+uint64_t se_json_hash(const se_json_token *token, uint64_t seed);
 
 /* How many leading bytes can stand in a string as they are: no quote, backslash or control. */
 size_t se_json_plain(const char *text, size_t len);

@@ -169,19 +169,24 @@ static se_json_token key_token(const se_json *json, const se_scan_member *member
   return key;
 }
 
-/* Looks for a key that comes twice, with a hash table of positions in 'members'. */
+/* Looks for a key that comes twice, with a hash table of positions in 'members'. Whole keys are only
+ * compared where their hashes are the same, or long ones could be made to take long. */
 static int find_repeated(const se_json *json, se_envelope *out) {
   uint16_t table[4 * SE_SCAN_MEMBERS];
+  uint64_t hashes[SE_SCAN_MEMBERS];
+  uint64_t seed = (uint64_t)(uintptr_t)json->start ^ (uint64_t)(uintptr_t)table;
   size_t size = 64; /* never more than a quarter full */
   while (size < 4 * out->member_count)
     size *= 2;
   memset(table, 0, size * sizeof *table);
   for (size_t i = 0; i < out->member_count; i++) {
     se_json_token key = key_token(json, &out->members[i]);
-    size_t slot = se_json_hash(&key) & (size - 1);
+    hashes[i] = se_json_hash(&key, seed);
+    size_t slot = (size_t)(hashes[i] >> 32) & (size - 1);
     for (; table[slot] != 0; slot = (slot + 1) & (size - 1)) {
-      se_json_token other = key_token(json, &out->members[table[slot] - 1]);
-      if (se_json_same(&key, &other))
+      size_t at = table[slot] - 1u;
+      se_json_token other = key_token(json, &out->members[at]);
+      if (hashes[at] == hashes[i] && se_json_same(&key, &other))
         return refuse(json, key.at - 1, "duplicate key", out);
     }
     table[slot] = (uint16_t)(i + 1);

@@ -118,6 +118,17 @@ local function check_agreement(text)
 end
 
 describe("the envelope scan", function()
+  -- Were all of them compared with each other to their ends, it would be a minute.
+  it("takes no time beyond their length for keys that are alike", function()
+    local keys, alike = {}, ("\\u0061"):rep(40000)
+    for i = 1, 250 do keys[i] = ('"%s%03dz":%d'):format(alike, i, i) end
+    local got = assert(event.new('{"type":"a",' .. table.concat(keys, ",") .. "}"))
+    assert.equal(250, got[("a"):rep(40000) .. "250z"])
+    keys[250] = keys[3]
+    local _, _, message = event.new('{"type":"a",' .. table.concat(keys, ",") .. "}")
+    assert.truthy(message:find("duplicate key", 1, true))
+  end)
+
   it("refuses what is no event, and says why", function()
     local keys = {}
     for i = 1, 256 do keys[i] = ('"k%d":0'):format(i) end
