@@ -11,11 +11,11 @@ static size_t next_character(const char *text, size_t len, size_t at) {
 }
 
 int se_glob(const char *pattern, size_t pattern_len, const char *text, size_t text_len,
-            size_t max_steps) {
+            size_t *steps) {
   size_t p = 0, t = 0, star = 0, resume = 0;
   int starred = 0;
-  for (size_t steps = 0; t < text_len; steps++) {
-    if (steps == max_steps)
+  for (; t < text_len; --*steps) {
+    if (*steps == 0)
       return -1;
     if (p < pattern_len && pattern[p] == '*') {
       starred = 1;

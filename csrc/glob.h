@@ -2,7 +2,7 @@
  * itself, and the pattern for the whole text.
  *
  * Characters are code points of UTF-8. There are no classes and nothing nests, so the work is at
- * most the product of both lengths; 'max_steps' bounds even that. */
+ * most the product of both lengths; 'steps' bounds even that. */
 #ifndef SE_GLOB_H
 #define SE_GLOB_H
 
@@ -11,8 +11,9 @@
 /* Enough for any pattern that is written by hand and any text of a chat. */
 #define SE_GLOB_STEPS 1000000
 
-/* 1: it fits; 0: it does not; -1: not known after so many steps, to be taken as "does not". */
+/* 1: it fits; 0: it does not; -1: not known after so many steps, to be taken as "does not". Takes
+ * the steps that were needed off *steps. */
 int se_glob(const char *pattern, size_t pattern_len, const char *text, size_t text_len,
-            size_t max_steps);
+            size_t *steps);
 
 #endif

@@ -174,6 +174,7 @@ static void get_choice(const builder *b, se_rule_choice *choice) {
   }
   lua_pop(b->L, 1);
   se_rule_names_sort(&choice->strings, NULL);
+  se_rule_numbers_sort(choice->numbers, choice->number_count);
 }
 
 static void read_field(const builder *b, se_rule_field *field, int depth);

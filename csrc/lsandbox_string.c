@@ -256,11 +256,11 @@ static int string_ends_with(lua_State *L) {
 
 /* glob(text, pattern) -> boolean */
 static int string_glob(lua_State *L) {
-  size_t len, pattern_len, work;
+  size_t len, pattern_len, work, steps = GLOB_WORK;
   const char *text = luaL_checklstring(L, 1, &len), *pattern = luaL_checklstring(L, 2, &pattern_len);
   work = pattern_len > 0 && len > GLOB_WORK / pattern_len ? GLOB_WORK : len * pattern_len;
   se_sandbox_spend(L, 1 + work / 16);
-  lua_pushboolean(L, se_glob(pattern, pattern_len, text, len, GLOB_WORK) == 1);
+  lua_pushboolean(L, se_glob(pattern, pattern_len, text, len, &steps) == 1);
   return 1;
 }
 

@@ -12,6 +12,7 @@
 
 void se_check_space_init(se_check_space *space) {
   space->seed = se_keytable_seed();
+  space->work = 0;
   se_buffer_init(&space->plain, SIZE_MAX / 2);
   se_buffer_init(&space->cuts, SIZE_MAX / 2);
   se_buffer_init(&space->keys, SIZE_MAX / 2);
@@ -221,6 +222,7 @@ int se_check_data(se_check_space *space, const se_rule *rule, const se_rule_even
   const se_rule_object *data = &rule->data;
   se_stripper strip = {NULL, NULL, NULL};
   se_seen fields = {{0}};
+  space->work = 0;
   if (se_check_has_cuts(space))
     se_buffer_consume(&space->cuts, se_buffer_length(&space->cuts), SIZE_MAX);
   if (se_buffer_length(&space->keys) > 0)

@@ -9,6 +9,7 @@
 /* Working memory, kept from one event to the next. */
 typedef struct {
   uint64_t seed;
+  uint64_t work;   /* that matchers took in this event */
   se_buffer plain; /* a string without its escapes */
   se_buffer cuts;  /* what 'strip' takes out of the text, from front to back */
   se_buffer keys;  /* hashes of the keys of an object that must not be counted twice */

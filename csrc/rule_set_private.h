@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
   int is_given;
   se_rule_names strings;
-  se_rule_number *numbers;
+  se_rule_number *numbers; /* in order */
   size_t number_count;
   int has_true, has_false;
 } se_rule_choice;
@@ -141,6 +141,7 @@ int se_rule_set_finish(se_rule_set *set);
 
 /* Orders names; fields, where not NULL, move along. */
 void se_rule_names_sort(se_rule_names *names, se_rule_field **fields);
+void se_rule_numbers_sort(se_rule_number *numbers, size_t count); /* rule_value.c */
 
 static inline int se_slice_is(se_slice slice, const char *text, size_t len) {
   return slice.len == len && memcmp(slice.at, text, len) == 0;

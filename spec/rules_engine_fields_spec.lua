@@ -173,17 +173,67 @@ describe("a field", function()
 
   -- Anything but time in proportion to the length would be minutes.
   it("takes no time beyond its length, however it is written", function()
-    local long = 200000
+    local long, many = 200000, {}
+    for i = 1, 100000 do many[i] = i end
     for text, spec in pairs {
       ['"' .. ("a"):rep(long) .. '"'] = { kind = "string", contains = { ("a"):rep(1000) .. "b" } },
       ['"' .. ("ab"):rep(long) .. '"'] = { kind = "string", glob = { ("*ab"):rep(300) .. "c" } },
       ['"' .. ("\\u0061"):rep(long) .. '"'] = { kind = "string", max = 10 },
       ['{' .. ('"a":1,'):rep(long) .. '"a":1}'] = { kind = "object", min = 2 },
       ['[' .. ('{"a":1},'):rep(long) .. '1]'] = { kind = "array", items = { kind = "object", min = 1 } },
+      ['[' .. ('100000,'):rep(long) .. '"x"]'] = { kind = "array",
+        items = { kind = "one_of", one_of = many } },
+      ['[' .. ('100000,'):rep(long) .. '1.5]'] = { kind = "array",
+        items = { kind = "integer", one_of = many } },
     } do
       local engine = engine_of { { name = "poke", kind = "event", fields = { f = spec } } }
       assert.equal("drop", (decide(engine, event('"f":' .. text))))
     end
+  end)
+end)
+
+describe("a long list of matchers", function()
+  local NAMES = {}
+  for i = 1, 2000 do NAMES[i] = ("name%04d"):format(i) end
+
+  local function of(ways)
+    local spec = { kind = "string" }
+    for _, way in ipairs(ways) do spec[way] = NAMES end
+    return engine_of { { name = "poke", kind = "event",
+      fields = { f = { kind = "array", items = spec } } } }
+  end
+
+  it("fits what it lists", function()
+    local honest = ('"%sname2000"'):format(("."):rep(5000))
+    assert.equal("allow", (decide(of { "contains", "ends_with" }, event('"f":[' .. honest .. "]"))))
+    local verdict, _, decision = decide(of { "contains" }, event('"f":["name2000","name"]'))
+    assert.equal("drop", verdict)
+    assert.equal("field f[2] does not contain what the rule asks for", decision.text)
+  end)
+
+  it("is given up where event and list together take too long", function()
+    local long = ('"%sname2000"'):format(("."):rep(5000))
+    for _, way in ipairs { "contains", "ends_with" } do
+      local item, count = '"name2000"', 100000
+      if way == "contains" then item, count = long, 100 end
+      local verdict, reason, decision = decide(of { way }, event('"f":[' .. item .. ("," .. item):rep(count)
+        .. "]"))
+      assert.same({ "drop", "field-value" }, { verdict, reason })
+      assert.truthy(decision.text:find("takes too long to compare", 1, true), decision.text)
+    end
+    -- The next one is judged by itself.
+    assert.equal("allow", (decide(of { "contains" }, event('"f":[' .. long .. "]"))))
+  end)
+
+  it("is given up for wildcards, too", function()
+    local patterns = {}
+    for i = 1, 50 do patterns[i] = "*" .. ("a"):rep(900) .. i end
+    local engine = engine_of { { name = "poke", kind = "event", fields = { f = { kind = "string",
+      glob = patterns } } } }
+    local _, reason, decision = decide(engine, event('"f":"' .. ("a"):rep(3000) .. '50"'))
+    assert.equal("field-value", reason)
+    assert.truthy(decision.text:find("takes too long to compare", 1, true), decision.text)
+    assert.equal("allow", (decide(engine, event('"f":"' .. ("a"):rep(900) .. '50"'))))
   end)
 end)
 
