@@ -152,7 +152,7 @@ static int name_rate(se_rule_set *set, const se_rule *rule, size_t i) {
   char key[SE_MEMORY_KEY];
   size_t len = rule->name.len < 200 ? rule->name.len : 200;
   memcpy(key, rule->name.at, len);
-  int more = snprintf(key + len, sizeof key - len, "%c%llx%c%d%d", 0,
+  int more = snprintf(key + len, sizeof key - len, "%c%llx%c%d.%d", 0,
                       (unsigned long long)se_key_hash(0, rule->name.at, rule->name.len), 0,
                       (int)i, rule->rates[i].per);
   return se_rule_set_copy(set, key, len + (size_t)more, &rule->rates[i].key);
@@ -207,12 +207,14 @@ size_t se_rule_set_count(const se_rule_set *set) {
 }
 
 /* Whether a rule may speak about a type: a prefix covers built-in types only if it holds a '.', and
- * nothing covers what never comes from a sender. */
+ * nothing covers what never comes from a sender, or what keeps the connection itself alive. */
 static int covers(const se_rule *rule, const char *type, size_t len) {
+  static const char alive[] = "health.check";
   int class = se_type_class(type, len);
-  return class == SE_TYPE_CUSTOM ||
-         (class == SE_TYPE_BUILTIN &&
-          (!rule->is_prefix || memchr(rule->name.at, '.', rule->name.len) != NULL));
+  if (class != SE_TYPE_BUILTIN)
+    return class == SE_TYPE_CUSTOM;
+  return (!rule->is_prefix || memchr(rule->name.at, '.', rule->name.len) != NULL) &&
+         !(len == sizeof alive - 1 && memcmp(type, alive, len) == 0);
 }
 
 int se_rule_set_has_host(const se_rule_set *set) {

@@ -130,6 +130,16 @@ describe("a rate", function()
   end
   local EVE, ELSEWHERE = (event "":gsub("bob", "eve")), (event "":gsub("general", "other"))
 
+  it("is a bucket of its own, wherever it stands in a long list", function()
+    local rates = {}
+    for i = 1, 12 do rates[i] = { count = 1000, seconds = 60, per = "channel" } end
+    rates[2].count, rates[12].count = 1, 1
+    local engine = engine_of { { name = "poke", kind = "event", extra = "keep", rates = rates } }
+    for _, cid in ipairs { "1messaging:a", "messaging:a" } do
+      assert.equal("allow", at(engine, 0, nil, (event "":gsub("messaging:general", cid))), cid)
+    end
+  end)
+
   it("is a bucket that fills again", function()
     local engine = of { count = 2, seconds = 10 }
     for i, case in ipairs { { 0, "allow" }, { 0, "allow" }, { 0, "drop" }, { 4.9, "drop" }, { 5, "allow" },
@@ -209,6 +219,14 @@ describe("a type", function()
     for key, value in pairs(more or ANY) do result[key] = value end
     return result
   end
+
+  it("never speaks about what keeps the connection alive", function()
+    local set = set_of { { name = "health.*", kind = "refuse" } }
+    assert.is_nil(set:find "health.check")
+    assert.equal("health.*", set:find "health.mine")
+    local engine = engine_of { { name = "health.*", kind = "refuse" } }
+    assert.equal("pass", (engine:route "health.check"))
+  end)
 
   it("belongs to its own name before a prefix, and to the longest prefix", function()
     local set = set_of { named "trade_*", named "trade_offer", named "*", named "trade_of*",
