@@ -6,8 +6,8 @@
  * a sender wrote can stand in for them. Any other key decodes just that member.
  *
  * Tables must stay the same from one look to the next. The user value is therefore a table, made
- * when the first one is decoded: top-level tables by their key, raw_data at [1], and at [2] what
- * se_event_set_verdict was given.
+ * when the first one is decoded: what is decoded only once by its key, raw_data at [1], and at [2]
+ * what se_event_set_verdict was given.
  *
  * An event that a rule judges is frozen: the tables in it cannot be written to either. */
 #include <stdint.h>
@@ -286,11 +286,18 @@ void se_event_set_verdict(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
-/* Pushes the value of the top-level key that is on top of the stack (and stays there). Tables come
- * out of the cache, at 'cache', where there is one. */
-static void push_cached(lua_State *L, const levent *event, int cache, uint32_t at, uint32_t len) {
+/* Whether a value is decoded only once: tables; and for rules, whose time is short, whatever takes
+ * long to be read. */
+#define LONG 256
+static int is_kept(const levent *event, uint32_t at, uint32_t len) {
   char opening = event->bytes[at];
-  if (opening != '{' && opening != '[') {
+  return opening == '{' || opening == '[' || (event->frozen && len > LONG);
+}
+
+/* Pushes the value of the top-level key that is on top of the stack (and stays there). What is kept
+ * comes out of the cache, at 'cache', where there is one. */
+static void push_cached(lua_State *L, const levent *event, int cache, uint32_t at, uint32_t len) {
+  if (!is_kept(event, at, len)) {
     push_json(L, event, at, len);
     return;
   }
@@ -300,7 +307,7 @@ static void push_cached(lua_State *L, const levent *event, int cache, uint32_t a
     return;
   lua_pop(L, 1);
   push_json(L, event, at, len);
-  if (event->frozen)
+  if (event->frozen && lua_istable(L, -1))
     se_frozen_wrap(L);
   lua_pushvalue(L, -2);
   lua_pushvalue(L, -2);
@@ -399,8 +406,7 @@ static void push_member(lua_State *L, const levent *event, const char *key, size
       if (!se_json_is(&token, key, len))
         continue;
     }
-    char opening = event->bytes[member->value];
-    if (cache == 0 && (opening == '{' || opening == '[')) {
+    if (cache == 0 && is_kept(event, member->value, member->value_len)) {
       push_cache(L);
       cache = lua_gettop(L);
     }

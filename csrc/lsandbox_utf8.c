@@ -153,8 +153,9 @@ static int codes_step(lua_State *L) {
   uint32_t code;
   se_sandbox_spend(L, 1);
   at = before < 0 ? 0 : (size_t)before;
-  while (at > 0 && is_continuation(text, len, (lua_Integer)at))
-    at++;
+  for (; at > 0 && is_continuation(text, len, (lua_Integer)at); at++)
+    if (at % 64 == 0)
+      se_sandbox_spend(L, 8); /* a text that a rule has made may hold nothing else */
   if (at >= len)
     return 0;
   used = read_character(text, len, at, &code);

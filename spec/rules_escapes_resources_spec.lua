@@ -55,6 +55,10 @@ local loops = {
   endless("closures", "", "while true do local x = {} local _ = function() return x end end"),
   endless("garbage", "", "while true do local _ = { {}, {}, { 'x' .. 1 } } end"),
   endless("variable arguments", "", "local function f(...) return ... end while true do f(1, 2, 3) end"),
+  endless("characters of a text that has none", "", [[
+    local step, text = utf8.codes "", ("\x80"):rep(100000)
+    for _ = 1, 100 do step(text, 1) end
+    return allow]]),
   endless("arithmetic", "", "local x = 1 while true do x = x * 3 // 2 % 1000003 + 1 end"),
 }
 for name, body in pairs {
@@ -166,6 +170,10 @@ local calls = {
 }
 
 local memory = {
+  { "a long text of the event, looked at again and again", "", "allow", [[
+    local t = {}
+    for i = 1, 50 do t[i] = event.text end
+    return allow]], event = '{"type":"attack","text":"' .. ("\\u0061"):rep(30000) .. '"}' },
   bound("a text doubled", "mesecons #516", "local s = 'x' while true do s = s .. s end"),
   bound("a text doubled, 30 times", "foundations",
     "local s = 'xx' for _ = 1, 30 do s = s .. s end return allow"),
