@@ -757,6 +757,32 @@ describe("what a client with rules receives", function()
     assert.equal(6, #got)
   end)
 
+  it("is told of with a user also where nobody is known to have sent it", function()
+    local client, channel, send = watching { refuse = { "notice" }, events = { ["end"] = {} } }
+    local got = {}
+    client:subscribe_for("event.dropped", function(event)
+      local envelope = event.envelope
+      got[#got + 1] = { event.verdict, event.reason, envelope.type, envelope.user.id, envelope.trust }
+    end)
+    assert(backend:send_user_custom_event("john", { type = "notice" }))
+    settle(client, channel, send)
+    assert.same({ { "drop", "refused", "notice", nil, "server" } }, got)
+  end)
+
+  it("is told of, and counted, in the same form when it is no event", function()
+    local fake, got = fakes.new(), {}
+    local client = fake.connected { rules = { refuse = { "noise" } } }
+    client:subscribe_for("event.dropped", function(event)
+      got[#got + 1] = { event.verdict, event.reason, event.envelope.type, event.envelope.user.id }
+      assert.same({ "number", "string" }, { type(event.envelope.received_at), type(event.text) })
+    end)
+    fake.socket:receive '{"type":"noise","type":"noise"}'
+    fake.socket:receive "no event"
+    client:poll()
+    assert.same({ { "drop", "malformed" }, { "drop", "malformed" } }, got)
+    assert.same({ ["*"] = { drop = { malformed = 2 } } }, client:stats().rules.types)
+  end)
+
   it("is kept aside where they say so, as much of it as there is room for", function()
     local client, channel, send = watching(RULES, { limits = { quarantine = 3 } })
     channel:subscribe(function() end)

@@ -49,8 +49,9 @@ local function dropped(context, reason, excerpt)
   context.log("debug", "a message is no event",
     { reason = reason, excerpt = excerpt and errors.redact(excerpt) })
   return emit(context, {
-    type = "event.dropped", reason = "malformed", detail = reason,
+    type = "event.dropped", reason = "malformed", verdict = "drop", text = reason, detail = reason,
     excerpt = excerpt and errors.redact(excerpt),
+    envelope = { user = {}, received_at = context.clock.time() },
   })
 end
 
@@ -72,7 +73,7 @@ local function ruled_out(context, kind, report)
     rule = report.rule, text = report.text, hash = report.hash,
     envelope = {
       type = report.type, cid = report.cid, channel_type = channel_type, channel_id = channel_id,
-      user = report.user_id and { id = report.user_id }, created_at = report.created_at,
+      user = { id = report.user_id }, created_at = report.created_at,
       received_at = report.received_at, trust = report.trust, size = report.size,
     },
   })

@@ -32,6 +32,18 @@ local function subscriptions(registry)
   return count
 end
 
+-- What is no event gets as far as no rule: it is counted in with what they dropped.
+local function rule_stats(context, malformed)
+  if not context.rules then return nil end
+  local stats = context.rules:stats()
+  if malformed > 0 then
+    local unknown = stats.types["*"] or {}
+    stats.types["*"], unknown.drop = unknown, unknown.drop or {}
+    unknown.drop.malformed = (unknown.drop.malformed or 0) + malformed
+  end
+  return stats
+end
+
 ---@param context table of the client
 ---@return stream_events.Stats
 function M.collect(context)
@@ -52,7 +64,7 @@ function M.collect(context)
     in_flight = context.api.counts.in_flight,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
     subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),
-    rules = context.rules and context.rules:stats(),
+    rules = rule_stats(context, counts.malformed),
   }
 end
 

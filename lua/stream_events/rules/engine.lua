@@ -317,8 +317,8 @@ end
 ---@field mode "enforce"|"audit"
 ---@field size integer rules
 ---@field types table<string, table<string, table<string, integer>>> what was decided about events that
----  came in or were to be sent: by type ("*": those beyond 1024), verdict ("audit": let through by
----  audit mode) and reason ("": none)
+---  came in or were to be sent: by type ("*": those beyond 1024, and what is no event), verdict
+---  ("audit": let through by audit mode) and reason ("": none)
 ---@field tripped string[] rules that are off because their functions broke budgets
 ---@field quarantined integer events that were set aside, those included that have made room
 ---@field reloads integer
