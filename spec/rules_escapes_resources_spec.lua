@@ -84,6 +84,12 @@ local BOUND = "allow|check|check-error|budget-memory|budget-instructions|budget-
 local function bound(name, source, body, limits)
   return { name, source, BOUND, body, limits = limits }
 end
+-- What is only ended by a budget.
+local BROKEN = "budget-instructions|budget-time|budget-memory"
+local function heavy(name, source, body, limits)
+  return { name, source, BROKEN, body, limits = limits }
+end
+local LARGE = { memory = 32 * MIB, instructions = 1000000, seconds = 0.05 }
 local WIDE = { memory = 8 * MIB, instructions = 1000000, seconds = 0.05 }
 
 local calls = {
@@ -103,22 +109,22 @@ local calls = {
   bound("wildcards for single letters", "",
     "(('a'):rep(60000)):glob('*' .. ('?'):rep(30000) .. 'b') return allow",
     WIDE),
-  bound("a search for what is nearly everywhere", "", [[
+  heavy("a search for what is nearly everywhere", "", [[
     local s, t = ('a'):rep(1000), ('a'):rep(500)
-    for _ = 1, 10 do s, t = s .. s, t .. t end
+    for _ = 1, 12 do s, t = s .. s, t .. t end
     s:find(t .. 'b')
-    return allow]], WIDE),
-  bound("the same with contains", "", [[
+    return allow]], LARGE),
+  heavy("the same with contains", "", [[
     local s, t = ('a'):rep(1000), ('a'):rep(500)
-    for _ = 1, 10 do s, t = s .. s, t .. t end
+    for _ = 1, 12 do s, t = s .. s, t .. t end
     s:contains(t .. 'b')
-    return allow]], WIDE),
-  bound("sorting much", "foundations", [[
+    return allow]], LARGE),
+  heavy("sorting much", "foundations", [[
     local t = {}
     for i = 1, 100000 do t[i] = -i end
     table.sort(t)
     return allow]], WIDE),
-  bound("sorting what is all alike", "", [[
+  heavy("sorting what is all alike", "", [[
     local t = {}
     for i = 1, 100000 do t[i] = 1 end
     table.sort(t)
@@ -133,16 +139,16 @@ local calls = {
     for i = 1, 300 do t[i] = s .. i end
     table.sort(t)
     return allow]], WIDE),
-  bound("removing from the front of a long list", "", [[
+  heavy("removing from the front of a long list", "", [[
     local t = {}
     for i = 1, 50000 do t[i] = i end
     for _ = 1, 50000 do table.remove(t, 1) end
     return allow]], WIDE),
-  bound("inserting at the front of a long list", "", [[
+  heavy("inserting at the front of a long list", "", [[
     local t = {}
     for i = 1, 50000 do table.insert(t, 1, i) end
     return allow]], WIDE),
-  bound("joining the same long text", "", [[
+  heavy("joining the same long text", "", [[
     local t, s = {}, ('x'):rep(60000)
     for i = 1, 1000 do t[i] = s end
     local _ = table.concat(t)
@@ -152,15 +158,15 @@ local calls = {
     for i = 1, 60 do t[1 << i] = true end
     for _ = 1, 1000 do local _ = #t end
     return allow]], WIDE),
-  bound("turning a long text into upper case, often", "", [[
+  heavy("turning a long text into upper case, often", "", [[
     local s = ('x'):rep(60000)
     for _ = 1, 10000 do s:upper() end
     return allow]], WIDE),
-  bound("reversing, often", "", [[
+  heavy("reversing, often", "", [[
     local s = ('x'):rep(60000)
     for _ = 1, 10000 do s:reverse() end
     return allow]], WIDE),
-  bound("counting characters, often", "", [[
+  heavy("counting characters, often", "", [[
     local s = ('x'):rep(60000)
     for _ = 1, 10000 do utf8.len(s) end
     return allow]], WIDE),
@@ -174,16 +180,16 @@ local memory = {
     local t = {}
     for i = 1, 50 do t[i] = event.text end
     return allow]], event = '{"type":"attack","text":"' .. ("\\u0061"):rep(30000) .. '"}' },
-  bound("a text doubled", "mesecons #516", "local s = 'x' while true do s = s .. s end"),
+  heavy("a text doubled", "mesecons #516", "local s = 'x' while true do s = s .. s end"),
   bound("a text doubled, 30 times", "foundations",
     "local s = 'xx' for _ = 1, 30 do s = s .. s end return allow"),
-  bound("rep of a thousand million", "Kong #7167", "local _ = ('x'):rep(1000000000) return allow"),
-  bound("rep of rep", "mesecons #380", "local _ = ('abcd'):rep(1000):rep(1000):rep(1000) return allow"),
-  bound("rep beyond all integers", "", "local _ = ('xx'):rep(math.maxinteger) return allow"),
+  heavy("rep of a thousand million", "Kong #7167", "local _ = ('x'):rep(1000000000) return allow"),
+  heavy("rep of rep", "mesecons #380", "local _ = ('abcd'):rep(1000):rep(1000):rep(1000) return allow"),
+  heavy("rep beyond all integers", "", "local _ = ('xx'):rep(math.maxinteger) return allow"),
   bound("rep below all", "CVE-2024-31449",
     "local s = ('xx'):rep(math.mininteger) if s == '' then return allow end"),
-  bound("rep with something between", "", "local _ = (''):rep(1 << 40, 'xx') return allow"),
-  bound("rep with much between", "", "local s = ('x'):rep(60000) local _ = s:rep(60000, s) return allow"),
+  heavy("rep with something between", "", "local _ = (''):rep(1 << 40, 'xx') return allow"),
+  heavy("rep with much between", "", "local s = ('x'):rep(60000) local _ = s:rep(60000, s) return allow"),
   bound("rep of nothing", "", "local s = (''):rep(math.maxinteger) if s == '' then return allow end"),
   bound("rep by a float", "", "local _ = ('x'):rep(1e300) return allow"),
   bound("a format with a width", "PHP LuaSandbox", "local _ = ('%99999d'):format(1) return allow"),
@@ -213,7 +219,7 @@ local memory = {
     "local _ = table.concat({}, '', math.mininteger, math.maxinteger) return allow"),
   bound("concat at the end of the integers", "",
     "local _ = table.concat({ [math.maxinteger] = 'x' }, '', math.maxinteger, math.maxinteger) return allow"),
-  bound("concat with much between", "", [[
+  heavy("concat with much between", "", [[
     local t = {}
     for i = 1, 1000 do t[i] = 'x' end
     local _ = table.concat(t, ('x'):rep(60000))
@@ -253,22 +259,22 @@ local memory = {
   bound("remove from the end of the integers", "",
     "table.remove({ [math.maxinteger] = 1 }, math.maxinteger) return allow"),
   bound("an element far away", "", "local t = {} t[1 << 53] = 1 t[math.maxinteger] = 1 return allow"),
-  bound("elements, more and more", "", "local t, n = {}, 0 while true do n = n + 1 t[n] = n end",
+  heavy("elements, more and more", "", "local t, n = {}, 0 while true do n = n + 1 t[n] = n end",
     { instructions = 10000000 }),
-  bound("members, more and more", "", "local t, n = {}, 0 while true do n = n + 1 t['k' .. n] = n end",
+  heavy("members, more and more", "", "local t, n = {}, 0 while true do n = n + 1 t['k' .. n] = n end",
     { instructions = 10000000 }),
-  bound("tables, more and more", "", "local t = {} while true do t = { t } end", { instructions = 10000000 }),
-  bound("closures, more and more", "", "local f while true do local g = f f = function() return g end end",
+  heavy("tables, more and more", "", "local t = {} while true do t = { t } end", { instructions = 10000000 }),
+  heavy("closures, more and more", "", "local f while true do local g = f f = function() return g end end",
     { instructions = 10000000 }),
-  bound("texts, more and more", "", "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end"),
+  heavy("texts, more and more", "", "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end"),
   bound("texts of one size that end alike", "", [[
     local t = {}
     for i = 1, 100000 do t[i] = ('%040d'):format(i) end
     return allow]], { instructions = 10000000 }),
-  bound("verdicts, more and more", "",
+  heavy("verdicts, more and more", "",
     "local t = {} while true do t[#t + 1] = drop(('x'):rep(200) .. #t) end",
     { instructions = 10000000 }),
-  bound("rewrites, more and more", "", "local t = {} while true do t[#t + 1] = rewrite { t = t } end",
+  heavy("rewrites, more and more", "", "local t = {} while true do t[#t + 1] = rewrite { t = t } end",
     { instructions = 10000000 }),
   bound("arguments, more and more", "CVE-2014-5461", [[
     local function f(...) return f(1, ...) end
