@@ -5,7 +5,7 @@ local M = {}
 -- The metatables that all values of a type have in common.
 local BASIC = {
   { "nil", nil }, { "boolean", true }, { "number", 0 }, { "string", "" }, { "function", print },
-  { "thread", coroutine.create(print) },
+  { "thread", coroutine.create(function() end) },
 }
 
 local function fields(of, name, into)
@@ -15,6 +15,7 @@ end
 --- A list of { where, key, value }: everything in sight, a level deep, by identity.
 ---@return table[]
 function M.take()
+  local hook, mask, count = debug.gethook() -- which itself may put something into the registry
   local seen = {}
   for i = 1, #BASIC do
     local name, meta = "metatable of " .. BASIC[i][1], debug.getmetatable(BASIC[i][2])
@@ -43,7 +44,6 @@ function M.take()
       end
     end
   end
-  local hook, mask, count = debug.gethook()
   seen[#seen + 1] = { "hook", "function", hook }
   seen[#seen + 1] = { "hook", "mask", mask }
   seen[#seen + 1] = { "hook", "count", count }
@@ -82,12 +82,17 @@ function M.difference(before, after)
   end
 end
 
---- Bytes in use, all garbage collected.
+--- Bytes in use, all garbage collected. Buffers and tables of Lua's own shrink step by step.
 ---@return integer
 function M.bytes()
-  collectgarbage()
-  collectgarbage()
-  return math.floor(collectgarbage "count" * 1024)
+  local bytes = math.huge
+  for _ = 1, 20 do
+    collectgarbage()
+    local now = math.floor(collectgarbage "count" * 1024)
+    if now >= bytes then break end
+    bytes = now
+  end
+  return bytes
 end
 
 return M

@@ -6,6 +6,7 @@
 local assert = require "luassert"
 local core = require "stream_events.core"
 local host_state = require "support.host_state"
+local lua = require "support.lua"
 local rules = require "stream_events.rules"
 
 local M = {}
@@ -41,6 +42,16 @@ local PROBE_EVENT = '{"type":"probe","cid":"messaging:general","user":{"id":"bob
 ---@field spoilt boolean? the case may also break the other rules of its own file
 ---@field times integer? decide so often; the last outcome counts
 
+--- Whether the Lua at hand can read the text.
+---@param text string
+---@return boolean
+function M.is_lua(text)
+  -- Where a parser goes too deep, the handler of errors hears of it even though load() does not raise;
+  -- a handler of busted's would take the spec for one that failed.
+  local _, chunk = pcall(lua.load, text)
+  return type(chunk) == "function"
+end
+
 local function allowed(expected, outcome)
   for word in expected:gmatch "[^|]+" do
     if word == outcome then return true end
@@ -65,7 +76,7 @@ local function file_of(case)
 end
 
 local function is_text(value)
-  return type(value) == "string" and #value < TEXT and utf8.len(value) ~= nil
+  return type(value) == "string" and #value < TEXT and core.json.encode(value) ~= nil
 end
 
 --- The envelope is nobody's to change: also where a check gives new data.
@@ -177,6 +188,8 @@ local function check_fresh()
 end
 
 local function hold_to(case, outcome, text)
+  -- What is no Lua here, because it is that of another version, need only be refused.
+  if outcome == "load" and not M.is_lua(file_of(case)) then return end
   if not allowed(case[3], outcome) then
     error(("ended in %s (%s), not in %s"):format(outcome, tostring(text), case[3]), 0)
   end
@@ -209,21 +222,35 @@ function M.title(case)
 end
 
 --- Makes what is only made when it is first needed.
-M.warm_up = check_fresh
+function M.warm_up()
+  check_fresh()
+  for _, body in ipairs { "return drop 'x'", "return rewrite { n = context.count('k', 1, 1) }" } do
+    local case = { "", "", "check|rewrite", body }
+    hold_to(case, attempt(case))
+    hold_to(case, attempt_unseen(case))
+  end
+end
 
---- How much more memory of the host is in use after some of the cases have been run once more.
+--- How much more memory of the host is in use after some of the cases have been run once more: the
+-- least of some rounds, as buffers come and go.
 ---@param groups table<string, support.RuleCase[]>
 ---@return integer bytes
 function M.growth(groups)
+  if rawget(_G, "jit") then jit.off() end -- luacheck: ignore 113 (traces are memory, too)
   local function round()
     for _, cases in pairs(groups) do
       for i = 1, #cases, 13 do attempt(cases[i]) end
     end
   end
   round()
-  local before = host_state.bytes()
-  round()
-  return host_state.bytes() - before
+  local least = math.huge
+  for _ = 1, 3 do
+    local before = host_state.bytes()
+    round()
+    least = math.min(least, host_state.bytes() - before)
+    if least <= 0 then break end
+  end
+  return least
 end
 
 return M
