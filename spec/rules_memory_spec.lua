@@ -7,7 +7,7 @@ local rules = require "stream_events.rules"
 
 local TEXT = [[
 local words = {}
-for i = 1, 50 do words[i] = "word" .. i end
+for i = 1, 400 do words[i] = ("word"):rep(20) .. i end
 event "attack" {
   fields = { text = string { max = 100, glob = "w*" }, list = array { items = integer, max = 20 } },
   check = function(event, context)
@@ -20,12 +20,11 @@ event "attack" {
 local EVENT = '{"type":"attack","cid":"a:b","user":{"id":"u"},"text":"word","list":[1,2,3]}'
 
 describe("a rule state", function()
-  -- Small steps where it is made and filled, larger ones later.
   local function each_cap(run)
     local cap, done = 1, false
     while not done do
       done = run(cap)
-      cap = cap + (cap < 4096 and 127 or 509)
+      cap = cap + 997
       assert.is_true(cap < 4 * 1024 * 1024, "it is never enough")
     end
   end
@@ -82,11 +81,14 @@ describe("a rule state", function()
       if verdict == "rewrite" then return true end
       assert.same({ "drop", "budget-memory" }, { verdict, decision.reason })
     end)
-    assert.is_true(seen.load > 10)
-    assert.is_true(seen.drop > 5)
+    assert.is_true((seen.load or 0) > 10)
+    assert.is_true((seen.drop or 0) > 5)
     assert.is_nil(host_state.difference(before, host_state.take()))
   end)
 end)
+
+-- The program is made with the objects of the module for 5.4.
+if _VERSION ~= "Lua 5.4" then return end
 
 describe("the process's memory", function()
   local program
