@@ -123,7 +123,8 @@ describe("a rule file", function()
       [[4 event "t1": unknown key 'frm' [from] ]] },
     ["a key behind a function with commas and tables"] = {
       'event "a" {\n check = function(e, c) if e then for i = 1, 2 do local x = { frm = 1, 2 } end '
-        .. 'end\n return allow end,\n frm = {}, extra = "keep" }', [[4 event "a": unknown key 'frm' [from] ]] },
+        .. 'end\n return allow end,\n frm = {}, extra = "keep" }',
+      [[4 event "a": unknown key 'frm' [from] ]] },
     ["a key in brackets"] = { 'event "a" {\n ["extra"] = "keep",\n ["a b"] = 1 }',
       "3 event \"a\": unknown key 'a b'" },
     ["the second of a list"] = { 'event "a" { extra = "keep",\n from = { role = { "x",\n  5 } } }',

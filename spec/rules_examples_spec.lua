@@ -273,11 +273,13 @@ event "x" {
     assert.is_nil(ok)
     assert.equal("rule", err.kind)
     assert.equal(3, #err.problems)
-    assert.equal('rules.lua:5: event "x": example 2 of \'allow\' was dropped (field-range): field n must be at most 5 '
-      .. "(and 2 more)", err.message)
-    assert.equal([[event "x": example 1 of 'drop' was allowed]], err.problems[2].message)
-    assert.equal([[event "x": example 2 of 'drop' was dropped (field-range) instead of dropped (field-type): ]]
-      .. "field n must be at most 5", err.problems[3].message)
+    local range = "field n must be at most 5"
+    assert.same({
+      "event \"x\": example 2 of 'allow' was dropped (field-range): " .. range,
+      "event \"x\": example 1 of 'drop' was allowed",
+      "event \"x\": example 2 of 'drop' was dropped (field-range) instead of dropped (field-type): " .. range,
+    }, { err.problems[1].message, err.problems[2].message, err.problems[3].message })
+    assert.equal("rules.lua:5: " .. err.problems[1].message .. " (and 2 more)", err.message)
   end)
 
   it("that are all as they should be are fine", function()
