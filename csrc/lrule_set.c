@@ -12,6 +12,7 @@
 #include "status.h"
 
 #define RULE_SET_MT "stream_events.rule_set"
+#define BUILDER_MT "stream_events.rule_set_builder"
 
 typedef struct {
   lua_State *L;
@@ -403,64 +404,157 @@ static void read_rule(builder *b, se_rule *rule) {
   if (rule->name.len > 255 + (size_t)rule->is_prefix)
     wrong(b, "name", "at most 255 bytes long");
   rule->kind = get_word(b, "kind", kinds, SE_RULE_EVENT);
-  rule->is_audit = get_word(b, "mode", modes, b->set->is_audit);
+  rule->is_audit = get_word(b, "mode", modes, -1);
   if (rule->kind == SE_RULE_EVENT)
     read_event(b, rule);
   else if (rule->kind == SE_RULE_HONEYPOT)
     read_honeypot(b, rule);
 }
 
-/* The mode is read before the rules, which have it unless they say otherwise. */
-static void read_set(builder *b) {
+/* What a description says besides its rules. The table is on top of the stack. */
+static void read_rest(const builder *b) {
   static const char *const defaults[] = {"drop", "allow", NULL};
-  se_rule_set *set = b->set;
-  set->is_allowed = get_word(b, "default", defaults, 0);
-  set->is_audit = get_word(b, "mode", modes, 0);
+  b->set->is_allowed = get_word(b, "default", defaults, 0);
+  b->set->is_audit = get_word(b, "mode", modes, 0);
   if (get(b, "hash") != LUA_TNIL)
-    set->hash = copy(b, "hash");
+    b->set->hash = copy(b, "hash");
   lua_pop(b->L, 1);
-  push_list(b, "rules");
-  for (size_t i = 0; i < set->count; i++) {
-    lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
-    read_rule(b, &set->rules[i]);
-    lua_pop(b->L, 1);
-  }
-  lua_pop(b->L, 1);
+}
+
+/* Another rule, the table on top of the stack. */
+static void add_rule(builder *b) {
+  se_rule *rule = se_rule_set_add(b->set);
+  if (rule == NULL)
+    luaL_error(b->L, "not enough memory");
+  read_rule(b, rule);
+  if (se_rule_set_name_rates(b->set, rule) != SE_OK)
+    luaL_error(b->L, "not enough memory");
 }
 
 /* --- Lua -------------------------------------------------------------------------------------- */
 
-/* rule_set { rules=, default=, mode=, hash=, state= } -> set | nil, kind, message */
-static int rule_set_new(lua_State *L) {
-  builder b = {L, NULL, 3, 0, 0};
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  lrule_set *box = lua_newuserdatauv(L, sizeof *box, 1); /* at 2 */
+/* A set that is made rule by rule. The user value is { the set, the list of its functions }. */
+typedef struct {
+  lrule_set *box;     /* NULL once it is finished, or its making was broken off */
+  int function_count;
+} lbuilder;
+
+/* Pushes an empty set and the list of its functions; the description or the options are at index 1. */
+static void push_set(builder *b) {
+  lua_State *L = b->L;
+  lrule_set *box = lua_newuserdatauv(L, sizeof *box, 1);
+  int set = lua_gettop(L);
   box->set = NULL;
   box->sandbox = NULL;
   luaL_setmetatable(L, RULE_SET_MT);
-  lua_newtable(L); /* at 3 */
+  lua_newtable(L);
+  b->functions = lua_gettop(L);
   lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 2, 1);
+  lua_setiuservalue(L, set, 1);
   lua_pushvalue(L, 1);
-  if (get(&b, "state") != LUA_TNIL) {
+  if (get(b, "state") != LUA_TNIL) {
     box->sandbox = se_check_sandbox(L, -1);
     se_sandbox_keep(box->sandbox);
-    b.has_sandbox = 1;
+    b->has_sandbox = 1;
   }
-  lua_pop(L, 1);
-  size_t count = push_list(&b, "rules");
-  lua_pop(L, 1);
-  b.set = box->set = se_rule_set_new(count);
-  if (b.set == NULL)
-    return luaL_error(L, "not enough memory");
-  read_set(&b);
-  int status = se_rule_set_finish(b.set);
+  lua_pop(L, 2);
+  b->set = box->set = se_rule_set_new();
+  if (b->set == NULL)
+    luaL_error(L, "not enough memory");
+}
+
+/* 0: done; else results of a failure were pushed. */
+static int finish(const builder *b) {
+  int status = se_rule_set_finish(b->set);
   if (status == SE_ERR_ARGUMENT)
-    return se_fail(L, status, "a name is declared twice");
+    return se_fail(b->L, status, "a name is declared twice");
   if (status != SE_OK)
-    return luaL_error(L, "not enough memory");
+    return luaL_error(b->L, "not enough memory");
+  return 0;
+}
+
+/* rule_set { rules=, default=, mode=, hash=, state= } -> set | nil, kind, message */
+static int rule_set_new(lua_State *L) {
+  builder b = {L, NULL, 0, 0, 0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  push_set(&b); /* 2, 3 */
+  lua_pushvalue(L, 1);
+  read_rest(&b);
+  size_t count = push_list(&b, "rules");
+  for (size_t i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i);
+    add_rule(&b);
+    lua_pop(L, 1);
+  }
+  int failed = finish(&b);
+  if (failed != 0)
+    return failed;
   lua_settop(L, 2);
+  return 1;
+}
+
+/* rule_set_builder { state= } -> builder */
+static int builder_new(lua_State *L) {
+  builder b = {L, NULL, 0, 0, 0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lbuilder *made = lua_newuserdatauv(L, sizeof *made, 1); /* 2 */
+  made->box = NULL;
+  made->function_count = 0;
+  luaL_setmetatable(L, BUILDER_MT);
+  push_set(&b); /* 3, 4 */
+  lua_createtable(L, 2, 0);
+  lua_insert(L, 3);
+  lua_rawseti(L, 3, 2);
+  made->box = lua_touserdata(L, 4);
+  lua_rawseti(L, 3, 1);
+  lua_setiuservalue(L, 2, 1);
+  return 1;
+}
+
+/* The builder that is argument 1. It cannot be used again unless it is put back: what raises in
+ * between has left half a rule. Pushes the set and the list of its functions. */
+static lbuilder *open_builder(lua_State *L, builder *b) {
+  lbuilder *made = luaL_checkudata(L, 1, BUILDER_MT);
+  lrule_set *box = made->box;
+  luaL_argcheck(L, box != NULL, 1, "this rule set is finished");
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, 1); /* 3 */
+  lua_rawgeti(L, 3, 1); /* 4 */
+  lua_rawgeti(L, 3, 2); /* 5 */
+  made->box = NULL;
+  b->L = L;
+  b->set = box->set;
+  b->functions = 5;
+  b->function_count = made->function_count;
+  b->has_sandbox = box->sandbox != NULL;
+  return made;
+}
+
+/* builder:add(rule) */
+static int builder_add(lua_State *L) {
+  builder b;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lbuilder *made = open_builder(L, &b);
+  lua_pushvalue(L, 2);
+  add_rule(&b);
+  made->box = lua_touserdata(L, 4);
+  made->function_count = b.function_count;
+  return 0;
+}
+
+/* builder:finish { default=, mode=, hash= } -> set | nil, kind, message */
+static int builder_finish(lua_State *L) {
+  builder b;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  open_builder(L, &b);
+  lua_pushvalue(L, 2);
+  read_rest(&b);
+  int failed = finish(&b);
+  if (failed != 0)
+    return failed;
+  lua_settop(L, 4);
   return 1;
 }
 
@@ -488,7 +582,10 @@ static int rule_set_gc(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"find", rule_set_find}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", rule_set_gc}, {NULL, NULL}};
-static const luaL_Reg functions[] = {{"rule_set", rule_set_new}, {NULL, NULL}};
+static const luaL_Reg builder_methods[] = {
+    {"add", builder_add}, {"finish", builder_finish}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"rule_set", rule_set_new}, {"rule_set_builder", builder_new}, {NULL, NULL}};
 
 void se_open_rule_set(lua_State *L) {
   if (luaL_newmetatable(L, RULE_SET_MT)) {
@@ -498,6 +595,12 @@ void se_open_rule_set(lua_State *L) {
     lua_pushboolean(L, 0); /* or __gc could be called while an engine uses the functions */
     lua_setfield(L, -2, "__metatable");
   }
-  lua_pop(L, 1);
+  if (luaL_newmetatable(L, BUILDER_MT)) {
+    luaL_newlib(L, builder_methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+  }
+  lua_pop(L, 2);
   luaL_setfuncs(L, functions, 0);
 }

@@ -52,26 +52,35 @@ int se_rule_set_copy(se_rule_set *set, const char *text, size_t len, se_slice *o
   return SE_OK;
 }
 
-se_rule_set *se_rule_set_new(size_t rules) {
+se_rule_set *se_rule_set_new(void) {
   se_rule_set *set = calloc(1, sizeof *set);
   if (set == NULL)
     return NULL;
   set->references = 1;
   set->seed = se_keytable_seed();
   set->hash.at = "";
-  set->rules = se_rule_set_alloc(set, rules, sizeof *set->rules);
-  if (set->rules == NULL) {
-    se_rule_set_drop(set);
-    return NULL;
-  }
-  set->count = rules;
-  for (size_t i = 0; i < rules; i++) {
-    set->rules[i].set = set;
-    set->rules[i].index = i;
-    set->rules[i].trust = SE_TRUST_ANY;
-    set->rules[i].size = SIZE_MAX;
-  }
   return set;
+}
+
+se_rule *se_rule_set_add(se_rule_set *set) {
+  if (set->count == set->room) {
+    size_t room = set->room == 0 ? 8 : set->room * 2;
+    se_rule *rules = se_rule_set_alloc(set, room, sizeof *rules);
+    if (rules == NULL)
+      return NULL;
+    if (set->count > 0)
+      memcpy(rules, set->rules, set->count * sizeof *rules);
+    set->rules = rules; /* the ones before are freed with the set */
+    set->room = room;
+  }
+  se_rule *rule = &set->rules[set->count];
+  memset(rule, 0, sizeof *rule);
+  rule->set = set;
+  rule->index = set->count++;
+  rule->is_audit = -1;
+  rule->trust = SE_TRUST_ANY;
+  rule->size = SIZE_MAX;
+  return rule;
 }
 
 void se_rule_set_keep(se_rule_set *set) {
@@ -158,6 +167,13 @@ static int name_rate(se_rule_set *set, const se_rule *rule, size_t i) {
   return se_rule_set_copy(set, key, len + (size_t)more, &rule->rates[i].key);
 }
 
+int se_rule_set_name_rates(se_rule_set *set, se_rule *rule) {
+  int status = SE_OK;
+  for (size_t i = 0; i < rule->rate_count && status == SE_OK; i++)
+    status = name_rate(set, rule, i);
+  return status;
+}
+
 static void note_lengths(se_rule_set *set) {
   char has[256] = {0};
   for (size_t i = 0; i < set->count; i++)
@@ -189,9 +205,9 @@ int se_rule_set_finish(se_rule_set *set) {
   int status = note_marks(set);
   note_lengths(set);
   for (size_t i = 0; i < set->count && status == SE_OK; i++) {
+    if (set->rules[i].is_audit < 0)
+      set->rules[i].is_audit = set->is_audit;
     status = index_rule(set, &set->rules[i]);
-    for (size_t rate = 0; rate < set->rules[i].rate_count && status == SE_OK; rate++)
-      status = name_rate(set, &set->rules[i], rate);
   }
   return status;
 }

@@ -91,7 +91,8 @@ struct se_rule {
   const se_rule_set *set;
   size_t index;            /* in the set */
   se_slice name;           /* zero-terminated */
-  int kind, is_prefix, is_audit;
+  int kind, is_prefix;
+  int is_audit;            /* -1: as the set is, until that is finished */
   unsigned trust;          /* SE_TRUST_*: those it accepts */
   int has_from;
   se_rule_source from[SE_FROMS];
@@ -113,8 +114,8 @@ struct se_rule_set {
   se_slice hash;
   int is_allowed;          /* what nothing is declared about */
   int is_audit;
-  se_rule *rules;
-  size_t count;
+  se_rule *rules;          /* they move as others are added */
+  size_t count, room;
   se_rule_names marks;     /* that honeypots give, each once */
   uint64_t seed;
   se_keytable types;       /* of se_rule_entry */
@@ -129,12 +130,17 @@ typedef struct {
   se_rule *rule;
 } se_rule_entry;
 
-/* NULL: no memory. The rules are all zero, but for what an absent key of a description means. */
-se_rule_set *se_rule_set_new(size_t rules);
+/* NULL: no memory. Without rules. */
+se_rule_set *se_rule_set_new(void);
+/* Another rule: all zero, but for what an absent key of a description means. NULL: no memory. Good
+ * until the next one is added. */
+se_rule *se_rule_set_add(se_rule_set *set);
 /* Memory of the set, all zero, freed with it; NULL: none. 'count' may be 0. */
 void *se_rule_set_alloc(se_rule_set *set, size_t count, size_t size);
 /* A copy with a zero behind it. SE_OK, SE_ERR_MEMORY. */
 int se_rule_set_copy(se_rule_set *set, const char *text, size_t len, se_slice *out);
+/* Gives the rates of a rule their keys, when all else is known of it. SE_OK, SE_ERR_MEMORY. */
+int se_rule_set_name_rates(se_rule_set *set, se_rule *rule);
 /* What follows from the rules, when all of them are there. SE_OK, SE_ERR_MEMORY, SE_ERR_ARGUMENT: a
  * name that comes twice. */
 int se_rule_set_finish(se_rule_set *set);

@@ -13,13 +13,14 @@ local HERE = (debug.getinfo(1, "S").source:gsub("^@", ""))
 local function compiled(given, name)
   local report = problems.new {}
   local statement = { kind = "event", name = name or "x", value = given, file = "f", line = 1 }
-  local result = compile.compile(compile.one_by_one { statement }, report)
+  local rule
+  compile.compile(compile.one_by_one { statement }, report, function(each) rule = each end)
   local list = {}
   for i, problem in ipairs(report.problems) do
     list[i] = problem.message:gsub('^event ".-": ', "")
     if problem.suggestion then list[i] = ("%s [%s]"):format(list[i], problem.suggestion) end
   end
-  return result.rules[1], list
+  return rule, list
 end
 
 local function wrong_with_field(field)

@@ -518,6 +518,24 @@ function core.rule_set(description) end
 ---@return string?
 function RuleSet:find(type) end
 
+--- A rule set that is made rule by rule. What raises makes it unusable.
+---@class stream_events.core.RuleSetBuilder
+local RuleSetBuilder = {}
+
+---@param options { state: stream_events.core.RuleState? }
+---@return stream_events.core.RuleSetBuilder
+function core.rule_set_builder(options) end
+
+---@param rule stream_events.core.Rule
+function RuleSetBuilder:add(rule) end
+
+--- The set; the builder cannot be used any more.
+---@param description { default: "drop"|"allow"|nil, mode: "enforce"|"audit"|nil, hash: string? }
+---@return stream_events.core.RuleSet? set
+---@return string? kind
+---@return string? message
+function RuleSetBuilder:finish(description) end
+
 --- The rules of one receiver: the set in force, what it remembers, and its counters.
 ---@class stream_events.core.Rules
 local Rules = {}

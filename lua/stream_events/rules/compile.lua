@@ -1,5 +1,5 @@
---- From the statements of a rule file to the description that the core compiles. Everything is checked
--- here, and everything that is wrong is said.
+--- From the statements of a rule file to the rules that the core compiles. Everything is checked here,
+-- and everything that is wrong is said.
 local conditions = require "stream_events.rules.conditions"
 local examples = require "stream_events.rules.examples"
 local field = require "stream_events.rules.field"
@@ -138,8 +138,10 @@ local function add(self, statement, name, place)
   self.declared[name] = { file = statement.file, line = statement.line }
   local rule = { name = name, kind = statement.kind }
   RULES[statement.kind](statement, place, rule, self.tests)
-  self.rules[#self.rules + 1] = rule
   self.names[#self.names + 1] = name
+  if self.report.problems[1] then return end -- there will be no set
+  local ok, message = pcall(self.use, rule)
+  if not ok then place:wrong(tostring(message)) end
 end
 
 -- `refuse` takes a list as well.
@@ -182,8 +184,7 @@ function Compiler:add(statement)
 end
 
 ---@class stream_events.rules.Compiled
----@field rules stream_events.core.Rule[]
----@field names string[]
+---@field names string[] of the rules, in order
 ---@field tests stream_events.rules.Example[]
 ---@field default "drop"|"allow"
 ---@field mode "enforce"|"audit"
@@ -203,11 +204,12 @@ end
 ---@param next_statement fun(): stream_events.core.RuleStatement? gives one after the other: nobody needs
 ---  to have them all at a time
 ---@param report stream_events.rules.Report
+---@param use fun(rule: stream_events.core.Rule) takes each rule, as long as nothing is wrong
 ---@param step fun()? called after each statement
 ---@return stream_events.rules.Compiled
-function M.compile(next_statement, report, step)
+function M.compile(next_statement, report, use, step)
   local self = setmetatable({
-    report = report, rules = {}, names = {}, tests = {}, declared = {}, settings = {},
+    report = report, use = use, names = {}, tests = {}, declared = {}, settings = {},
     default = "drop", mode = "enforce",
   }, Compiler)
   for statement in next_statement do

@@ -33,7 +33,7 @@ local DELIVERED = { allow = true, flag = true, rewrite = true }
 ---@field reason string? expected of a dropped one
 ---@field text string JSON
 ---@field trust "server"|"self"|"user"
----@field place stream_events.rules.Place
+---@field list stream_events.rules.Place where the list of it is
 
 -- -------------------------------------------------------------------------------- envelope
 
@@ -202,7 +202,8 @@ local function encode(given, kind, rule, place)
   return text, trust
 end
 
-local function prepare(given, kind, index, rule, place, list)
+local function prepare(given, kind, index, rule, below, list)
+  local place = below:at(index)
   if not marks.is_table(given) then
     place:wrong("an example is a table of data, like { text = \"hello\" }, not " .. values.describe(given))
     return
@@ -211,7 +212,7 @@ local function prepare(given, kind, index, rule, place, list)
   local text, trust = encode(given, kind, rule, place)
   if not text then return end
   list[#list + 1] = {
-    rule = rule.name, kind = kind, index = index, reason = reason, text = text, trust = trust, place = place,
+    rule = rule.name, kind = kind, index = index, reason = reason, text = text, trust = trust, list = below,
   }
 end
 
@@ -233,7 +234,7 @@ function M.compile(given, rule, place, list)
       below:wrong("must be a list of events, like { { text = \"hello\" } }")
     end
     for index = 1, count or 0 do
-      prepare(events[index], kind, index, rule, below:at(index), list)
+      prepare(events[index], kind, index, rule, below, list)
     end
   end
 end

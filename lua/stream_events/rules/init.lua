@@ -68,7 +68,7 @@ function RuleSet:test(step)
 end
 
 function RuleSet:place(result, example)
-  local file, line = example.place:position()
+  local file, line = example.list:at(example.index):position()
   local from = self.report.sources[file]
   result.file, result.line = from and from.path or file, line
 end
@@ -113,24 +113,26 @@ local function failed(report)
   return nil, problems.error(report:sorted(report.problems))
 end
 
--- What the core compiles, unless something is wrong. `next_statement` gives one after the other; `place`
--- is the file, and the line if there is one, that says nothing when there is none.
+-- Compiles statements, of which `next_statement` gives one after the other, unless something is wrong:
+-- rule by rule, so that nothing of a file is held as a whole. `place` is the file, and the line if there
+-- is one, that says nothing when there is none.
 local function finish(next_statement, report, options, hash, place, state)
-  local compiled = compile.compile(next_statement, report, options.step)
-  if not compiled.rules[1] and compiled.default == "drop" then
+  local builder = native.rule_set_builder { state = state }
+  local compiled = compile.compile(next_statement, report, function(rule) builder:add(rule) end,
+    options.step)
+  if not compiled.names[1] and compiled.default == "drop" then
     report:add {
       file = place[1], line = place[2], severity = "warning",
       message = "declares nothing: every custom event is dropped",
     }
   end
   if report.problems[1] then return failed(report) end
-  if options.step then options.step(true) end
-  local core, kind, message = native.rule_set {
-    rules = compiled.rules, default = compiled.default, mode = compiled.mode, hash = hash, state = state,
+  local core, kind, message = builder:finish {
+    default = compiled.default, mode = compiled.mode, hash = hash,
   }
   if not core then return nil, native.error(kind, message) end
   return setmetatable({
-    hash = hash, files = {}, size = #compiled.rules, names = compiled.names, default = compiled.default,
+    hash = hash, files = {}, size = #compiled.names, names = compiled.names, default = compiled.default,
     mode = compiled.mode, problems = report:sorted(report.warnings), core = core,
     tests = compiled.tests, report = report,
   }, RuleSet)
@@ -200,8 +202,8 @@ local function build(files, options)
     if not is_known(report, problem) then report:add(problem) end
     return failed(report)
   end
-  local set, err = finish(function() return state:next() end, report, options, files:hash(),
-    { files.name }, state)
+  local hash = files:hash(step)
+  local set, err = finish(function() return state:next() end, report, options, hash, { files.name }, state)
   if set then set.files = files:paths() end
   return set, err
 end
@@ -217,6 +219,7 @@ function M.load(path, options)
   local files = source.new(path, options.read)
   local text, message = files:read(files.name)
   if not text then return errors.fail("rule", "cannot read the rules: " .. message) end
+  if options.step then options.step() end
   return build(files, options)
 end
 

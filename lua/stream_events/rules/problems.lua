@@ -143,14 +143,15 @@ function Place:at(key)
   return setmetatable({ report = self.report, parent = self, key = key }, Place)
 end
 
---- The same place, known better: a constructor was called there.
+--- The same place, known better: a constructor was called there. Where it is not known so yet, the
+--- place itself learns it.
 ---@param value { kind: string, file: string?, line: integer? }
 ---@return stream_events.rules.Place
 function Place:inside(value)
   if not value.line or value.options == nil then return self end -- a bare word is no call
-  return setmetatable({
-    report = self.report, parent = self, file = value.file, line = value.line, word = value.kind,
-  }, Place)
+  local place = self.line and setmetatable({ report = self.report, parent = self }, Place) or self
+  place.file, place.line, place.word = value.file, value.line, value.kind
+  return place
 end
 
 local function reversed(list)

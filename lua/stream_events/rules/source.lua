@@ -5,6 +5,7 @@ local M = {}
 
 local MOST = 1048576 -- bytes of one file: as much as the rule state reads
 local MOST_FILES = 64
+local BLOCK = 65536
 
 ---@class stream_events.rules.Source
 ---@field path string as it is read and shown
@@ -26,11 +27,16 @@ Files.__index = Files
 function M.read(path)
   local file, message = io.open(path, "rb")
   if not file then return nil, message end
-  local text, failure = file:read(MOST + 1)
+  local blocks, length, block, failure = {}, 0
+  repeat
+    block, failure = file:read(BLOCK)
+    blocks[#blocks + 1] = block
+    length = length + (block and #block or 0)
+  until not block or length > MOST
   file:close()
-  if not text and failure then return nil, ("%s: %s"):format(path, failure) end
-  if text and #text > MOST then return nil, ("%s: longer than %d bytes"):format(path, MOST) end
-  return text or ""
+  if failure then return nil, ("%s: %s"):format(path, failure) end
+  if length > MOST then return nil, ("%s: longer than %d bytes"):format(path, MOST) end
+  return table.concat(blocks)
 end
 
 --- The files of a rule set that begins with the one at `path`.
@@ -48,6 +54,7 @@ end
 ---@param name string
 ---@param text string
 function Files:add(name, text)
+  if text:sub(1, 3) == "\239\187\191" then text = text:sub(4) end -- the mark some editors begin with
   local source = { path = self.folder .. name, text = text, order = #self.list + 1 }
   self.list[source.order] = source
   self.by_name[name] = source
@@ -86,24 +93,26 @@ function Files:paths()
   return result
 end
 
---- Names contents: the first 12 hex digits of the SHA-256 over named texts.
+--- Names contents: 12 hex digits of a SHA-256 over names, and the SHA-256 of each text.
 ---@param parts { [1]: string, [2]: string }[] name and text
+---@param step fun()? called after each
 ---@return string
-function M.hash(parts)
-  local list = {}
+function M.hash(parts, step)
+  local crypto, list = native.crypto, {}
   for _, part in ipairs(parts) do
-    -- The lengths keep apart what else would run together.
-    list[#list + 1] = ("%d:%d:"):format(#part[1], #part[2]) .. part[1] .. part[2]
+    list[#list + 1] = ("%s %d:%s\n"):format(crypto.hex(crypto.sha256(part[2])), #part[1], part[1])
+    if step then step() end
   end
-  return native.crypto.hex(native.crypto.sha256(table.concat(list))):sub(1, 12)
+  return crypto.hex(crypto.sha256(table.concat(list))):sub(1, 12)
 end
 
 --- The hash of all files: the same in every folder.
+---@param step fun()? called after each
 ---@return string
-function Files:hash()
+function Files:hash(step)
   local parts = {}
   for i, source in ipairs(self.list) do parts[i] = { source.path:sub(#self.folder + 1), source.text } end
-  return M.hash(parts)
+  return M.hash(parts, step)
 end
 
 return M
