@@ -46,7 +46,7 @@ static inline int se_lua_isinteger(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TNUMBER)
     return 0;
   value = lua_tonumber(L, index);
-  return value >= -0x1p63 && value < 0x1p63 && floor(value) == value &&
+  return value >= -9223372036854775808.0 && value < 9223372036854775808.0 && floor(value) == value &&
          (value != 0 || !signbit(value));
 }
 

@@ -76,7 +76,7 @@ typedef struct {
 enum {
   SE_NEXT_NOTHING,
   SE_NEXT_EVENT,
-  SE_NEXT_JUDGE, /* an event that the rules have yet to allow; the router is to be told what they say */
+  SE_NEXT_JUDGE, /* an event that the rules have yet to allow; tell the router what they say */
   SE_NEXT_RAW,
   SE_NEXT_MALFORMED
 };

@@ -236,8 +236,8 @@ static int push_report(lua_State *L, judging *it, const char *kind) {
   return 3;
 }
 
-/* Pushes the object of an event that may be delivered, of the changed text where there is one, which
- * the decision keeps. NULL: the event is gone. */
+/* Pushes the object of an event that may be delivered, of the changed text where there is one,
+ * which the decision keeps. NULL: the event is gone. */
 static void *push_allowed(lua_State *L, const judging *it) {
   const se_decision *decision = &it->decision;
   const se_rule_event *event = &it->event;
@@ -335,7 +335,7 @@ static void push_rules(lua_State *L) {
 /* Where a function of the program's own may run, it must not find the event in a buffer. 0: it is
  * gone. */
 static int protect_event(lua_State *L, judging *it) {
-  const se_slice type = it->event.envelope->type;
+  const se_slice type = it->got->envelope->type;
   const se_rule_set *set = se_rules_set(it->rules);
   if (set == NULL || !se_rule_set_has_host(set) ||
       !se_rules_has_host_functions(se_rule_set_find(set, type.at, type.len)))
@@ -344,18 +344,25 @@ static int protect_event(lua_State *L, judging *it) {
   return copy_event(L, it);
 }
 
+/* Fills in all but the decision. 0: there are no rules; only while a state is closed, and then nobody
+ * can decide. */
+static int begin_judging(judging *it, const lconnection *box, const se_received *got) {
+  const struct lrules *rules = box->router->rules;
+  it->box = box;
+  it->got = got;
+  it->is_copy = 0;
+  it->serial = se_connection_serial(box->connection);
+  it->rules = rules == NULL ? NULL : se_rules_of(rules);
+  se_rule_event_init(&it->event, got->data, got->len, got->envelope,
+                     box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
+  return it->rules != NULL;
+}
+
 /* Has the rules decide about an event. As push_outcome. */
 static int judge(lua_State *L, const lconnection *box, const se_received *got, double *spent) {
   judging it;
-  it.box = box;
-  it.got = got;
-  it.is_copy = 0;
-  it.serial = se_connection_serial(box->connection);
-  it.rules = box->router->rules == NULL ? NULL : se_rules_of(box->router->rules);
-  if (it.rules == NULL) /* while a state is closed: nobody can decide */
+  if (!begin_judging(&it, box, got))
     return 0;
-  se_rule_event_init(&it.event, got->data, got->len, got->envelope,
-                     box->self_len > 0 ? box->self : NULL, box->self_len, got->received_at);
   lua_settop(L, RULES);
   if (!protect_event(L, &it))
     return 0;

@@ -1,7 +1,7 @@
 /* router.h -- decides, on the type of an event alone, whether it goes any further.
  *
- * Filled from Lua whenever subscriptions change, asked in C for every event: one that nobody wants, or
- * whose type is refused, is counted here and never becomes a Lua value. */
+ * Filled from Lua whenever subscriptions change, asked in C for every event: one that nobody wants,
+ * or whose type is refused, is counted here and never becomes a Lua value. */
 #ifndef SE_ROUTER_H
 #define SE_ROUTER_H
 
@@ -36,8 +36,8 @@ int se_router_refuse(se_router *router, const char *type, size_t len, const char
 /* Forgets wants and refusals; the counters stay. */
 void se_router_clear(se_router *router);
 
-/* Asks these rules about each type, and keeps them (NULL: none): a type that they refuse goes nowhere
- * even if wanted, and one they have more to say about is to be judged. */
+/* Asks these rules about each type, and keeps them (NULL: none): a type that they refuse goes
+ * nowhere even if wanted, and one they have more to say about is to be judged. */
 void se_router_rules(se_router *router, se_rules *rules);
 /* Whether somebody wants to hear of each event that is refused: then the type alone decides about
  * none, because who sent it stands further back. */

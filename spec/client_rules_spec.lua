@@ -2,6 +2,7 @@
 --- come in or go out. What they decide is in the specs of the engine and of the language.
 local engines = require "stream_events.rules.engine"
 local fakes = require "support.fake_transport"
+local lua = require "support.lua"
 local native = require "stream_events.native"
 local process = require "support.process"
 local rules = require "stream_events.rules"
@@ -64,6 +65,18 @@ describe("the option rules", function()
     assert.is_nil(fake.router.ruled_by)
     local ok, err = client:reload_rules()
     assert.same({ nil, "rule", "this client has no rules" }, { ok, err.kind, err.message })
+  end)
+
+  it("costs nothing where it is not used: its modules are not even loaded", function()
+    local child = assert(io.popen(lua.INTERPRETER .. [[ -e "
+      local client = require('stream_events').new { api_key = 'devkey' }
+      for name in pairs(package.loaded) do
+        if name:find('^stream_events.rules') then print(name) end
+      end
+      client:close()" 2>&1]]))
+    local said = child:read "*a"
+    child:close()
+    assert.equal("", said)
   end)
 
   for what, case in pairs {

@@ -10,7 +10,6 @@ local loops = require "stream_events.loop"
 local native = require "stream_events.native"
 local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
-local rule_engines = require "stream_events.rules.engine"
 local sessions = require "stream_events.session"
 local tasks = require "stream_events.task"
 local workers = require "stream_events.workers"
@@ -179,6 +178,8 @@ function M.new(client, options, level)
   context.look_for_unwatched = function() context.check_unwatched = true end
   context.warn_unwatched = function() warn_unwatched(context) end
   if options.rules ~= nil then
+    -- Only here: what a program does without is not to fill its memory, and its processor's cache.
+    local rule_engines = require "stream_events.rules.engine"
     local engine, err = rule_engines.new {
       rules = options.rules, limits = options.limits, watch = options.watch,
       log = context.log, clock = context.clock, level = level + 1,
