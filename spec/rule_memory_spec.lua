@@ -106,6 +106,11 @@ describe("a mark", function()
     assert.is_true(memory:marked(("u"):rep(255), ("n"):rep(128), 100))
     assert.has_error(function() memory:mark(("u"):rep(600), "x", 10, 100) end)
     assert.is_false(memory:marked(("u"):rep(600), "x", 100))
+    for _, names in ipairs { { 255, 254 }, { 300, 300 }, { 512, 512 }, { 1, 508 } } do
+      local user, name = ("u"):rep(names[1]), ("n"):rep(names[2])
+      assert.has_error(function() memory:mark(user, name, 10, 100) end)
+      assert.is_false(memory:marked(user, name, 100))
+    end
   end)
 end)
 

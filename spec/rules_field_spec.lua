@@ -260,6 +260,7 @@ describe("a condition", function()
     ["neither"] = { { flag = false, quarantine = false }, {} },
     ["functions of the program's"] = { { check = print, rewrite = print }, { check = print,
       rewrite = print } },
+    ["nobody excluded, as with an empty block list"] = { { from = { user = none_of {} } }, {} },
     ["a server's own events, whoever is excluded"] = { { trust = "server", from = { role = none_of "x" } },
       { trust = { "server" }, from = { role = { list = { "x" }, none = true } } } },
   } do
@@ -297,7 +298,7 @@ describe("a condition", function()
     ["an impossible role"] = { { from = { role = "a\n" } }, "from.role: cannot be a role" },
     ["a role of another type"] = { { from = { role = 5 } }, "from.role: must be a string, not 5" },
     ["an empty list"] = { { from = { role = {} } }, "from.role: an empty list fits nothing" },
-    ["an empty none_of"] = { { from = { role = none_of {} } }, "from.role: an empty list fits nothing" },
+    ["an empty one_of"] = { { from = { role = one_of {} } }, "from.role: an empty list fits nothing" },
     ["a bare none_of"] = { { from = { role = none_of } }, "from.role: none_of takes a string or a list" },
     ["a field as a source"] = { { from = { role = string_ } },
       "from.role: must be a string, a list or none_of { ... }, not 'string'" },

@@ -81,7 +81,7 @@ describe("rules of the server", function()
       ["a field that is too long"] =
         { "alice", { type = "note", text = "eleven char" }, "field-length", "text" },
       ["a field that no rule names"] = { "alice", { type = "flare", x = 1, y = 2 }, "extra-field", "y" },
-      ["a rule that raises"] = { "alice", { type = "broken" }, "check-error", "" },
+      ["a rule that raises"] = { "alice", { type = "broken" }, "check-error", "a rule of the server failed" },
       ["a rule without end"] = { "alice", { type = "endless" }, "budget-", "" },
       ["what is quarantined"] = { "alice", { type = "strange" }, "quarantine", "a person should see it" },
       ["a built-in type that a rule names"] = { "bob", { type = "typing.start" }, "from", "" },
@@ -96,6 +96,7 @@ describe("rules of the server", function()
         assert.equal(case[3], body.details[1]:sub(1, #case[3]))
         assert.matches(case[4], body.message, 1, true)
         assert.matches('^SendEvent failed with error: "', body.message)
+        assert.is_nil(body.message:find("rules.lua", 1, true))
         assert.same({}, bob:settled())
         assert.equal(before, deliveries())
       end)

@@ -71,6 +71,8 @@ local function source(value, place, check)
   elseif value.options == nil then
     place:wrong(("%s takes a string or a list"):format(kind))
     return nil
+  elseif kind == "none_of" and marks.is_table(value.options) and next(value.options) == nil then
+    return nil -- keeps nobody out: a block list may be empty
   end
   local list = values.one_or_list(value.options, place, check)
   return list and { list = list, none = kind == "none_of" or nil } or nil

@@ -42,9 +42,19 @@ function Rules:start()
   end)
 end
 
+-- Where a rule itself failed, the text speaks of its file, which is nobody's business but the log's.
+local FAULTS = {
+  ["check-error"] = true, ["bad-verdict"] = true, ["budget-instructions"] = true, ["budget-time"] = true,
+  ["budget-memory"] = true,
+}
+
 local function refused(decision)
-  local reason = decision.reason or decision.verdict
-  local text = decision.text ~= "" and decision.text or ("the rules refuse this event: " .. reason)
+  local reason, text = decision.reason or decision.verdict, decision.text
+  if FAULTS[reason] then
+    text = "a rule of the server failed, and so refuses this event"
+  elseif text == "" then
+    text = "the rules refuse this event: " .. reason
+  end
   return failures.fail(NOT_ALLOWED, text, nil, { reason })
 end
 
