@@ -606,6 +606,9 @@ describe("a budget", function()
       "table.sort({ 3, 2, 1 }, function() while true do end end)", MANY, TOO_MANY,
     },
     ["work on texts"] = { "local s = ('ab'):rep(50000) for i = 1, 100 do s:find('ac') end", MANY, TOO_MANY },
+    ["work of one look that begins again and again"] = {
+      "local s = ('a'):rep(20000) s:find(('a'):rep(10000) .. 'b')", MANY, TOO_MANY,
+    },
     ["work of globs"] = {
       "local s = ('a'):rep(1000) for i = 1, 1000 do s:glob('*a*a*a*a*b') end", MANY, TOO_MANY,
     },
