@@ -1,4 +1,5 @@
 --- Rule files: what they say, and everything that may be wrong with them, with its line.
+local core = require "stream_events.core"
 local rules = require "stream_events.rules"
 
 -- "LINE MESSAGE [SUGGESTION]" of each problem.
@@ -58,6 +59,39 @@ describe("a rule file", function()
       assert.equal(name, set.core:find(type))
     end
     assert.is_nil(set.core:find("trade"))
+  end)
+
+  it("decides as it says", function()
+    local judge = core.rules()
+    judge:use(assert(rules.parse(DESIGN)).core)
+    local function decide(text, input)
+      local verdict, decision = judge:decide(text, input or { now = 1 })
+      return verdict .. (decision and " " .. decision.reason or "")
+    end
+    local function event(type, data, user, role)
+      return ('{"type":"%s","cid":"messaging:a","user":{"id":"%s","role":"%s"}%s}'):format(type,
+        user or "bob",
+        role or "user", data and "," .. data or "")
+    end
+    for _, case in ipairs {
+      { "allow", event("friendship_request", '"text":"hi","mood":"sad"') },
+      { "drop field-value", event("friendship_request", '"text":"hi","mood":"angry"') },
+      { "allow", event("trade_sword", '"item":"sword","price":5') },
+      { "drop from", event("trade_sword", '"item":"sword","price":5', "bob", "guest") },
+      { "drop field-range", event("trade_sword", '"item":"sword","price":-1') },
+      { "drop field-type", event("trade_sword", '"item":"sword","price":0.5') },
+      { "drop trust", event("password_reset") },
+      { "allow", '{"type":"password_reset"}' },
+      { "drop refused", event("noise") },
+      { "drop undeclared-type", event("anything") },
+      { "drop honeypot", event("grant_admin", nil, "eve") },
+      { "drop marked", event("trade_sword", '"item":"sword","price":5', "eve") },
+      { "allow", event("message.new", '"text":"hi"') },
+    } do
+      assert.equal(case[1], decide(case[2]), case[2])
+    end
+    judge:mark("bob", "cheater", 60, 1)
+    assert.equal("drop check", decide(event("trade_sword", '"item":"sword","price":5')))
   end)
 
   it("says what is odd in it, and compiles all the same", function()
