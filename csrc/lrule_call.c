@@ -14,6 +14,7 @@
 #include "rule_set.h"
 #include "status.h"
 
+#define DEEPEST 20              /* calls within one another; each takes some KiB of the C stack */
 #define REWRITE_MAX (1u << 20) /* bytes of new data, as of a whole event */
 
 static void begin_answer(se_rule_answer *answer) {
@@ -163,8 +164,14 @@ void se_host_call(lua_State *L, int which, const se_rule_event *event, se_rule_m
   se_event_push_judged(L, event);
   context = se_context_push(L);
   outer = *context; /* a rule's function may itself lead to a decision */
+  if (outer.depth == DEEPEST) {
+    drop(answer, SE_REASON_CHECK_ERROR, "rules that ask the rules again, without end");
+    lua_settop(L, function - 1);
+    return;
+  }
   context->event = event;
   context->memory = memory;
+  context->depth = outer.depth + 1;
   status = lua_pcall(L, 2, 1, 0);
   *context = outer;
   if (status == LUA_OK)

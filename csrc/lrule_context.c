@@ -122,6 +122,7 @@ se_rule_context *se_context_push(lua_State *L) {
   context = lua_newuserdatauv(L, sizeof *context, 0);
   context->event = NULL;
   context->memory = NULL;
+  context->depth = 0;
   lua_createtable(L, 0, 4); /* the metatable */
   lua_pushvalue(L, -2);
   lua_newtable(L);

@@ -6,10 +6,11 @@
 #include "rule_memory.h"
 #include "rule_verdict.h"
 
-/* The call that is on; all NULL between calls, when the context answers nothing any more. */
+/* The call that is on; NULL between calls, when the context answers nothing any more. */
 typedef struct {
   const se_rule_event *event;
   se_rule_memory *memory;
+  int depth; /* of calls within one another: a program's functions may lead to decisions again */
 } se_rule_context;
 
 /* Pushes the context object of the state, which is made once; whoever calls a rule's function fills

@@ -531,6 +531,26 @@ describe("a function", function()
     assert.equal("check", select(2, decide(engine, event '"text":"a"')))
   end)
 
+  -- On some Luas nothing else bounds that but the size of the C stack.
+  it("may not have the engine decide about the same again, without end", function()
+    local engine, depth, deepest, reason, text = nil, 0, 0, nil, nil
+    engine = engine_of { { name = "poke", kind = "event", extra = "keep", check = function()
+      depth = depth + 1
+      deepest = math.max(deepest, depth)
+      local _, decision = engine:decide(event "")
+      if decision and not reason then reason, text = decision.reason, decision.text end
+      depth = depth - 1
+      return words.allow
+    end } }
+    for _ = 1, 2 do
+      assert.equal("allow", (decide(engine, event "")))
+      assert.equal(20, deepest)
+      assert.equal("check-error", reason)
+      assert.equal("rules that ask the rules again, without end", text)
+      deepest, reason = 0, nil
+    end
+  end)
+
   it("may have the engine decide, use other rules and collect everything in between", function()
     local engine, other
     local strip = { name = "other", kind = "event", extra = "strip" }
