@@ -60,7 +60,7 @@ local OPTIONS = {
 ---@field api_secret string? likewise
 ---@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
 ---@field max_event integer? bytes of a custom event, default 5120
----@field rules string|table|stream_events.rules.Set|nil what may be sent: the path of a rule file, the
+---@field rules string|table|stream_events.RuleSet|nil what may be sent: the path of a rule file, the
 ---  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
 ---@field watch boolean? reload the rule file when it changes
 ---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
