@@ -693,6 +693,24 @@ describe("a budget", function()
   end)
 end)
 
+describe("a state that loads another file", function()
+  it("decides nothing meanwhile, and goes on afterwards", function()
+    local list, state = statements "event 'poke' { check = function() return flag end }"
+    local rule = { name = "poke", kind = "event", extra = "keep", check = list[1].value.check.reference }
+    local rules, answers = engine.engine_of({ rule }, { state = state }), {}
+    local function ask() answers[#answers + 1] = { engine.decide(rules, EVENT) } end
+    ask()
+    statements("local x = include 'other.lua' assert(x == 5)", { state = state, read = function()
+      ask()
+      return "return 5"
+    end })
+    ask()
+    assert.equal("the rules are being loaded", answers[2][3].text)
+    for i = 1, 3 do answers[i][3] = nil end
+    assert.same({ { "flag", "check" }, { "drop", "check-error" }, { "flag", "check" } }, answers)
+  end)
+end)
+
 describe("an escape", function()
   for name, body in pairs {
     ["through a coroutine"] = "coroutine.wrap(function() end)()",
