@@ -143,6 +143,7 @@ build = {
     ["stream_events.rules.conditions"] = "lua/stream_events/rules/conditions.lua",
     ["stream_events.rules.driver"] = "lua/stream_events/rules/driver.lua",
     ["stream_events.rules.engine"] = "lua/stream_events/rules/engine.lua",
+    ["stream_events.rules.escapes"] = "lua/stream_events/rules/escapes.lua",
     ["stream_events.rules.examples"] = "lua/stream_events/rules/examples.lua",
     ["stream_events.rules.field"] = "lua/stream_events/rules/field.lua",
     ["stream_events.rules.globals"] = "lua/stream_events/rules/globals.lua",

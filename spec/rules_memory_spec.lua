@@ -2,6 +2,7 @@
 --- process, at every single allocation.
 local core = require "stream_events.core"
 local host_state = require "support.host_state"
+local lua = require "support.lua"
 local process = require "support.process"
 local rules = require "stream_events.rules"
 
@@ -87,16 +88,22 @@ describe("a rule state", function()
   end)
 end)
 
--- The program is made with the objects of the module for 5.4.
-if _VERSION ~= "Lua 5.4" then return end
+-- LuaJIT loads the very module that Lua 5.1 does.
+if lua.IS_JIT then return end
 
 describe("the process's memory", function()
   local program
 
   -- The objects that the module under test was made of, once more, with a main() of their own.
   setup(function()
-    local module = assert(package.searchpath("stream_events.core", package.cpath))
-    local build = module:match "^(.*)/stream_events/core%.so$"
+    local build
+    for folder in package.cpath:gmatch "([^;]*)/%?%.so" do
+      local file = not build and io.open(folder .. "/stream_events/core.so")
+      if file then
+        file:close()
+        build = folder
+      end
+    end
     program = build .. "/failing_memory"
     local sanitize = os.getenv "STREAM_EVENTS_SANITIZED" and "-fsanitize=address,undefined" or ""
     local compiler = process.run("/bin/sh", { "-ec", [[
@@ -104,8 +111,8 @@ describe("the process's memory", function()
       for source in csrc/*.c; do objects="$objects $0/obj/$(basename "$source" .c).o"; done
       ${CC:-cc} -std=c11 -g -O1 -Wall -Wextra $2 -o "$1" spec/support/failing_memory.c $objects \
         -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
-        $(pkg-config --cflags --libs lua5.4 libcurl libcrypto) -lm
-    ]], build, program, sanitize }, { LD_PRELOAD = false })
+        $(pkg-config --cflags --libs lua$3 libcurl libcrypto) -lm
+    ]], build, program, sanitize, _VERSION:match "%d.%d" }, { LD_PRELOAD = false })
     assert(compiler.code == 0, compiler.stderr)
   end)
   after_each(process.end_all)

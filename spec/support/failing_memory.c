@@ -10,12 +10,12 @@
  *
  * calls f() with the n-th allocation failing, and, if 'lasting', all later ones too. 'failed' says
  * whether it came to that; 'status' is "ok", "memory" or "error", then come results or error value. */
-#include <lauxlib.h>
-#include <lua.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../../csrc/compat.h"
 
 int luaopen_stream_events_core(lua_State *L);
 
@@ -107,7 +107,7 @@ int main(int count, char **arguments) {
   lua_pushlightuserdata(L, arguments);
   status = lua_pcall(L, 2, 0, 0);
   if (status != LUA_OK)
-    fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
   lua_close(L);
   return status == LUA_OK ? 0 : 1;
 }

@@ -5,6 +5,7 @@ local M = {}
 M.HAS_INTEGERS = math.type ~= nil -- else all numbers are floats, exact up to 2^53
 M.MAX_INTEGER = math.maxinteger or 2 ^ 63
 M.MIN_INTEGER = math.mininteger or -2 ^ 63
+M.IS_JIT = rawget(_G, "jit") ~= nil
 M.HAS_PAIRS = _VERSION ~= "Lua 5.1" -- pairs() asks a userdata for __pairs
 
 --- The interpreter of these specs, for children that are to run on the same.

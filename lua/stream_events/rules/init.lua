@@ -5,6 +5,7 @@
 -- err.problems has them all. A set never changes; a reload makes a new one.
 local compile = require "stream_events.rules.compile"
 local errors = require "stream_events.error"
+local escapes = require "stream_events.rules.escapes"
 local examples = require "stream_events.rules.examples"
 local globals = require "stream_events.rules.globals"
 local inline = require "stream_events.rules.inline"
@@ -187,9 +188,12 @@ local function build(files, options)
   local state, kind, message = native.rule_state(options.limits or {})
   if not state then return nil, native.error(kind, message) end
   local more
-  state:begin(files.name, files.list[1].text, {
+  state:begin(files.name, escapes.readable(files.list[1].text), {
     functions = marks.functions, fields = marks.fields,
-    read = function(name) return files:include(name) end,
+    read = function(name)
+      local included, failure = files:include(name)
+      return included and escapes.readable(included), failure
+    end,
   })
   repeat
     if step then step(true) end
