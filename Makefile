@@ -19,7 +19,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 CPPFLAGS_ALL = -D_POSIX_C_SOURCE=200809L -Icsrc $(CPPFLAGS) \
                $(shell pkg-config --cflags $(LUA_PC) libcurl libcrypto 2>/dev/null)
 CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS)
-LIBS_CORE = $(shell pkg-config --libs libcurl libcrypto 2>/dev/null)
+LIBS_CORE = $(shell pkg-config --libs libcurl libcrypto 2>/dev/null) -lm
 LIBS_SERVER = $(shell pkg-config --libs libcrypto 2>/dev/null) -lhttp_parser
 SHARED = -shared $(LDFLAGS)
 
@@ -151,7 +151,7 @@ install: ## copy modules and command below $(DESTDIR)$(PREFIX)
 	@$(MAKE) --no-print-directory -s build
 	@$(foreach module,$(MODULES),\
 	  install -D -m 755 $(module) '$(module:$(BUILD)/%=$(INSTALL_LIB)/%)' &&) true
-	@cd lua && find stream_events -name '*.lua' $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
+	@cd lua && find stream_events \( -name '*.lua' -o -name '*.md' \) $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
 	  -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
 	@$(if $(ONLY_CLIENT),,install -D -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events')
 	@echo "installed below $(DESTDIR)$(PREFIX)"

@@ -174,7 +174,7 @@ static se_json_token key_token(const se_json *json, const se_scan_member *member
 static int find_repeated(const se_json *json, se_envelope *out) {
   uint16_t table[4 * SE_SCAN_MEMBERS];
   uint64_t hashes[SE_SCAN_MEMBERS];
-  uint64_t seed = (uint64_t)(uintptr_t)json->start ^ (uint64_t)(uintptr_t)table;
+  uint64_t seed = (uint64_t)(uintptr_t)json->start ^ (uint64_t)(uintptr_t)out;
   size_t size = 64; /* never more than a quarter full */
   while (size < 4 * out->member_count)
     size *= 2;

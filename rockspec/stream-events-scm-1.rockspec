@@ -88,7 +88,7 @@ build = {
       },
       incdirs = { "csrc", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
       defines = { "_POSIX_C_SOURCE=200809L" },
-      libraries = { "curl", "crypto" },
+      libraries = { "curl", "crypto", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["stream_events._meta.core"] = "lua/stream_events/_meta/core.lua",
@@ -172,4 +172,5 @@ build = {
   install = {
     bin = { ["stream-events"] = "lua/bin/stream-events" },
   },
+  copy_directories = { "lua/stream_events/doc" },
 }

@@ -206,8 +206,8 @@ describe("the command rules", function()
       local path = folder:write("rules.lua", example:format("first", '"self"')
         .. example:format("second_*", '{ "user", "self" }'))
       local text, command_line = run({ "rules", "check", path }).stdout:match("\n  echo ('.-') | ([^\n]*)\n")
-      local answer = decoded(process.run("sh", { "-c", "echo " .. text .. " | " .. command_line .. " --json" })
-        .stdout)[1]
+      local line = "echo " .. text .. " | " .. command_line .. " --json"
+      local answer = decoded(process.run("sh", { "-c", line }).stdout)[1]
       assert.same({ "second_example", "allow" }, { answer.type, answer.verdict })
       assert.matches('^.{"type":"second_example","cid":"messaging:general","user":{.*},"n":1}.$', text)
     end)
@@ -610,7 +610,8 @@ return {
       send("messaging:a", "x\u{202E}y", "--as", "tommaso")
       plain:wait_for("stdout", "u202e")
       local shown = lines(plain.stdout)
-      assert.matches("^%d%d:%d%d:%d%d%.%d%d%d messaging:a dropped flare from tommaso: field%-range %(flare%): .*100", shown[1])
+      assert.matches("^%d%d:%d%d:%d%d%.%d%d%d messaging:a dropped flare from tommaso: "
+        .. "field%-range %(flare%): .*100", shown[1])
       assert.matches("^%d%d:.* odd tommaso {} %[flag.*look at it%]$", shown[2])
       assert.matches('^%d%d:.* shout tommaso {"text":"hi!"} %[rewrite', shown[3])
       assert.matches("^%d%d:.* messaging:a quarantined strange from tommaso: ", shown[4])
