@@ -118,7 +118,9 @@ typedef struct {
 static int call_in_sandbox(lua_State *L) {
   call *c = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->reference);
+  se_sandbox_push_functions(L);
+  lua_rawgeti(L, 1, c->reference);
+  lua_remove(L, 1);
   if (!lua_isfunction(L, -1))
     return luaL_error(L, "the rule has no such function");
   se_event_push_judged(L, c->event);

@@ -69,8 +69,10 @@ static int reference_of(lua_State *L) {
   lua_pop(L, 1);
   if (reference == 0) {
     lua_pushvalue(L, -2);
-    lua_pushvalue(L, -1);
-    reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    se_sandbox_push_functions(L);
+    lua_pushvalue(L, -2);
+    reference = luaL_ref(L, -2);
+    lua_pop(L, 1);
     lua_pushinteger(L, reference);
     lua_rawset(L, -3);
   }

@@ -244,7 +244,7 @@ static void compile(lua_State *L, const char *name, const char *text, size_t len
     se_sandbox_too_much(L);
   if (status != LUA_OK)
     lua_error(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, se_sandbox_of(L)->environment);
+  se_sandbox_push_globals(L);
 #if LUA_VERSION_NUM == 501
   lua_setfenv(L, -2);
 #else

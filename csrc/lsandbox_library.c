@@ -11,6 +11,9 @@
 #include "lrule_words.h"
 #include "lsandbox_state.h"
 
+/* Registry keys (by address): the table of globals; functions by their reference. */
+static const char globals_key = 0, functions_key = 0;
+
 /* ------------------------------------------------------------------------------------- names */
 
 #define LONGEST 24 /* of a name that is compared with others */
@@ -188,6 +191,16 @@ int se_sandbox_open_library(lua_State *L) {
   lua_setfield(L, -2, "__newindex");
   lua_setmetatable(L, -2);
   sandbox->globals = lua_topointer(L, -1);
-  sandbox->environment = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
   return 0;
+}
+
+void se_sandbox_push_globals(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
+}
+
+void se_sandbox_push_functions(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &functions_key);
 }

@@ -40,8 +40,7 @@ struct se_sandbox {
   char message[1024];      /* what went wrong; "" when nothing did */
   struct se_load *load;    /* while a file is loaded */
   const void *string_word; /* the value of the name 'string' */
-  int environment;         /* reference of the table of globals... */
-  const void *globals;     /* ...and its address */
+  const void *globals;     /* the address of their table */
 };
 
 /* The same as se_sandbox_new; 'fail_after' as above. */
@@ -85,8 +84,13 @@ void se_sandbox_add_arithmetic(lua_State *L); /* to the metatable of strings on 
 void se_sandbox_push_table(lua_State *L);  /* lsandbox_table.c */
 void se_sandbox_push_math(lua_State *L);   /* lsandbox_math.c */
 void se_sandbox_push_utf8(lua_State *L);   /* lsandbox_utf8.c */
-/* Makes the table of globals out of them, frozen, and keeps its reference. (lsandbox_library.c) */
+/* Makes the table of globals out of them, frozen, and keeps it. (lsandbox_library.c) */
 int se_sandbox_open_library(lua_State *L);
+void se_sandbox_push_globals(lua_State *L);
+/* Pushes the table that keeps functions by their reference, for luaL_ref. Neither stands under a
+ * number in the registry: before 5.4, where memory runs out while a table grows, it may lose what
+ * stands under numbers. (lsandbox_library.c) */
+void se_sandbox_push_functions(lua_State *L);
 
 /* Pushes the text that stands for the value at 'index': never an address, never of a metamethod.
  * (lsandbox_base.c) */

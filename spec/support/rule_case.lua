@@ -5,6 +5,7 @@
 --- there is one, still answers.
 local assert = require "luassert"
 local core = require "stream_events.core"
+local escapes = require "stream_events.rules.escapes"
 local host_state = require "support.host_state"
 local lua = require "support.lua"
 local rules = require "stream_events.rules"
@@ -160,7 +161,7 @@ end
 local function attempt_unseen(case)
   local limits = limits_of(case)
   local state = assert(core.rule_state(limits))
-  local statements, kind, message = state:load("attack.lua", file_of(case),
+  local statements, kind, message = state:load("attack.lua", escapes.readable(file_of(case)),
     { functions = {}, fields = {}, read = case.read })
   if not statements then
     assert.is_true(kind == "argument" or kind == "full" or kind == "memory", kind)
