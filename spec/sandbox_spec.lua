@@ -879,6 +879,22 @@ describe("a function of the program's own", function()
     assert.same({ "hello", "bob", 3, "deep", "messaging:general", "user", false, false }, seen)
   end)
 
+  it("gets at nothing behind a frozen event, nor with its functions at anything else", function()
+    local other = io.stdout -- a userdata of another kind, with no value of its own
+    local failed = {}
+    local verdict = ask(function(event)
+      local meta = debug.getmetatable(event.object)
+      for _, name in ipairs { "__index", "__len", "__pairs" } do
+        failed[#failed + 1] = select(2, pcall(meta[name], other, "x"))
+      end
+      failed[#failed + 1] = select(2, pcall(meta.__pairs(event.object), other))
+      failed[#failed + 1] = select(2, pcall(setmetatable, event.object, {}))
+      return verdicts.flag(getmetatable(event.object))
+    end)
+    assert.same({ "flag", 5 }, { verdict, #failed })
+    for i = 1, 4 do assert.matches("part of an event expected", failed[i]) end
+  end)
+
   it("has no use for the context afterwards", function()
     local kept
     ask(function(_, context) kept = context return verdicts.allow end)
