@@ -364,6 +364,18 @@ describe("a reload", function()
     assert.same({ hash = stats.hash, before = before }, fake.logged("info")[1].fields)
   end)
 
+  it("has a function that misbehaves still logged again", function()
+    start 'event "a" { check = function() error "no" end }'
+    local engine = client.context.rules
+    local function fail()
+      engine:note_fault((select(2, engine.core:decide '{"type":"a","cid":"a:b"}')))
+      return #fake.logged "error"
+    end
+    assert.same({ 1, 1 }, { fail(), fail() })
+    assert.is_true(client:reload_rules())
+    assert.equal(2, fail())
+  end)
+
   for what, text in pairs {
     ["that is no Lua"] = 'event "b" {',
     ["with a misspelt word"] = 'event "b" { feilds = {} }',
