@@ -17,6 +17,7 @@
 #include "status.h"
 
 #define DEFAULT_BREACHES 5
+#define FORGIVEN_AFTER 3600 /* seconds without another one, and broken budgets are forgotten */
 
 /* --- the object ------------------------------------------------------------------------------- */
 
@@ -58,7 +59,7 @@ void se_rules_free(se_rules *rules) {
 }
 
 int se_rules_use(se_rules *rules, se_rule_set *set) {
-  int *breaches = NULL;
+  se_rule_breaches *breaches = NULL;
   if (set != NULL) {
     breaches = calloc(set->count + 1, sizeof *breaches);
     if (breaches == NULL)
@@ -110,7 +111,7 @@ void se_rules_each(const se_rules *rules,
 /* --- the type --------------------------------------------------------------------------------- */
 
 int se_rules_is_tripped(const se_rules *rules, const se_rule *rule) {
-  return rule->set == rules->set && rules->breaches[rule->index] >= rules->breaches_allowed;
+  return rule->set == rules->set && rules->breaches[rule->index].count >= rules->breaches_allowed;
 }
 
 static void set_route(se_rule_route *out, int route, int reason, const se_rule *rule, int audit) {
@@ -367,11 +368,16 @@ int se_rules_judge(se_rules *rules, const se_rule_event *event, se_decision *out
   return 1;
 }
 
-/* A rule whose functions break their budgets again and again is more likely wrong than unlucky. */
-static void note_breach(se_rules *rules, const se_rule *rule, se_decision *out) {
+/* A rule whose functions break their budgets again and again is more likely wrong than unlucky; one
+ * that does so now and then may run on a machine that stands still now and then. */
+static void note_breach(se_rules *rules, const se_rule *rule, double now, se_decision *out) {
   if (rule->set != rules->set || se_rules_is_tripped(rules, rule))
     return;
-  if (++rules->breaches[rule->index] == rules->breaches_allowed) {
+  se_rule_breaches *breaches = &rules->breaches[rule->index];
+  if (now - breaches->last > FORGIVEN_AFTER)
+    breaches->count = 0;
+  breaches->last = now;
+  if (++breaches->count == rules->breaches_allowed) {
     out->has_tripped = 1;
     rules->generation++;
   }
@@ -396,7 +402,7 @@ int se_rules_answer(se_rules *rules, const se_rule_event *event, int which,
          answer->verdict == SE_VERDICT_ALLOW ? SE_REASON_NONE : answer->reason, answer->text);
   if (answer->reason == SE_REASON_BUDGET_INSTRUCTIONS ||
       answer->reason == SE_REASON_BUDGET_TIME || answer->reason == SE_REASON_BUDGET_MEMORY)
-    note_breach(rules, out->rule, out);
+    note_breach(rules, out->rule, event->now, out);
   if (answer->verdict == SE_VERDICT_REWRITE)
     se_judge_rewrite(&j, out->rule, &answer->data);
   return answer->verdict == SE_VERDICT_ALLOW || answer->verdict == SE_VERDICT_FLAG;

@@ -7,12 +7,18 @@
 #include "rules.h"
 #include "rules_count.h"
 
+/* Broken budgets of one rule. */
+typedef struct {
+  int count;
+  double last; /* when; seconds since 1970 */
+} se_rule_breaches;
+
 struct se_rules {
   size_t references;
   se_rule_set *set;
   se_rule_memory *memory;
   int breaches_allowed;
-  int *breaches;           /* of each rule of the set */
+  se_rule_breaches *breaches; /* of each rule of the set */
   uint64_t generation, serial;
   se_check_space space;
   se_rule_counts *counts;

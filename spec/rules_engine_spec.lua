@@ -613,6 +613,22 @@ describe("a function", function()
       assert.same({ ["budget-instructions"] = 4, tripped = 1 }, engine:counts().poke.drop)
     end)
 
+    it("is forgiven a broken budget after an hour without another", function()
+      local rules, more = loaded(ENDLESS, { instructions = 10000 })
+      local engine = engine_of(rules, more, { breaches = 2 })
+      local now = 1000000
+      for _ = 1, 5 do
+        engine:decide(event "", { now = now })
+        assert.same({}, engine:tripped())
+        now = now + 3601
+      end
+      engine:decide(event "", { now = now })
+      engine:decide(event "", { now = now + 3599 })
+      assert.same({ "poke" }, engine:tripped())
+      now = now + 100000
+      assert.equal("tripped", select(2, engine:decide(event "", { now = now })).reason) -- that stays
+    end)
+
     it("breaks budgets of memory and time", function()
       for reason, text in pairs {
         ["budget-memory"] =

@@ -23,7 +23,8 @@ M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
 ---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
 ---@field rule_seconds number? of one call of a rule's function, default 0.005
 ---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
----@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
+---@field rule_breaches integer? so many broken budgets, each within an hour of
+---  the last, switch a rule off until reload; default 5
 ---@field quarantine integer? quarantined events that are kept, default 64 (and at most 1 MiB)
 
 ---@class stream_events.Options
