@@ -91,6 +91,7 @@ int luaopen_stream_events_core(lua_State *L) {
   se_open_ws(L);       /* adds ws, upgrade_accept, upgrade_response to the table on top */
   se_open_router(L);   /* adds router */
   se_open_transport(L); /* adds transport */
+  se_open_gzip(L);      /* adds gzip, gunzip */
   se_open_sandbox(L);   /* adds rule_state, verdicts */
   se_open_rules(L);     /* adds rule_set, rules */
   return 1;

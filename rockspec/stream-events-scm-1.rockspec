@@ -22,6 +22,7 @@ dependencies = {
 external_dependencies = {
   CURL = { library = "curl" },
   CRYPTO = { library = "crypto" },
+  ZLIB = { library = "z" },
 }
 build = {
   type = "builtin",
@@ -35,6 +36,7 @@ build = {
         "csrc/core.c",
         "csrc/crypto.c",
         "csrc/glob.c",
+        "csrc/gzip.c",
         "csrc/http.c",
         "csrc/json.c",
         "csrc/keytable.c",
@@ -43,6 +45,7 @@ build = {
         "csrc/lcrypto.c",
         "csrc/levent.c",
         "csrc/lfrozen.c",
+        "csrc/lgzip.c",
         "csrc/ljson.c",
         "csrc/lrouter.c",
         "csrc/lrule_call.c",
@@ -86,10 +89,10 @@ build = {
         "csrc/utf8.c",
         "csrc/ws.c",
       },
-      incdirs = { "csrc", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
+      incdirs = { "csrc", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)" },
       defines = { "_POSIX_C_SOURCE=200809L" },
-      libraries = { "curl", "crypto", "m" },
-      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+      libraries = { "curl", "crypto", "z", "m" },
+      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)" },
     },
     ["stream_events._meta.core"] = "lua/stream_events/_meta/core.lua",
     ["stream_events.api"] = "lua/stream_events/api.lua",

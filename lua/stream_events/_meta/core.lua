@@ -158,6 +158,19 @@ function core.crypto.uuid() end
 ---@return boolean
 function core.crypto.equals(a, b) end
 
+--------------------------------------------------------------------------------------------- gzip
+
+---@param data string
+---@return string bytes
+function core.gzip(data) end
+--- Undoes it; one whole member with nothing behind it.
+---@param bytes string
+---@param limit integer most bytes that may come out: more is "full"
+---@return string? data
+---@return string? kind "full", "protocol" or "memory"
+---@return string? message
+function core.gunzip(bytes, limit) end
+
 ------------------------------------------------------------------------------------------- router
 
 ---@class stream_events.core.Router
