@@ -365,7 +365,8 @@ describe("stream_events.server.app", function()
 
     for name, case in pairs {
       ["an unknown field"] = { '{"colour":"red"}', 'no field "colour"' },
-      ["what this server has not got"] = { '{"webhook_url":"http://x"}', "webhook_url" },
+      ["what this server has not got"] = { '{"custom_action_handler_url":"http://x"}',
+        "custom_action_handler_url" },
       ["the key"] = { '{"api_key":"x"}', "api_key" },
       ["a text for a switch"] = { '{"disable_auth_checks":"yes"}', "true or false" },
       ["null for a switch"] = { '{"disable_auth_checks":null}', "true or false" },

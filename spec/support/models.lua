@@ -8,6 +8,7 @@ local permissions = require "stream_events.server.permissions"
 local store = require "stream_events.server.store"
 local token = require "stream_events.token"
 local users = require "stream_events.server.users"
+local webhooks = require "stream_events.server.webhooks"
 
 local M = {}
 
@@ -33,6 +34,7 @@ function M.new(database)
   self.used_types = {}
   self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
   self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
+  self.webhooks = webhooks.new(self)
   self.router = http.new(self)
   for _, name in ipairs { "users", "channel_types", "app" } do
     self.router:add(require("stream_events.server.routes." .. name))

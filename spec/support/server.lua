@@ -23,6 +23,18 @@ function M.start(options)
   }, Fixture)
 end
 
+--- The same for a server that runs elsewhere: `stop` closes what was opened, and leaves it alone.
+---@param address { host: string, port: integer, api_key: string, api_secret: string }
+function M.attach(address)
+  local self = setmetatable({ server = address, client = http_client.new(address), opened = {} }, Fixture)
+  self.stop = function()
+    self.client:close()
+    for _, socket in ipairs(self.opened) do socket:abort() end
+    http_client.settle()
+  end
+  return self
+end
+
 --- Stops the server and waits until everything is closed.
 function Fixture:stop()
   self.client:close()

@@ -3,6 +3,7 @@
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
+local hook_settings = require "stream_events.server.hook_settings"
 local permissions = require "stream_events.server.permissions"
 
 local M = {}
@@ -34,7 +35,8 @@ local function only(expected)
   end
 end
 
--- What can be set; everything else that answers show is as it is.
+-- What can be set; everything else that answers show is as it is. Each gives what is kept, or nil and
+-- what is wrong; some of it depends on what was there before.
 local CHECKS = {
   name = name,
   organization = name,
@@ -45,6 +47,10 @@ local CHECKS = {
   permission_version = only "v2",
   multi_tenant_enabled = only(false),
   enforce_unique_usernames = only "no",
+  event_hooks = hook_settings.check_hooks,
+  webhook_url = hook_settings.check_url,
+  webhook_events = hook_settings.check_types,
+  enable_hook_payload_compression = boolean,
 }
 
 local DEFAULTS = {
@@ -56,6 +62,10 @@ local DEFAULTS = {
   permission_version = "v2",
   multi_tenant_enabled = false,
   enforce_unique_usernames = "no",
+  event_hooks = json.array {},
+  webhook_url = "",
+  webhook_events = json.array {},
+  enable_hook_payload_compression = false,
 }
 
 ---@class stream_events.server.App
@@ -121,7 +131,7 @@ local function set(settings, setting, value)
     settings[setting] = nil
     return true
   end
-  local kept, wrong = check(value)
+  local kept, wrong = check(value, settings[setting])
   if kept == nil then return failures.fail(4, ("%s %s"):format(setting, wrong)) end
   settings[setting] = kept
   return true
@@ -179,9 +189,7 @@ function App:describe(channel_types)
   end
   answer.grants = self.all_grants
   answer.policies = {}
-  answer.event_hooks = json.array {}
-  answer.webhook_url = ""
-  answer.webhook_events = json.array {}
+  answer.use_hook_v2 = #answer.event_hooks > 0
   answer.suspended = false
   answer.suspended_explanation = ""
   return answer

@@ -13,12 +13,13 @@ local json, type_class = native.json, native.type_class
 local concat = table.concat
 
 -- Only the server says these; what a sender put there is left out. The first seven are part of the
--- event, the others are what clients believe of any event that carries them.
+-- event, the others are what clients believe of any event that carries them, and
+-- webhooks of its copy.
 local RESERVED = {
   type = true, cid = true, channel_id = true, channel_type = true, user = true, user_id = true,
   created_at = true,
   received_at = true, me = true, connection_id = true, watcher_count = true,
-  total_unread_count = true, unread_channels = true,
+  total_unread_count = true, unread_channels = true, request_info = true,
 }
 -- More keys than this, and receivers refuse the event; the server adds up to six of its own.
 local MAX_KEYS = 250

@@ -242,6 +242,12 @@ local function handle(self, context)
   return status, encode(answer, route.endpoint), headers
 end
 
+--- The body of an answer for what went wrong when the request had been handled.
+---@return string
+function Router.internal(_)
+  return encode(failures.envelope(failures.internal(), nil, "0.00ms"), "a request")
+end
+
 --- Answers a request. Never raises: what a handler raises is logged and answered with code -1.
 ---@param connection integer
 ---@param request stream_events.server.Request

@@ -22,6 +22,7 @@ local store = require "stream_events.server.store"
 local users = require "stream_events.server.users"
 local views = require "stream_events.server.views"
 local watching = require "stream_events.server.watching"
+local webhooks = require "stream_events.server.webhooks"
 
 local M = {}
 
@@ -49,6 +50,8 @@ local LIMITS = {
 local OPTIONS = {
   host = "string", port = "number", data = "string", api_key = "string", api_secret = "string",
   logger = "function", max_event = "number", watch = "boolean",
+  webhook_queue = "number", webhook_in_flight = "number", webhook_total = "number",
+  webhook_retry = "number",
   rule_instructions = "number", rule_seconds = "number", rule_memory = "number", rule_breaches = "number",
 }
 
@@ -67,6 +70,11 @@ local OPTIONS = {
 ---@field rule_seconds number? likewise, default 0.005
 ---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
 ---@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
+---@field webhook_queue integer? deliveries that may wait for one hook, default 10 000; more are not taken
+---@field webhook_in_flight integer? requests to one hook at a time, 1 to 60, default 8; with 1 events
+---  arrive in their order, and each waits for the one before it
+---@field webhook_total number? seconds for all attempts to deliver one event, default 15
+---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
 ---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
 
 -- What stands for rules: a path, or a table of whatever kind.
@@ -88,6 +96,22 @@ local function check_rules(options)
   end
 end
 
+-- Likewise: whole ones and their largest value, and seconds.
+local WEBHOOK_LIMITS = {
+  webhook_queue = 2 ^ 31, webhook_in_flight = 60, webhook_total = false, webhook_retry = false,
+}
+
+local function check_webhooks(options)
+  for name, most in pairs(WEBHOOK_LIMITS) do
+    local value = options[name]
+    if most and value and not (math.type(value) == "integer" and value >= 1 and value <= most) then
+      error(("option %q must be a whole number from 1 to %d"):format(name, most), 4)
+    elseif value and not (value > 0 and value <= 3600) and not most then
+      error(("option %q must be a number of seconds above 0, at most 3600"):format(name), 4)
+    end
+  end
+end
+
 local function check_options(options)
   for name, value in pairs(options) do
     local wanted = OPTIONS[name] or (LIMITS[name] and "number") or (name == "rules" and type(value))
@@ -103,6 +127,7 @@ local function check_options(options)
     error("option \"max_event\" must be a whole number from 1 on", 3)
   end
   check_rules(options)
+  check_webhooks(options)
 end
 
 -- A logger that raises must not end what it was told of, let alone the program.
@@ -154,6 +179,7 @@ local function build(options, database, loop, rules, log)
   self.views = views.new(self)
   self.events = events.new(self)
   self.watching = watching.new(self)
+  self.webhooks = webhooks.new(self, options)
   self.router = http.new(self)
   for _, routes in ipairs(ROUTES) do self.router:add(routes) end
   return self
@@ -161,14 +187,23 @@ end
 
 local function handlers(parts)
   return {
-    request = function(number, request) return parts.router:answer(number, request) end,
+    request = function(number, request)
+      local unwritten = parts.webhooks:unwritten()
+      local status, body, headers = parts.router:answer(number, request)
+      return status, body, headers, parts.webhooks:unwritten() > unwritten
+    end,
+    settle = function() return parts.webhooks:settle() end,
+    unsettled = function() return parts.router:internal() end,
     upgrade = function(number, request) connect.upgrade(parts, number, request) end,
     closed = function(number, code) connect.closed(parts, number, code) end,
     message = function(number)
       local active = parts.connections:heard(number)
       if active then parts.users:touch(active) end
     end,
-    second = function() parts.connections:tick(native.now()) end,
+    second = function()
+      parts.connections:tick(native.now())
+      parts.webhooks:tick()
+    end,
     failed = function(what, err)
       parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
     end,
@@ -215,6 +250,13 @@ function M.start(options)
     if errors.is(parts) then return nil, parts end
     error(parts, 0)
   end
+  local started
+  started, err = parts.webhooks:start()
+  if not started then
+    loop.core:close_all()
+    database:close()
+    return nil, err
+  end
   loop:start(handlers(parts))
   if rules then rules:start() end
   local host, port = loop.core:address()
@@ -242,7 +284,9 @@ function Server:stop(callback)
     for _, waiting in ipairs(self.waiting) do waiting() end
   end
   self.loop:stop(SERVICE_RESTART, function()
-    if rules then rules:stop(finished) else finished() end
+    self.parts.webhooks:stop(function()
+      if rules then rules:stop(finished) else finished() end
+    end)
   end)
 end
 
@@ -264,8 +308,8 @@ function Server:reload_rules(callback)
 end
 
 --- Counters: those of the listener, and users' connections, watches, channels, events and deliveries;
---- in `rules` what rules decided, where there are some.
----@return { rules: stream_events.RuleStats?, [string]: integer }
+--- in `rules` what rules decided, where there are some; in `webhooks` what became of their copies.
+---@return { rules: stream_events.RuleStats?, webhooks: stream_events.server.WebhookStats, [string]: integer }
 function Server:stats()
   local parts = self.parts
   local stats = self.stopped and {} or parts.listener:stats()
@@ -274,6 +318,7 @@ function Server:stats()
   stats.channels = parts.channels.count
   stats.events = parts.events.sent
   stats.deliveries = parts.events.deliveries
+  stats.webhooks = parts.webhooks:stats()
   stats.rules = parts.rules and parts.rules:stats() or nil
   return stats
 end

@@ -10,8 +10,10 @@ local M = {}
 local STOP_PATIENCE = 3
 
 ---@class stream_events.server.Handlers
----@field request fun(number: integer, request: stream_events.server.Request): integer, string, string[]?
----  gives status, body and headers of the answer
+---@field request fun(number: integer, request: stream_events.server.Request): ...
+---  gives status, body and headers of the answer; and true when the answer has to wait for settle
+---@field settle (fun(): boolean)? called once for all that wait; false: they cannot be answered so
+---@field unsettled (fun(): string)? the body of the answer to those
 ---@field upgrade fun(number: integer, request: stream_events.server.Request)
 ---@field message fun(number: integer)
 ---@field closed fun(number: integer, code: integer)
@@ -30,7 +32,7 @@ Loop.__index = Loop
 function M.open(options)
   local listener, kind, message = core.listen(options)
   if not listener then return nil, native.error(kind, message) end
-  return setmetatable({ core = listener }, Loop)
+  return setmetatable({ core = listener, held = {} }, Loop)
 end
 
 local function guarded(self, what, handler, ...)
@@ -42,13 +44,41 @@ end
 local function dispatch(self, what, number, detail)
   local handlers = self.handlers
   if what == "request" then
-    self.core:respond(number, handlers.request(number, detail))
+    local status, body, headers, waits = handlers.request(number, detail)
+    if waits then
+      self.held[#self.held + 1] = { number, status, body, headers }
+    else
+      self.core:respond(number, status, body, headers)
+    end
   elseif what == "message" then
     handlers.message(number)
   elseif what == "upgrade" then
     handlers.upgrade(number, detail)
   elseif what == "closed" then
     handlers.closed(number, detail)
+  end
+end
+
+local function drain(self)
+  local listener = self.core
+  local what, number, detail = listener:next()
+  while what do
+    guarded(self, what, dispatch, self, what, number, detail)
+    what, number, detail = listener:next()
+  end
+end
+
+-- Gives the answers that had to wait.
+local function release(self)
+  local held, kept = self.held, false
+  self.held = {}
+  guarded(self, "settle", function() kept = self.handlers.settle() end)
+  for _, answer in ipairs(held) do
+    if kept then
+      self.core:respond(table.unpack(answer, 1, 4))
+    else
+      self.core:respond(answer[1], 500, self.handlers.unsettled())
+    end
   end
 end
 
@@ -93,10 +123,11 @@ local function turn(self)
   if self.finished then return end
   local listener = self.core
   listener:step()
-  local what, number, detail = listener:next()
-  while what do
-    guarded(self, what, dispatch, self, what, number, detail)
-    what, number, detail = listener:next()
+  drain(self)
+  -- Behind an answer there may be the next request of the same connection.
+  while self.held[1] do
+    release(self)
+    drain(self)
   end
   listener:flush()
   if self.stop_by then wind_up(self) end

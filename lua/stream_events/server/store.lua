@@ -14,7 +14,7 @@ local M = {}
 local json = native.json
 
 -- Each entry leads from one schema version to the next; entries are never changed, only added.
--- Version 1: a table for each kind of document.
+-- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
 local MIGRATIONS = {
   {
     "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
@@ -23,11 +23,12 @@ local MIGRATIONS = {
     "CREATE TABLE channel_types (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
     "CREATE TABLE app (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
   },
+  { "CREATE TABLE webhooks (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
 }
 
 local TABLES = {
   user = "users", channel = "channels", member = "members", channel_type = "channel_types",
-  app = "app",
+  app = "app", webhook = "webhooks",
 }
 
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
@@ -242,7 +243,7 @@ local function check_key(key)
 end
 
 --- Writes a document, in place of what was there.
----@param kind "user"|"channel"|"member"|"channel_type"|"app"
+---@param kind "user"|"channel"|"member"|"channel_type"|"app"|"webhook"
 ---@param key string
 ---@param document table anything that can be encoded as JSON
 function Store:put(kind, key, document)

@@ -1,4 +1,7 @@
---- GET and PATCH /app: the settings of the app.
+--- GET and PATCH /app: the settings of the app; GET /hook/events: what webhooks can be about.
+local hook_settings = require "stream_events.server.hook_settings"
+local native = require "stream_events.native"
+
 local function get(context)
   local server = context.server
   if context.caller.kind == "server" then
@@ -10,10 +13,20 @@ end
 local function update(context)
   local ok, failure = context.server.app:update(context.body)
   if not ok then return nil, failure end
+  context.server.webhooks:configure()
   return 200, {}
+end
+
+local function hook_events()
+  local events = native.json.array {}
+  for i, name in ipairs(hook_settings.TYPES) do
+    events[i] = { name = name, description = "", products = native.json.array { "chat" } }
+  end
+  return 200, { events = events }
 end
 
 return {
   { "GET", "/app", endpoint = "GetApp", handler = get },
   { "PATCH", "/app", endpoint = "UpdateApp", access = "server", handler = update },
+  { "GET", "/hook/events", endpoint = "GetHookEvents", access = "server", handler = hook_events },
 }

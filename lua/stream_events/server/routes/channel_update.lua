@@ -104,10 +104,16 @@ local function end_watch(server, channel, user_id)
   end
 end
 
-local function tell_member(server, channel, event_type, member)
+local function tell_watchers(context, channel, event_type, text)
+  context.server.events:to_watchers(channel, text)
+  context.server.webhooks:copy_built_in(context, event_type, channel, text)
+end
+
+local function tell_member(context, channel, event_type, member)
+  local server = context.server
   local text = server.events:text(event_type, channel, server.users:get(member.user_id),
     { member = server.views:member(channel, member) })
-  server.events:to_watchers(channel, text)
+  tell_watchers(context, channel, event_type, text)
 end
 
 local function tell_elsewhere(server, channel, event_type, members)
@@ -120,20 +126,22 @@ local function tell_elsewhere(server, channel, event_type, members)
   end
 end
 
-local function tell_all(server, channel, added, removed, updated)
-  for _, member in ipairs(added) do tell_member(server, channel, "member.added", member) end
-  for _, member in ipairs(updated) do tell_member(server, channel, "member.updated", member) end
+local function tell_all(context, channel, added, removed, updated)
+  local server = context.server
+  for _, member in ipairs(added) do tell_member(context, channel, "member.added", member) end
+  for _, member in ipairs(updated) do tell_member(context, channel, "member.updated", member) end
   for _, member in ipairs(removed) do
-    tell_member(server, channel, "member.removed", member)
+    tell_member(context, channel, "member.removed", member)
     end_watch(server, channel, member.user_id)
   end
   tell_elsewhere(server, channel, "notification.added_to_channel", added)
   tell_elsewhere(server, channel, "notification.removed_from_channel", removed)
 end
 
-local function tell_updated(server, channel, user)
-  server.events:to_watchers(channel, server.events:text("channel.updated", channel, user,
-    { channel = server.views:channel(channel) }))
+local function tell_updated(context, channel)
+  local server = context.server
+  tell_watchers(context, channel, "channel.updated", server.events:text("channel.updated", channel,
+    context.caller.user, { channel = server.views:channel(channel) }))
 end
 
 local function answer(context, channel)
@@ -171,8 +179,8 @@ local function update_channel(context)
     return 201, answer(context, channel)
   end
   local added, removed, updated = server.channels:change(channel, changes)
-  tell_all(server, channel, added, removed, updated)
-  if changes.fields then tell_updated(server, channel, context.caller.user) end
+  tell_all(context, channel, added, removed, updated)
+  if changes.fields then tell_updated(context, channel) end
   return 201, answer(context, channel)
 end
 
@@ -213,7 +221,7 @@ local function patch_channel(context)
   fields, failure = patched(context, channel, body.set or {}, body.unset or {})
   if not fields then return nil, failure end
   server.channels:change(channel, { fields = fields })
-  tell_updated(server, channel, context.caller.user)
+  tell_updated(context, channel)
   return 200, answer(context, channel)
 end
 
@@ -230,7 +238,8 @@ local function delete_channel(context)
   for user_id in pairs(channel.members) do members[#members + 1] = user_id end
   server.channels:delete(channel)
   local user, fields = context.caller.user, { channel = view }
-  server.events:to_watchers(channel, server.events:text("channel.deleted", channel, user, fields))
+  tell_watchers(context, channel, "channel.deleted",
+    server.events:text("channel.deleted", channel, user, fields))
   local text = server.events:text("notification.channel_deleted", channel, user, fields)
   for _, user_id in ipairs(members) do server.events:to_user_elsewhere(user_id, channel, text) end
   server.watching:end_all(channel)

@@ -1,5 +1,6 @@
 --- Custom events sent to a channel, and those that a backend sends to a user.
 -- The way of every event: nothing here touches the database, and nothing is decoded that need not be.
+-- What webhooks want a copy of is written once a turn, for all requests of that turn together.
 local access = require "stream_events.server.access"
 local channel_input = require "stream_events.server.channel_input"
 local custom_event = require "stream_events.server.custom_event"
@@ -74,6 +75,7 @@ local function send_event(context)
   if kind == "custom" or not server.watching:crowded(channel) then
     server.events:to_watchers(channel, text)
   end
+  if kind == "custom" then server.webhooks:copy(context, event.type, true, text) end
   return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
 end
 
@@ -94,6 +96,7 @@ local function send_user_event(context)
   if server.rules then text, failure = server.rules:judge(text, true) end
   if not text then return nil, failure end
   server.events:to_user(user_id, text)
+  server.webhooks:copy(context, event.type, true, text)
   return 201, {}
 end
 

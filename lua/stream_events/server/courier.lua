@@ -1,0 +1,138 @@
+--- Sends HTTP requests of the server's own, in its luv loop, and calls back when they are answered or
+-- time is up. Knows nothing of webhooks.
+local uv = require "luv"
+local native = require "stream_events.native"
+
+local M = {}
+
+local MAX_ANSWER = 65536 -- bytes: what a hook answers beside its status is of no interest
+local CONNECT_TIMEOUT = 6
+local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again before it looks at sockets
+
+---@class stream_events.server.Courier
+---@field private transport stream_events.core.Transport
+---@field private answered table<integer, fun(...)> by the number of the request, see send()
+---@field private later table<fun(), number> what is to be called, and when
+local Courier = { __name = "stream_events.server.courier" }
+Courier.__index = Courier
+
+-- What is due now; those that a call adds are looked at in the next turn.
+local function call_due(self)
+  local now, due = native.now(), {}
+  for call, at in pairs(self.later) do
+    if at <= now then due[#due + 1] = call end
+  end
+  for _, call in ipairs(due) do
+    self.later[call] = nil
+    self.guarded(call)
+  end
+end
+
+local function take_answers(self)
+  local transport = self.transport
+  local id, status, body, headers = transport:next_response()
+  while id do
+    local answered = self.answered[id]
+    self.answered[id] = nil
+    if answered and status then
+      self.guarded(answered, status, nil, nil, headers)
+    elseif answered then
+      self.guarded(answered, nil, body, headers) -- here the kind of failure, and the message
+    end
+    id, status, body, headers = transport:next_response()
+  end
+end
+
+local function arm(self)
+  if self.closed then return end
+  local seconds, now = self.transport:timeout(), native.now()
+  for _, at in pairs(self.later) do
+    if not seconds or at - now < seconds then seconds = math.max(0, at - now) end
+  end
+  self.timer:stop()
+  if seconds then self.timer:start(math.max(SHORTEST, math.ceil(seconds * 1000)), 0, self.turn) end
+end
+
+local function turn(self)
+  if self.closed or self.in_turn then return end
+  self.in_turn = true
+  self.transport:step()
+  take_answers(self)
+  call_due(self)
+  self.after()
+  self.in_turn = false
+  -- What was asked for meanwhile goes out before the loop waits.
+  self.transport:step()
+  arm(self)
+end
+
+--- Opens it. It keeps no loop alive that has nothing else to do.
+---@param options { max_in_flight: integer, user_agent: string, failed: (fun(err: any)), after: fun() }
+---  failed: told of what a callback raised; after: called once a turn, behind all callbacks
+---@return stream_events.server.Courier? courier
+---@return stream_events.Error? err
+function M.open(options)
+  local transport, kind, message = native.transport {
+    max_in_flight = options.max_in_flight, max_waiting = options.max_in_flight, max_body = MAX_ANSWER,
+    connect_timeout = CONNECT_TIMEOUT, user_agent = options.user_agent,
+  }
+  if not transport then return nil, native.error(kind, message) end
+  local self = setmetatable({ transport = transport, answered = {}, later = {} }, Courier)
+  self.guarded = function(callback, ...)
+    local ok, err = xpcall(callback, debug.traceback, ...)
+    if not ok then options.failed(err) end
+  end
+  self.after = function() self.guarded(options.after) end
+  self.turn = function() turn(self) end
+  self.poll, self.timer = assert(uv.new_poll(transport:pollfd())), assert(uv.new_timer())
+  self.poll:unref()
+  self.timer:unref()
+  self.poll:start("r", self.turn)
+  return self
+end
+
+--- Begins a request.
+---@param request table as the transport takes it
+---@param answered fun(status: integer?, kind: string?, message: string?, headers: table<string,string>?)
+---  called once, in a later turn; kind and message when there was no answer
+---@return true? ok
+---@return stream_events.Error? err
+function Courier:send(request, answered)
+  local id, kind, message = self.transport:request(request)
+  if not id then return nil, native.error(kind, message) end
+  self.answered[id] = answered
+  return true
+end
+
+--- Calls a function in so many seconds.
+---@param seconds number
+---@param call fun() each time another one
+function Courier:call_later(seconds, call)
+  self.later[call] = native.now() + seconds
+end
+
+--- Lets what was asked for begin.
+function Courier:go()
+  if self.in_turn or self.closed then return end
+  self.transport:step()
+  arm(self)
+end
+
+--- Ends everything that is under way; nothing more is called.
+---@param closed fun() called when luv has let go of all of it
+function Courier:close(closed)
+  if self.closed then return closed() end
+  self.closed = true
+  self.later, self.answered = {}, {}
+  local open = 2
+  local function done()
+    open = open - 1
+    if open > 0 then return end
+    self.transport:close()
+    closed()
+  end
+  self.poll:close(done)
+  self.timer:close(done)
+end
+
+return M

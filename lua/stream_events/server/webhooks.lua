@@ -1,0 +1,447 @@
+--- Webhooks: copies of events, sent to the app's backends by HTTP (protocol §10).
+-- A send is answered only when its copies are in the database; from then on each is delivered, or
+-- reported as failed in the log. At least once: after a crash some are sent again, with the same id.
+--
+-- Every hook has a queue of its own and so many requests under way; what one does to its own is
+-- nothing to the others. Redirects are not followed. Addresses of the machine itself and of its
+-- network are allowed, because that is where the backends of a small server are: who may change the
+-- app's settings may let the server call whatever it reaches.
+local errors = require "stream_events.error"
+local native = require "stream_events.native"
+local couriers = require "stream_events.server.courier"
+local hook_settings = require "stream_events.server.hook_settings"
+local outboxes = require "stream_events.server.outbox"
+
+local M = {}
+
+local json, crypto = native.json, native.crypto
+
+local QUEUE = 10000           -- deliveries that may wait for one hook
+local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
+local IN_FLIGHT = 8           -- requests to one hook at a time
+local TOTAL = 15              -- seconds from the first attempt on
+local RETRY = 0.5             -- seconds before the second attempt; twice that before the third
+local MAX_TARGETS = 17        -- the longest list of hooks, and the older setting
+local MANY_REMOVED = 256      -- delivered ones that are taken out of the database before the second is over
+local STOP_PATIENCE = 3       -- seconds for what is under way when the server stops
+local MAX_INFO = 512          -- bytes of what a client says about itself
+
+local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
+
+local GONE = "the hook was removed or switched off"
+
+---@class stream_events.server.HookStats
+---@field queued integer waiting for their first attempt
+---@field in_flight integer being sent, or waiting for the next attempt
+---@field attempts integer requests made
+---@field delivered integer
+---@field failed integer given up after the last attempt, or because the hook was removed
+---@field refused integer not taken, because the queue was full
+
+---@class stream_events.server.WebhookStats: stream_events.server.HookStats
+---@field hooks table<string, stream_events.server.HookStats> by the hook's id
+
+---@class stream_events.server.Hook
+---@field target stream_events.server.HookTarget
+---@field gone boolean? removed or switched off
+---@field queue table<integer, stream_events.server.HookDelivery>
+---@field first integer
+---@field last integer
+---@field bytes integer of what is queued or not written yet
+---@field unwritten integer
+---@field stats table<string, integer>
+---@field unreported integer refused since the last report
+
+---@class stream_events.server.Webhooks
+---@field private app stream_events.server.App
+---@field private outbox stream_events.server.Outbox
+---@field private hooks stream_events.server.Hook[]
+---@field private by_id table<string, stream_events.server.Hook>
+---@field private totals table<string, integer>
+---@field private in_flight integer
+---@field private courier stream_events.server.Courier?
+local Webhooks = { __name = "stream_events.server.webhooks" }
+Webhooks.__index = Webhooks
+
+--- Takes up what an earlier run has not delivered; nothing is sent before start().
+---@param parts { app: table, store: table, log: function }
+---@param options stream_events.server.Options?
+---@return stream_events.server.Webhooks
+function M.new(parts, options)
+  options = options or {}
+  local self = setmetatable({
+    app = parts.app, views = parts.views, log = parts.log,
+    outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
+    totals = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
+    limits = {
+      queue = options.webhook_queue or QUEUE, in_flight = options.webhook_in_flight or IN_FLIGHT,
+      total = options.webhook_total or TOTAL, retry = options.webhook_retry or RETRY,
+    },
+  }, Webhooks)
+  self.left_over = self.outbox:load()
+  return self
+end
+
+-- Counting and reporting ----------------------------------------------------------------------------
+
+local function count(self, hook, what)
+  self.totals[what] = self.totals[what] + 1
+  hook.stats[what] = hook.stats[what] + 1
+end
+
+local function report(self, delivery, reason)
+  self.log("error", "a webhook was not delivered", {
+    hook = delivery.hook, webhook_id = delivery.id, type = delivery.type,
+    attempts = delivery.attempt or 0, reason = errors.redact(reason),
+  })
+end
+
+local function give_up(self, hook, delivery, reason)
+  count(self, hook, "failed")
+  self.outbox:remove(delivery)
+  report(self, delivery, reason)
+end
+
+-- One line for all that came since the last; a flood of events must not become one of lines.
+local function report_refused(self, hook)
+  if hook.unreported == 0 then return end
+  self.log("error", "events were not taken for a webhook: too many wait for it", {
+    hook = hook.target.id, events = hook.unreported, limit = self.limits.queue,
+  })
+  hook.unreported, hook.reported_at = 0, native.now()
+end
+
+local function refuse(self, hook)
+  count(self, hook, "refused")
+  hook.unreported = hook.unreported + 1
+  if not hook.reported_at or native.now() - hook.reported_at >= 1 then report_refused(self, hook) end
+end
+
+-- Queues --------------------------------------------------------------------------------------------
+
+local function push(hook, delivery)
+  hook.last = hook.last + 1
+  hook.queue[hook.last] = delivery
+end
+
+local function shift(hook)
+  if hook.first > hook.last then return nil end
+  local delivery = hook.queue[hook.first]
+  hook.queue[hook.first] = nil
+  hook.first = hook.first + 1
+  hook.bytes = hook.bytes - #delivery.body
+  return delivery
+end
+
+local function queued(hook)
+  return hook.last - hook.first + 1
+end
+
+-- Attempts ------------------------------------------------------------------------------------------
+
+local function headers_of(self, delivery, is_packed)
+  local app = self.app
+  return {
+    "Content-Type: application/json",
+    "X-Api-Key: " .. app.api_key:gsub("%c", ""),
+    "X-Signature: " .. crypto.hex(crypto.hmac_sha256(app.api_secret, delivery.body)),
+    "X-Webhook-Id: " .. delivery.id,
+    "X-Webhook-Attempt: " .. delivery.attempt,
+    is_packed and "Content-Encoding: gzip" or nil,
+  }
+end
+
+-- How often it may be tried, as things went this time.
+local function attempts_allowed(status, kind)
+  if not status then return kind == "timeout" and ATTEMPTS_BUSY or ATTEMPTS_NETWORK end
+  return (status >= 500 or status == 408 or status == 429) and ATTEMPTS_BUSY or 1
+end
+
+local pump, attempt
+
+local function land(self, hook)
+  hook.flying = hook.flying - 1
+  self.in_flight = self.in_flight - 1
+  if self.stopping then
+    if self.in_flight == 0 then self.finish() end
+  else
+    pump(self, hook)
+  end
+end
+
+-- Seconds until the next attempt; nil when there is to be none.
+local function retry_in(self, hook, delivery, status, kind, headers)
+  if hook.gone or delivery.attempt >= attempts_allowed(status, kind) then return nil end
+  local seconds = self.limits.retry * 2 ^ (delivery.attempt - 1)
+  local asked = tonumber(headers and headers["retry-after"])
+  if asked and asked > seconds then seconds = asked end
+  return native.now() + seconds < delivery.deadline and seconds or nil
+end
+
+local function finished(self, hook, delivery, status, kind, message, headers)
+  if status and status >= 200 and status <= 299 then
+    count(self, hook, "delivered")
+    self.outbox:remove(delivery)
+    return land(self, hook)
+  end
+  -- The next run begins again with what the outbox still has.
+  if self.stopping then return land(self, hook) end
+  local seconds = retry_in(self, hook, delivery, status, kind, headers)
+  if seconds then
+    self.courier:call_later(seconds, function() attempt(self, hook, delivery) end)
+    return
+  end
+  give_up(self, hook, delivery, status and ("it answered with status %d"):format(status)
+    or message or "it could not be sent")
+  land(self, hook)
+end
+
+attempt = function(self, hook, delivery)
+  if self.stopping then return land(self, hook) end
+  if hook.gone then
+    give_up(self, hook, delivery, GONE)
+    return land(self, hook)
+  end
+  local now = native.now()
+  delivery.attempt = (delivery.attempt or 0) + 1
+  delivery.deadline = delivery.deadline or now + self.limits.total
+  count(self, hook, "attempts")
+  local is_packed = self.app:get "enable_hook_payload_compression"
+  local ok, err = self.courier:send({
+    method = "POST", url = hook.target.url, headers = headers_of(self, delivery, is_packed),
+    body = is_packed and native.gzip(delivery.body) or delivery.body,
+    timeout = math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now)),
+  }, function(status, kind, message, headers)
+    finished(self, hook, delivery, status, kind, message, headers)
+  end)
+  if ok then return end
+  self.courier:call_later(0, function()
+    finished(self, hook, delivery, nil, err.kind, err.message)
+  end)
+end
+
+pump = function(self, hook)
+  while hook.flying < self.limits.in_flight and not self.stopping do
+    local delivery = shift(hook)
+    if not delivery then return end
+    hook.flying = hook.flying + 1
+    self.in_flight = self.in_flight + 1
+    attempt(self, hook, delivery)
+  end
+end
+
+-- Settings ------------------------------------------------------------------------------------------
+
+local function new_hook()
+  return {
+    queue = {}, first = 1, last = 0, bytes = 0, unwritten = 0, flying = 0, unreported = 0,
+    stats = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
+  }
+end
+
+local function drop(self, hook)
+  hook.gone = true
+  report_refused(self, hook)
+  for delivery in shift, hook do
+    give_up(self, hook, delivery, GONE)
+  end
+end
+
+--- Does as the app's settings say from now on. What waits for a hook goes where the hook leads now;
+--- what waits for one that is gone is reported as failed.
+function Webhooks:configure()
+  local before = self.by_id
+  self.hooks, self.by_id = {}, {}
+  for i, target in ipairs(hook_settings.targets(self.app)) do
+    local hook = before[target.id] or new_hook()
+    hook.target = target
+    self.hooks[i], self.by_id[target.id] = hook, hook
+  end
+  for id, hook in pairs(before) do
+    if not self.by_id[id] then drop(self, hook) end
+  end
+end
+
+-- Copies --------------------------------------------------------------------------------------------
+
+local function said(text)
+  if not text then return nil end
+  text = text:sub(1, MAX_INFO)
+  return utf8.len(text) and text or (text:gsub("[\128-\255]", "?"))
+end
+
+-- Who caused an event, for those that a client caused.
+local function request_info(context)
+  if context.caller.kind == "server" then return nil end
+  local request = context.request
+  local headers = request.headers
+  return json.encode {
+    type = "client", ip = request.peer, user_agent = said(headers["user-agent"]) or "",
+    sdk = said(headers["x-stream-client"]) or "", ext = said(headers["x-stream-ext"]),
+  }
+end
+
+local function body_of(text, context, members)
+  local parts = { text:sub(1, -2) }
+  if members then parts[#parts + 1] = ',"members":' .. json.encode(members) end
+  local info = request_info(context)
+  if info then parts[#parts + 1] = ',"request_info":' .. info end
+  parts[#parts + 1] = "}"
+  return table.concat(parts)
+end
+
+--- Copies an event for the hooks that want it. The request that caused it may be answered after the
+--- next settle().
+---@param context stream_events.server.Context
+---@param event_type string
+---@param is_custom boolean
+---@param text string as it is distributed
+---@param members table? for a built-in event of a channel: the first of its members
+function Webhooks:copy(context, event_type, is_custom, text, members)
+  local body, id
+  for _, hook in ipairs(self.hooks) do
+    if hook.target.wants(event_type, is_custom) then
+      body, id = body or body_of(text, context, members), id or crypto.uuid()
+      if queued(hook) + hook.unwritten >= self.limits.queue or hook.bytes + #body > QUEUE_BYTES then
+        refuse(self, hook)
+      else
+        hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
+        self.outbox:add { hook = hook.target.id, id = id, type = event_type, body = body }
+      end
+    end
+  end
+end
+
+--- A copy of an event of the service's own, about a channel.
+---@param context stream_events.server.Context
+---@param event_type string
+---@param channel stream_events.server.Channel
+---@param text string
+function Webhooks:copy_built_in(context, event_type, channel, text)
+  if self.hooks[1] then self:copy(context, event_type, false, text, self.views:members(channel, 50, 0)) end
+end
+
+--- How many copies are not in the database yet.
+---@return integer
+function Webhooks:unwritten()
+  return self.outbox.unwritten
+end
+
+--- Writes what was copied, and only then begins to send it.
+---@return boolean ok false: it could not be written, and those who caused it have to be told
+function Webhooks:settle()
+  local added, problem = self.outbox:commit()
+  if problem then
+    self.log("error", "the copies of events for webhooks cannot be written", { error = tostring(problem) })
+  end
+  local touched = {}
+  for _, delivery in ipairs(added) do
+    local hook = self.by_id[delivery.hook]
+    if hook then
+      hook.unwritten = hook.unwritten - 1
+      touched[hook] = true
+    end
+    if problem then
+      if hook then hook.bytes = hook.bytes - #delivery.body end
+      report(self, delivery, "it could not be written to the database")
+    elseif hook then
+      push(hook, delivery)
+    else -- its hook was removed in the same turn
+      self.totals.failed = self.totals.failed + 1
+      self.outbox:remove(delivery)
+      report(self, delivery, GONE)
+    end
+  end
+  if self.courier and next(touched) then
+    for hook in pairs(touched) do pump(self, hook) end
+    self.courier:go()
+  end
+  return not problem
+end
+
+--- To be called about once a second.
+function Webhooks:tick()
+  for _, hook in ipairs(self.hooks) do report_refused(self, hook) end
+  if self.outbox.unremoved > 0 then self:settle() end
+end
+
+-- Life ----------------------------------------------------------------------------------------------
+
+--- Begins to send.
+---@return true? ok
+---@return stream_events.Error? err
+function Webhooks:start()
+  local err
+  self.courier, err = couriers.open {
+    max_in_flight = MAX_TARGETS * self.limits.in_flight,
+    user_agent = "stream-events/" .. native.version,
+    failed = function(problem)
+      self.log("error", "the server failed at a webhook", { error = tostring(problem) })
+    end,
+    after = function()
+      if self.outbox.unremoved >= MANY_REMOVED then self:settle() end
+    end,
+  }
+  if not self.courier then return nil, err end
+  self:configure()
+  for _, delivery in ipairs(self.left_over) do
+    local hook = self.by_id[delivery.hook]
+    if hook then
+      push(hook, delivery)
+      hook.bytes = hook.bytes + #delivery.body
+    else
+      self.totals.failed = self.totals.failed + 1
+      self.outbox:remove(delivery)
+      report(self, delivery, GONE)
+    end
+  end
+  self.left_over = nil
+  for _, hook in ipairs(self.hooks) do pump(self, hook) end
+  self.courier:go()
+  return true
+end
+
+-- What nobody will take up again.
+local function report_lost(self)
+  local lost = self.in_flight
+  for _, hook in ipairs(self.hooks) do lost = lost + queued(hook) end
+  if lost > 0 and not self.outbox:is_lasting() then
+    self.log("error", "webhooks were not delivered: the server was stopped, and its state was in memory",
+      { deliveries = lost })
+  end
+end
+
+--- Begins nothing more, and waits a little for what is under way. The rest stays in the database.
+---@param closed fun()
+function Webhooks:stop(closed)
+  if not self.courier then return closed() end
+  self.stopping = true
+  self.finish = function()
+    if self.finishing then return end
+    self.finishing = true
+    report_lost(self)
+    self.courier:close(function()
+      if self.outbox.unremoved > 0 then self:settle() end
+      closed()
+    end)
+  end
+  if self.in_flight == 0 then return self.finish() end
+  self.courier:call_later(STOP_PATIENCE, self.finish)
+  self.courier:go()
+end
+
+--- Counters; by hook those of the hooks there are now.
+---@return stream_events.server.WebhookStats
+function Webhooks:stats()
+  local stats = { in_flight = self.in_flight, queued = 0, hooks = {} }
+  for name, number in pairs(self.totals) do stats[name] = number end
+  for _, hook in ipairs(self.hooks) do
+    local own = { queued = queued(hook), in_flight = hook.flying }
+    for name, number in pairs(hook.stats) do own[name] = number end
+    stats.queued = stats.queued + own.queued
+    stats.hooks[hook.target.id] = own
+  end
+  return stats
+end
+
+return M
