@@ -39,7 +39,7 @@ static int run(z_stream *stream, work *step, int flush, se_buffer *out) {
   int status = SE_OK, result = Z_OK;
   while (result == Z_OK) {
     size_t size;
-    char beyond;
+    char beyond = 0;
     char *at = room(out, &size, &status);
     if (at == NULL && status != SE_ERR_FULL)
       return status;

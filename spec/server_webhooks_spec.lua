@@ -620,16 +620,35 @@ describe("webhooks", function()
       end
     end)
 
-    it("are not answered for when they cannot be written", function()
-      local target = receiver(200)
-      folder = folders.new()
-      start { data = folder:at "state.db" }
-      set_hooks(hook_to(target))
+    -- Another program that lets nobody write; ends with close().
+    local function writer()
       local other = assert(DBI.Connect("SQLite3", folder:at "state.db"))
       other:autocommit(true)
       local begun = assert(other:prepare "BEGIN IMMEDIATE")
       assert(begun:execute())
       begun:close()
+      return other
+    end
+
+    it("are nowhere when nobody wants them: then no event touches it", function()
+      local target = receiver(200)
+      folder = folders.new()
+      start { data = folder:at "state.db" }
+      set_hooks(hook_to(target, { event_types = { "shot" } }))
+      local other = writer()
+      send { type = "flare" }
+      assert.equal(201, (fixture:call("server", "POST", "/users/bob/event", { event = { type = "flare" } })))
+      other:close()
+      send { type = "shot" }
+      assert.equal("shot", target:expect(1).event.type)
+    end)
+
+    it("are not answered for when they cannot be written", function()
+      local target = receiver(200)
+      folder = folders.new()
+      start { data = folder:at "state.db" }
+      set_hooks(hook_to(target))
+      local other = writer()
       local status, body = fixture:call("alice", "POST", EVENT, { event = { type = "lost" } })
       other:close()
       assert.same({ 500, -1 }, { status, body.code })

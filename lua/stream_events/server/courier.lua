@@ -60,7 +60,6 @@ local function turn(self)
   take_answers(self)
   call_due(self)
   self.after()
-  self.in_turn = false
   -- What was asked for meanwhile goes out before the loop waits.
   self.transport:step()
   arm(self)
@@ -83,7 +82,10 @@ function M.open(options)
     if not ok then options.failed(err) end
   end
   self.after = function() self.guarded(options.after) end
-  self.turn = function() turn(self) end
+  self.turn = function()
+    self.guarded(turn, self)
+    self.in_turn = false
+  end
   self.poll, self.timer = assert(uv.new_poll(transport:pollfd())), assert(uv.new_timer())
   self.poll:unref()
   self.timer:unref()

@@ -11,6 +11,7 @@ local KIND = "webhook"
 ---@field type string of the event
 ---@field body string
 ---@field key string? in the database
+---@field owner table? whose it is, until it is written
 ---@field attempt integer? of those made since the start
 ---@field deadline number? of all attempts, native.now()
 

@@ -306,7 +306,9 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
         refuse(self, hook)
       else
         hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
-        self.outbox:add { hook = hook.target.id, id = id, type = event_type, body = body }
+        self.outbox:add {
+          hook = hook.target.id, id = id, type = event_type, body = body, owner = hook,
+        }
       end
     end
   end
@@ -336,20 +338,19 @@ function Webhooks:settle()
   end
   local touched = {}
   for _, delivery in ipairs(added) do
-    local hook = self.by_id[delivery.hook]
-    if hook then
-      hook.unwritten = hook.unwritten - 1
-      touched[hook] = true
-    end
-    if problem then
-      if hook then hook.bytes = hook.bytes - #delivery.body end
-      report(self, delivery, "it could not be written to the database")
-    elseif hook then
+    local hook = delivery.owner
+    delivery.owner = nil
+    hook.unwritten = hook.unwritten - 1
+    if not problem and not hook.gone then
       push(hook, delivery)
-    else -- its hook was removed in the same turn
-      self.totals.failed = self.totals.failed + 1
-      self.outbox:remove(delivery)
-      report(self, delivery, GONE)
+      touched[hook] = true
+    else
+      hook.bytes = hook.bytes - #delivery.body
+      if problem then
+        report(self, delivery, "it could not be written to the database")
+      else
+        give_up(self, hook, delivery, GONE) -- in the same turn
+      end
     end
   end
   if self.courier and next(touched) then
