@@ -237,28 +237,11 @@ for _, call in ipairs {
     "local value = " .. call .. " if value then return allow end return drop" }
 end
 
-local GROUPS = {
+rule_case.specs("the events'", {
   ["an event with"] = hostile,
   ["a check that keeps"] = keeping,
   ["the context"] = context,
-}
-
-setup(rule_case.warm_up)
-
-for name, cases in pairs(GROUPS) do
-  describe(name, function()
-    for _, case in ipairs(cases) do
-      it(rule_case.title(case), function() rule_case.run(case) end)
-    end
-  end)
-end
-
-describe("the events' part of the corpus", function()
-  it("leaves nothing in the host's memory", function()
-    local bytes = rule_case.growth(GROUPS)
-    assert.is_true(bytes < 256 * 1024, bytes)
-  end)
-end)
+}, { describe = describe, it = it, setup = setup })
 
 local NOW = 1750000000
 local function parsed(text, limits)

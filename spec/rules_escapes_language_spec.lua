@@ -502,7 +502,7 @@ list(errors) {
     end }]], read = function() return "return 1" end },
 }
 
-local GROUPS = {
+rule_case.specs("the language's", {
   ["an attempt to reach"] = reaching,
   ["an attempt to change"] = changing,
   ["an attempt to see an address by"] = addresses,
@@ -510,21 +510,4 @@ local GROUPS = {
   ["given for new data:"] = rewrites,
   ["a rewrite that"] = keys,
   ["raised in a check:"] = errors,
-}
-
-setup(rule_case.warm_up)
-
-for name, cases in pairs(GROUPS) do
-  describe(name, function()
-    for _, case in ipairs(cases) do
-      it(rule_case.title(case), function() rule_case.run(case) end)
-    end
-  end)
-end
-
-describe("the language's part of the corpus", function()
-  it("leaves nothing in the host's memory", function()
-    local bytes = rule_case.growth(GROUPS)
-    assert.is_true(bytes < 256 * 1024, bytes)
-  end)
-end)
+}, { describe = describe, it = it, setup = setup })

@@ -502,7 +502,7 @@ for name, body in pairs {
   honest[#honest + 1] = { name, "", "allow", body, times = 200 }
 end
 
-local GROUPS = {
+rule_case.specs("the budgets'", {
   ["a check that never ends:"] = loops,
   ["one call of a helper:"] = calls,
   ["memory:"] = memory,
@@ -512,21 +512,4 @@ local GROUPS = {
   ["a list that ends with the integers:"] = lists,
   ["the step of"] = iterators,
   ["an honest check, many times, that"] = honest,
-}
-
-setup(rule_case.warm_up)
-
-for name, cases in pairs(GROUPS) do
-  describe(name, function()
-    for _, case in ipairs(cases) do
-      it(rule_case.title(case), function() rule_case.run(case) end)
-    end
-  end)
-end
-
-describe("the budgets' part of the corpus", function()
-  it("leaves nothing in the host's memory", function()
-    local bytes = rule_case.growth(GROUPS)
-    assert.is_true(bytes < 256 * 1024, bytes)
-  end)
-end)
+}, { describe = describe, it = it, setup = setup })

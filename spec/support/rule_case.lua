@@ -254,4 +254,25 @@ function M.growth(groups)
   return least
 end
 
+--- The specs of one part of the corpus.
+---@param part string its name
+---@param groups table<string, table[]> cases by what they have in common
+---@param busted { describe: function, it: function, setup: function }
+function M.specs(part, groups, busted)
+  busted.setup(M.warm_up)
+  for name, cases in pairs(groups) do
+    busted.describe(name, function()
+      for _, case in ipairs(cases) do
+        busted.it(M.title(case), function() M.run(case) end)
+      end
+    end)
+  end
+  busted.describe(part .. " part of the corpus", function()
+    busted.it("leaves nothing in the host's memory", function()
+      local bytes = M.growth(groups)
+      assert(bytes < 256 * 1024, bytes)
+    end)
+  end)
+end
+
 return M
