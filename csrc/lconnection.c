@@ -384,7 +384,8 @@ static int judge(lua_State *L, const lconnection *box, const se_received *got, d
 
 static int push_malformed(lua_State *L, const se_received *got) {
   lua_settop(L, 1);
-  lua_pushlstring(L, got->data, got->len < EXCERPT ? got->len : EXCERPT); /* while it is there */
+  /* while it is there */
+  se_push_fleeting(L, got->data, got->len < EXCERPT ? got->len : EXCERPT);
   lua_pushboolean(L, 0);
   lua_pushliteral(L, "malformed");
   lua_pushfstring(L, "%s at byte %d", got->reason, se_small(got->position + 1));
@@ -407,7 +408,7 @@ static int connection_next(lua_State *L) {
       case SE_NEXT_EVENT: return push_event(L, box, &got);
       case SE_NEXT_JUDGE: count = judge(L, box, &got, &spent); break;
       case SE_NEXT_RAW:
-        lua_pushlstring(L, got.data, got.len);
+        se_push_fleeting(L, got.data, got.len);
         lua_pushstring(L, got.is_binary ? "binary" : "text");
         return 2;
       case SE_NEXT_MALFORMED: return push_malformed(L, &got);

@@ -1,7 +1,57 @@
 /* lcore.c -- what the Lua bindings share. */
 #include "lcore.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "status.h"
+
+#if LUA_VERSION_NUM < 503
+
+/* Registry key (by address): a text on its way out of a protected call. */
+static const char text_key = 0;
+
+typedef struct {
+  char *bytes;
+  size_t len;
+} text_copy;
+
+static int push_copy(lua_State *L) {
+  const text_copy *copy = lua_touserdata(L, 1);
+  lua_pushlstring(L, copy->bytes, copy->len);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &text_key);
+  return 0;
+}
+
+void se_push_fleeting(lua_State *L, const char *text, size_t len) {
+  char small[512];
+  text_copy copy = {small, len};
+  int status;
+  if (len > sizeof small)
+    copy.bytes = malloc(len);
+  if (copy.bytes == NULL)
+    luaL_error(L, "not enough memory");
+  memcpy(copy.bytes, text, len);
+  if (copy.bytes == small) {
+    lua_pushlstring(L, small, len);
+    return;
+  }
+  status = lua_cpcall(L, push_copy, &copy);
+  free(copy.bytes);
+  if (status != 0)
+    lua_error(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &text_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &text_key);
+}
+
+#else
+
+void se_push_fleeting(lua_State *L, const char *text, size_t len) {
+  lua_pushlstring(L, text, len);
+}
+
+#endif
 
 int se_fail(lua_State *L, int status, const char *format, ...) {
   va_list args;

@@ -11,6 +11,10 @@
 /* Pushes nil, the kind of 'status' and the formatted message (as lua_pushfstring); returns 3. */
 int se_fail(lua_State *L, int status, const char *format, ...);
 
+/* As lua_pushlstring, for a text that may be gone once the finalizer of a program's object has run:
+ * before 5.3 Lua runs them first and looks at the text afterwards. */
+void se_push_fleeting(lua_State *L, const char *text, size_t len);
+
 /* Each pushes one new table of functions. */
 void se_open_json(lua_State *L);   /* ljson.c */
 void se_open_event(lua_State *L);  /* levent.c */

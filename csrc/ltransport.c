@@ -318,17 +318,17 @@ static int transport_next_response(lua_State *L) {
   int failure = answer.failure, status = answer.status;
   lua_settop(L, 1);
   if (failure == SE_OK) {
-    lua_pushlstring(L, answer.body, answer.body_len); /* 2 */
+    se_push_fleeting(L, answer.body, answer.body_len); /* 2 */
     if (!find_answer(box, id, &answer))
       return 0;
-    lua_pushlstring(L, answer.headers, answer.headers_len); /* 3 */
+    se_push_fleeting(L, answer.headers, answer.headers_len); /* 3 */
     push_header_table(L, 3);
     lua_replace(L, 3);
   } else {
     lua_pushstring(L, se_status_kind(failure)); /* 2 */
     if (!find_answer(box, id, &answer))
       return 0;
-    lua_pushstring(L, answer.message); /* 3 */
+    se_push_fleeting(L, answer.message, strlen(answer.message)); /* 3 */
   }
   if (!find_answer(box, id, &answer))
     return 0;

@@ -57,7 +57,7 @@ static void push_item(lua_State *L, const se_ws *ws, int result, const se_ws_ite
   if (result == SE_WS_FAILED)
     lua_pushstring(L, ws->reason);
   else
-    lua_pushlstring(L, item->data, item->len);
+    se_push_fleeting(L, item->data, item->len);
   lua_newtable(L);
   lua_insert(L, -2);
   lua_setfield(L, -2, result == SE_WS_MESSAGE || result == SE_WS_CONTROL ? "data" : "reason");
@@ -157,7 +157,7 @@ static int ws_output(lua_State *L) {
     if ((size_t)count < len)
       len = (size_t)count;
   }
-  lua_pushlstring(L, se_buffer_bytes(&box->out), len);
+  se_push_fleeting(L, se_buffer_bytes(&box->out), len);
   se_buffer_consume(&box->out, len, KEEP);
   return 1;
 }
