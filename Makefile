@@ -46,7 +46,7 @@ DEPS ?= .ci/deps
 NEED = $(if $(filter skip,$(DEPS)),true,$(DEPS))
 
 deps: ## install the missing system packages for everything below but bench and fuzz
-	@$(NEED) build test check asan
+	@$(NEED) build test runtimes check asan
 
 build: $(MODULES) ## compile the C modules into build/
 
@@ -95,7 +95,7 @@ test-others:
 	  lua=$${other%%:*}; pc=$${other#*:}; \
 	  command -v $$lua >/dev/null 2>&1 || { echo "== $$lua is not installed: left out"; continue; }; \
 	  echo "== $$lua, without the $(words $(ONLY_5_4)) files of specs that need 5.4"; \
-	  $(MAKE) --no-print-directory -s test DEPS=skip LUA=$$lua LUA_PC=$$pc || failed=1; \
+	  $(MAKE) --no-print-directory -s test DEPS=skip LUA=$$lua LUA_PC=$$pc CFLAGS='$(CFLAGS) -Werror' || failed=1; \
 	done; [ -z "$$failed" ]
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined

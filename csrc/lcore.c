@@ -23,19 +23,12 @@ static int push_copy(lua_State *L) {
   return 0;
 }
 
-void se_push_fleeting(lua_State *L, const char *text, size_t len) {
-  char small[512];
-  text_copy copy = {small, len};
+static void push_long(lua_State *L, const char *text, size_t len) {
+  text_copy copy = {malloc(len), len};
   int status;
-  if (len > sizeof small)
-    copy.bytes = malloc(len);
   if (copy.bytes == NULL)
     luaL_error(L, "not enough memory");
   memcpy(copy.bytes, text, len);
-  if (copy.bytes == small) {
-    lua_pushlstring(L, small, len);
-    return;
-  }
   status = lua_cpcall(L, push_copy, &copy);
   free(copy.bytes);
   if (status != 0)
@@ -43,6 +36,16 @@ void se_push_fleeting(lua_State *L, const char *text, size_t len) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &text_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &text_key);
+}
+
+void se_push_fleeting(lua_State *L, const char *text, size_t len) {
+  char small[512];
+  if (len > sizeof small) {
+    push_long(L, text, len);
+  } else {
+    memcpy(small, text, len);
+    lua_pushlstring(L, small, len);
+  }
 }
 
 #else
