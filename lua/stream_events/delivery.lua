@@ -115,8 +115,14 @@ function M.new(context, malformed, ruled_out)
         local by_cid = lists[event_type]
         local known = by_cid and by_cid[cid or false]
         if known and known.plain then
-          list, index, count = known, 0, known.n
+          -- Most lists have one handler: it is called here, without another turn of the loop above.
+          list, index, count = known, 1, known.n
           left = left - 1
+          local handler = known[1].handler
+          if handler then
+            ran = ran + 1
+            handler(event)
+          end
         else
           begin(event_type, cid)
         end
