@@ -51,6 +51,8 @@ build = {
         "csrc/lrule_call.c",
         "csrc/lrule_context.c",
         "csrc/lrule_copy.c",
+        "csrc/lrule_field.c",
+        "csrc/lrule_read.c",
         "csrc/lrule_set.c",
         "csrc/lrule_state.c",
         "csrc/lrule_verdict.c",

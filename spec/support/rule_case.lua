@@ -20,7 +20,6 @@ local HOOK = 1000 -- instructions that may pass until a budget is looked at
 local BREACHES = 5
 local NOW = 1750000000
 local TEXT = 240 -- bytes of a decision's text
-local SECONDS = 20 -- of CPU for one case: only a guard against what hardly ends, however slow the machine
 
 M.EVENT = '{"type":"attack","cid":"messaging:general","user":{"id":"mallory","role":"user"},' ..
   '"text":"hello","number":7,"list":[3,1,2],"nested":{"deep":{"x":1}},"flag":true,"nothing":null}'
@@ -201,10 +200,8 @@ end
 function M.run_all(cases)
   local before = host_state.take()
   for _, case in ipairs(cases) do
-    local started = os.clock()
     hold_to(case, attempt(case))
     if not case.text then hold_to(case, attempt_unseen(case)) end
-    assert(os.clock() - started < SECONDS, "a budget that is not kept")
   end
   assert.is_nil(host_state.difference(before, host_state.take()))
   check_fresh()
