@@ -94,6 +94,14 @@ describe("the command", function()
     assert.equal("stream-events " .. native.version .. "\n", child.stdout)
   end)
 
+  it("fails when what it says cannot be written", function()
+    for _, line in ipairs { "token john", "rules new", "rules check lua/examples/rules.lua" } do
+      local child = process.run("sh", { "-c", command.COMMAND .. " " .. line .. " > /dev/full" }, env)
+      assert.equal(1, child.code, line)
+      assert.truthy(child.stderr:find("cannot be written: No space left on device", 1, true), child.stderr)
+    end
+  end)
+
   it("is found through a link, from any folder, without LUA_PATH", function()
     command.need_build()
     local folder = assert(luv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))

@@ -17,11 +17,28 @@ function M.colour()
   return luv.guess_handle(1) == "tty" and (no_color == nil or no_color == "") and os.getenv "TERM" ~= "dumb"
 end
 
---- Writes a line at once, so that a reader behind a pipe sees it. False when nobody reads any more.
----@param line string
+local EPIPE = 32 -- nobody reads any more, as after `| head`: an end like any other
+
+--- Why something could not be written, the first time that happened; nil: it never did.
+---@type string?
+M.unwritten = nil
+
+--- Writes text at once, so that a reader behind a pipe sees it. False when it cannot be written, or
+--- nobody reads any more.
+---@param ... string
 ---@return boolean
+function M.write(...)
+  local ok, message, code = io.stdout:write(...)
+  if ok then ok, message, code = io.stdout:flush() end
+  if not ok and code ~= EPIPE then M.unwritten = M.unwritten or message end
+  return ok ~= nil
+end
+
+--- Writes a line at once.
+---@param line string
+---@return boolean as of write()
 function M.line(line)
-  return (io.stdout:write(line, "\n") and io.stdout:flush()) ~= nil
+  return M.write(line, "\n")
 end
 
 --- Something to know that is no result.

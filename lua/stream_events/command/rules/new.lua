@@ -105,7 +105,7 @@ function M.run(args)
   end
   if args.file then
     output.line("wrote " .. format.plain(args.file))
-  elseif not io.stdout:write(M.TEXT) then
+  elseif not output.write(M.TEXT) then
     return output.FAILURE
   end
   output.note(("Next%s:\n  1. change it to the events of your program"):format(
