@@ -116,6 +116,11 @@ describe("a rule file", function()
       { inline.problems[1].message, inline.problems[1].line })
   end)
 
+  it("may refuse an empty list, as of files that share one", function()
+    local set = assert(rules.parse("refuse {}\nrefuse { 'x' }", { name = "rules.lua" }))
+    assert.same({ "x" }, set.names)
+  end)
+
   it("sets default and mode", function()
     local set = assert(rules.parse("default 'allow' mode 'audit'"))
     assert.same({ "allow", "audit" }, { set.default, set.mode })
@@ -192,7 +197,6 @@ describe("a rule file", function()
       '4 refuse "x": declared twice: rules.lua:1 has it already' },
     ["a name in a list that is none"] = { "refuse { 'x',\n5 }",
       "2 refuse: 5: " .. none .. "an event type must be a string, not a number" },
-    ["an empty list"] = { "refuse {}", "1 refuse: an empty list refuses nothing" },
     ["conditions behind refuse"] = { "refuse 'x' { trust = 'user' }",
       "1 refuse takes a name and nothing more: what has conditions is an 'event'" },
     ["another default"] = { "default 'drp'",

@@ -144,12 +144,11 @@ local function add(self, statement, name, place)
   if not ok then place:wrong(tostring(message)) end
 end
 
--- `refuse` takes a list as well.
+-- `refuse` takes a list as well; one that files share may be empty.
 local function declare(self, statement)
   local list = statement.name
   local count = statement.kind == "refuse" and marks.is_table(list) and values.list_length(list)
   if not count then return add(self, statement, list, self.report:statement(statement)) end
-  if count == 0 then self.report:statement(statement):wrong("an empty list refuses nothing") end
   for i = 1, count do add(self, statement, list[i], self.report:listed(statement, i)) end
 end
 
