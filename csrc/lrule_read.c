@@ -112,7 +112,7 @@ size_t se_reader_list(const se_reader *r, const char *key) {
 }
 
 se_rule_names se_reader_names(const se_reader *r, const char *key) {
-  se_rule_names names = {NULL, 0};
+  se_rule_names names = {NULL, 0, 0};
   size_t count = se_reader_list(r, key);
   names.at = se_reader_room(r, count, sizeof *names.at);
   for (size_t i = 1; i <= count; i++) {

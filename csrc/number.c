@@ -95,7 +95,25 @@ static double convert(const char *p, const char *end, const parts *n) {
   return value;
 }
 
+/* Most numbers are whole and short. 0: not this one. */
+static int parse_short(const char *text, size_t len, int64_t *integer) {
+  size_t at = *text == '-';
+  int64_t value = 0;
+  if (len - at > 18) /* so many digits surely fit */
+    return 0;
+  for (; at < len; at++) {
+    unsigned digit = (unsigned)(unsigned char)text[at] - '0';
+    if (digit > 9)
+      return 0;
+    value = value * 10 + (int64_t)digit;
+  }
+  *integer = *text == '-' ? -value : value;
+  return value != 0 || *text != '-';
+}
+
 int se_number_parse(const char *text, size_t len, int64_t *integer, double *real) {
+  if (parse_short(text, len, integer))
+    return SE_NUMBER_INTEGER;
   parts n = take_apart(text, text + len);
   uint64_t limit = (uint64_t)INT64_MAX + (uint64_t)n.negative;
   if (n.whole && !n.more && n.digits <= limit && !(n.negative && n.digits == 0)) {

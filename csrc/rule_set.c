@@ -132,6 +132,9 @@ static void sink(se_rule_names *names, se_rule_field **fields, size_t at, size_t
 }
 
 void se_rule_names_sort(se_rule_names *names, se_rule_field **fields) {
+  names->lengths = 0;
+  for (size_t i = 0; i < names->count; i++)
+    names->lengths |= UINT64_C(1) << (names->at[i].len & 63);
   for (size_t i = names->count / 2; i-- > 0;)
     sink(names, fields, i, names->count);
   for (size_t count = names->count; count > 1; count--) {

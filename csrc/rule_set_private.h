@@ -16,6 +16,7 @@
 typedef struct {
   se_slice *at;
   size_t count;
+  uint64_t lengths; /* of sorted ones: which there are, modulo 64 */
 } se_rule_names;
 
 typedef struct {
@@ -156,6 +157,8 @@ static inline int se_slice_is(se_slice slice, const char *text, size_t len) {
 /* The index of a string, or -1. */
 static inline int se_rule_names_find(const se_rule_names *names, const char *text, size_t len) {
   size_t low = 0, high = names->count;
+  if ((names->lengths >> (len & 63) & 1) == 0)
+    return -1; /* most that is looked for is no name at all */
   while (high - low > 6) {
     size_t middle = low + (high - low) / 2;
     const se_slice *it = &names->at[middle];
