@@ -8,7 +8,7 @@
 #include "lcore.h"
 #include "lrules.h"
 #include "lsandbox.h"
-#include "router.h"
+#include "type_class.h"
 
 #define SE_VERSION "0.1.0"
 

@@ -15,34 +15,6 @@
 #define MAX_TYPES 1024  /* types remembered: whoever may send chooses them, and may invent many */
 #define MAX_REASONS 64  /* different words for a refusal */
 
-/* Both lists are sorted by bytes: they are searched by halves. */
-static const char *const builtin_types[] = {
-    "ai_indicator.clear", "ai_indicator.stop", "ai_indicator.update", "app.updated",
-    "channel.created", "channel.deleted", "channel.frozen", "channel.hidden", "channel.kicked",
-    "channel.max_streak_changed", "channel.muted", "channel.truncated", "channel.unfrozen",
-    "channel.unmuted", "channel.updated", "channel.visible", "draft.deleted", "draft.updated",
-    "health.check", "member.added", "member.removed", "member.updated", "message.deleted",
-    "message.delivered", "message.new", "message.pending", "message.read", "message.undeleted",
-    "message.updated", "notification.added_to_channel", "notification.channel_deleted",
-    "notification.channel_mutes_updated", "notification.channel_truncated",
-    "notification.invite_accepted", "notification.invite_rejected", "notification.invited",
-    "notification.mark_read", "notification.mark_unread", "notification.message_new",
-    "notification.mutes_updated", "notification.reminder_due",
-    "notification.removed_from_channel", "notification.thread_message_new", "poll.closed",
-    "poll.deleted", "poll.updated", "poll.vote_casted", "poll.vote_changed", "poll.vote_removed",
-    "reaction.deleted", "reaction.new", "reaction.updated", "reminder.created",
-    "reminder.deleted", "reminder.updated", "thread.updated", "typing.start", "typing.stop",
-    "user.banned", "user.deactivated", "user.deleted", "user.messages.deleted", "user.muted",
-    "user.presence.changed", "user.reactivated", "user.unbanned", "user.unmuted",
-    "user.unread_message_reminder", "user.updated", "user.watching.start", "user.watching.stop",
-    "user_group.created", "user_group.deleted", "user_group.member_added",
-    "user_group.member_removed", "user_group.updated"};
-
-static const char *const local_types[] = {
-    "capabilities.changed", "channels.queried", "connection.changed", "connection.error",
-    "connection.recovered", "live_location_sharing.started", "live_location_sharing.stopped",
-    "offline_reactions.queried", "transport.changed"};
-
 /* The one name among the local ones that does come over the wire, from the server. */
 static const char connection_error[] = "connection.error";
 
@@ -55,32 +27,6 @@ static int compare(const char *a, size_t a_len, const char *b, size_t b_len) {
 
 static int is_same(const char *a, size_t a_len, const char *b, size_t b_len) {
   return a_len == b_len && memcmp(a, b, a_len) == 0;
-}
-
-static int is_listed(const char *const *list, size_t count, const char *type, size_t len) {
-  size_t low = 0, high = count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order = compare(type, len, list[middle], strlen(list[middle]));
-    if (order == 0)
-      return 1;
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return 0;
-}
-
-int se_type_class(const char *type, size_t len) {
-  /* Every name in the lists has a dot, and few custom ones have. */
-  if (len == 0 || memchr(type, '.', len) == NULL)
-    return SE_TYPE_CUSTOM;
-  if (is_listed(builtin_types, sizeof builtin_types / sizeof *builtin_types, type, len))
-    return SE_TYPE_BUILTIN;
-  if (is_listed(local_types, sizeof local_types / sizeof *local_types, type, len))
-    return SE_TYPE_LOCAL;
-  return SE_TYPE_CUSTOM;
 }
 
 /* How often events of one type went nowhere for one reason. */

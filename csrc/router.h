@@ -9,15 +9,7 @@
 #include <stdint.h>
 
 #include "rules.h"
-
-/* What the protocol says a type is (protocol §5.8, §3.9). */
-enum {
-  SE_TYPE_CUSTOM,
-  SE_TYPE_BUILTIN, /* made by the service: message.new, health.check, ... */
-  SE_TYPE_LOCAL    /* made by a client, never on the wire: connection.changed, ...; and
-                      connection.error, which only a server may send */
-};
-int se_type_class(const char *type, size_t len);
+#include "type_class.h"
 
 typedef struct se_router se_router;
 

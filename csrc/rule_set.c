@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "router.h"
 #include "rule_memory.h"
 #include "rule_set_private.h"
 #include "status.h"
+#include "type_class.h"
 
 /* A set is made of many small pieces, all freed at once. */
 struct se_rule_block {

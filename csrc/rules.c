@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "router.h"
 #include "rule_text.h"
 #include "rules_parts.h"
 #include "status.h"
+#include "type_class.h"
 
 #define DEFAULT_BREACHES 5
 #define FORGIVEN_AFTER 3600 /* seconds without another one, and broken budgets are forgotten */

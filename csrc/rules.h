@@ -16,7 +16,8 @@ typedef struct se_rules se_rules;
 
 typedef struct {
   size_t buckets, marks, counts; /* of rule_memory.h */
-  int breaches;                  /* so many broken budgets, each within an hour of the last, trip a rule */
+  int breaches;                  /* so many broken budgets, each within an hour of the one
+                                    before, trip a rule */
 } se_rules_limits;
 /* NULL: no memory. Has no rule set at first: everything is allowed. */
 se_rules *se_rules_new(const se_rules_limits *limits);

@@ -87,6 +87,7 @@ build = {
         "csrc/scan.c",
         "csrc/status.c",
         "csrc/transport.c",
+        "csrc/type_class.c",
         "csrc/upgrade.c",
         "csrc/utf8.c",
         "csrc/ws.c",
