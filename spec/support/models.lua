@@ -4,6 +4,7 @@ local auth = require "stream_events.server.auth"
 local channel_types = require "stream_events.server.channel_types"
 local http = require "stream_events.server.http"
 local native = require "stream_events.native"
+local option_table = require "stream_events.server.options"
 local permissions = require "stream_events.server.permissions"
 local store = require "stream_events.server.store"
 local token = require "stream_events.token"
@@ -34,7 +35,8 @@ function M.new(database)
   self.used_types = {}
   self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
   self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
-  self.webhooks = webhooks.new(self)
+  self.options = option_table.check({}, 1)
+  self.webhooks = webhooks.new(self, self.options)
   self.router = http.new(self)
   for _, name in ipairs { "users", "channel_types", "app" } do
     self.router:add(require("stream_events.server.routes." .. name))

@@ -42,26 +42,28 @@ function Events:text(event_type, channel, user, fields)
   return table.concat(parts)
 end
 
+-- Queues an event for a group, or for nobody.
+local function broadcast(self, group, text)
+  self.sent = self.sent + 1
+  local receivers = group and self.listener:broadcast(group, text) or 0
+  self.deliveries = self.deliveries + receivers
+  return receivers
+end
+
 --- To every connection that watches the channel.
 ---@param channel stream_events.server.Channel
 ---@param text string
+---@return integer receivers
 function Events:to_watchers(channel, text)
-  self.sent = self.sent + 1
-  local audience = channel.audience
-  if audience then
-    self.deliveries = self.deliveries + self.listener:broadcast(audience.group, text)
-  end
+  return broadcast(self, channel.audience and channel.audience.group, text)
 end
 
 --- To every connection of a user.
 ---@param user_id string
 ---@param text string
+---@return integer receivers
 function Events:to_user(user_id, text)
-  self.sent = self.sent + 1
-  local group = self.connections:group_of(user_id)
-  if group then
-    self.deliveries = self.deliveries + self.listener:broadcast(group, text)
-  end
+  return broadcast(self, self.connections:group_of(user_id), text)
 end
 
 --- To those connections of a user that do not watch the channel.

@@ -19,6 +19,8 @@ local STATUS = {
 ---@field status integer of the HTTP answer
 ---@field details table
 ---@field headers string[]? lines for the HTTP answer
+---@field reason string? of a refusal by rules: its code
+---@field rule string? likewise: the rule that refused
 local Failure = { __name = "stream_events.server.failure" }
 Failure.__index = Failure
 

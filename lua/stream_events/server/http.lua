@@ -39,6 +39,8 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field caller stream_events.server.Caller
 ---@field started number native.now() at which work on the request began
 ---@field endpoint string? the route's name, once there is a route
+---@field event_type string? of the custom event that is sent, once it is known
+---@field sender table? likewise: the record of the user it is from
 
 ---@class stream_events.server.Router
 ---@field private server table

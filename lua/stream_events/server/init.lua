@@ -16,6 +16,8 @@ local events = require "stream_events.server.events"
 local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
 local native = require "stream_events.native"
+local option_table = require "stream_events.server.options"
+local outcomes = require "stream_events.server.outcomes"
 local permissions = require "stream_events.server.permissions"
 local rules_module = require "stream_events.server.rules"
 local store = require "stream_events.server.store"
@@ -38,107 +40,12 @@ local ROUTES = {
   require "stream_events.server.routes.app",
 }
 
-local MAX_EVENT = 5120 -- bytes of a custom event, as the hosted service documents for its like
 local SERVICE_RESTART = 1012 -- tells clients to come back
 local MAX_NOTED_TYPES = 256
-
--- Options, and the type of each; the limits of the listener go on to it under the same names.
-local LIMITS = {
-  max_connections = true, max_header = true, max_body = true, max_message = true, max_output = true,
-  header_timeout = true, body_timeout = true, keepalive_timeout = true, idle_timeout = true,
-}
-local OPTIONS = {
-  host = "string", port = "number", data = "string", api_key = "string", api_secret = "string",
-  logger = "function", max_event = "number", watch = "boolean",
-  webhook_queue = "number", webhook_in_flight = "number", webhook_total = "number",
-  webhook_retry = "number",
-  rule_instructions = "number", rule_seconds = "number", rule_memory = "number", rule_breaches = "number",
-}
-
----@class stream_events.server.Options
----@field host string? default "127.0.0.1"
----@field port integer? default 0: a free one
----@field data string? a file for the state, or ":memory:", the default: none
----@field api_key string? without it one is made up, and kept with the data
----@field api_secret string? likewise
----@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
----@field max_event integer? bytes of a custom event, default 5120
----@field rules string|table|stream_events.RuleSet|nil what may be sent: the path of a rule file, the
----  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
----@field watch boolean? reload the rule file when it changes
----@field rule_instructions integer? of one call of a rule's function, default 1 000 000
----@field rule_seconds number? likewise, default 0.005
----@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
----@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
----@field webhook_queue integer? deliveries that may wait for one hook, default 10 000; more are not taken
----@field webhook_in_flight integer? requests to one hook at a time, 1 to 60, default 8; with 1 events
----  arrive in their order, and each waits for the one before it
----@field webhook_total number? seconds for all attempts to deliver one event, default 15
----@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
----@field max_connections integer? and the other limits of stream_events.server.ListenOptions
-
--- What stands for rules: a path, or a table of whatever kind.
-local function check_rules(options)
-  local kind = type(options.rules)
-  if kind ~= "nil" and kind ~= "string" and kind ~= "table" then
-    error("option \"rules\" must be a path, a table of rules or a rule set, not a " .. kind, 4)
-  elseif options.rules == "" then
-    error("option \"rules\" must not be empty", 4)
-  elseif options.watch and kind ~= "string" then
-    error("option \"watch\" needs the path of a rule file as option \"rules\"", 4)
-  end
-  for _, name in ipairs { "rule_instructions", "rule_seconds", "rule_memory", "rule_breaches" } do
-    local value = options[name]
-    local whole = name == "rule_seconds" or math.type(value) == "integer"
-    if value ~= nil and not (value > 0 and value < 2 ^ 31 and whole) then
-      error(("option %q must be a positive number, and whole unless it is of seconds"):format(name), 4)
-    end
-  end
-end
-
--- Likewise: whole ones and their largest value, and seconds.
-local WEBHOOK_LIMITS = {
-  webhook_queue = 2 ^ 31, webhook_in_flight = 60, webhook_total = false, webhook_retry = false,
-}
-
-local function check_webhooks(options)
-  for name, most in pairs(WEBHOOK_LIMITS) do
-    local value = options[name]
-    if most and value and not (math.type(value) == "integer" and value >= 1 and value <= most) then
-      error(("option %q must be a whole number from 1 to %d"):format(name, most), 4)
-    elseif value and not (value > 0 and value <= 3600) and not most then
-      error(("option %q must be a number of seconds above 0, at most 3600"):format(name), 4)
-    end
-  end
-end
-
-local function check_options(options)
-  for name, value in pairs(options) do
-    local wanted = OPTIONS[name] or (LIMITS[name] and "number") or (name == "rules" and type(value))
-    if not wanted then error(("there is no option %q"):format(tostring(name)), 3) end
-    if type(value) ~= wanted then
-      error(("option %q must be a %s, not a %s"):format(name, wanted, type(value)), 3)
-    elseif value == "" then
-      error(("option %q must not be empty"):format(name), 3)
-    end
-  end
-  local max_event = options.max_event
-  if max_event and (math.type(max_event) ~= "integer" or max_event < 1) then
-    error("option \"max_event\" must be a whole number from 1 on", 3)
-  end
-  check_rules(options)
-  check_webhooks(options)
-end
 
 -- A logger that raises must not end what it was told of, let alone the program.
 local function careful(logger)
   return function(level, message, fields) pcall(logger, level, message, fields) end
-end
-
-local function listen_options(options)
-  local result = { host = options.host, port = options.port }
-  for name in pairs(LIMITS) do result[name] = options[name] end
-  return result
 end
 
 -- Where clients on the same machine find a server that listens everywhere.
@@ -166,7 +73,7 @@ local function build(options, database, loop, rules, log)
   local self = setmetatable({ dotted = {}, dotted_count = 0 }, Parts)
   self.log = log
   self.rules = rules
-  self.limits = { max_event = options.max_event or MAX_EVENT }
+  self.options = options
   self.listener = loop.core
   self.store = database
   self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })
@@ -180,6 +87,7 @@ local function build(options, database, loop, rules, log)
   self.events = events.new(self)
   self.watching = watching.new(self)
   self.webhooks = webhooks.new(self, options)
+  self.outcomes = outcomes.new(self)
   self.router = http.new(self)
   for _, routes in ipairs(ROUTES) do self.router:add(routes) end
   return self
@@ -227,18 +135,17 @@ Server.__index = Server
 ---@return stream_events.Error? err the address is taken, the data cannot be opened or is damaged, or
 ---  (kind "rule") the rules cannot be used, see its `problems`
 function M.start(options)
-  options = options or {}
-  check_options(options)
+  options = option_table.check(options or {}, 2)
   local log = careful(options.logger or function() end)
   local rules, loop, err
   if options.rules then
     rules, err = rules_module.new(options, log)
     if not rules then return nil, err end
   end
-  loop, err = listener.open(listen_options(options))
+  loop, err = listener.open(option_table.for_listener(options))
   if not loop then return nil, err end
   local database
-  database, err = store.open(options.data or ":memory:")
+  database, err = store.open(options.data)
   if not database then
     loop.core:close_all()
     return nil, err
@@ -307,9 +214,16 @@ function Server:reload_rules(callback)
   end
 end
 
+---@class stream_events.server.Stats: stream_events.server.core.ListenerStats
+---@field outcomes { accepted: integer, refused: integer, receivers: integer, reasons: table<string, integer> }
+---@field rules stream_events.RuleStats?
+---@field webhooks stream_events.server.WebhookStats
+---@field [string] integer
+
 --- Counters: those of the listener, and users' connections, watches, channels, events and deliveries;
---- in `rules` what rules decided, where there are some; in `webhooks` what became of their copies.
----@return { rules: stream_events.RuleStats?, webhooks: stream_events.server.WebhookStats, [string]: integer }
+--- in `outcomes` what became of the custom events that were sent; in `rules` what rules decided, where
+--- there are some; in `webhooks` what became of their copies.
+---@return stream_events.server.Stats
 function Server:stats()
   local parts = self.parts
   local stats = self.stopped and {} or parts.listener:stats()
@@ -318,6 +232,7 @@ function Server:stats()
   stats.channels = parts.channels.count
   stats.events = parts.events.sent
   stats.deliveries = parts.events.deliveries
+  stats.outcomes = parts.outcomes:stats()
   stats.webhooks = parts.webhooks:stats()
   stats.rules = parts.rules and parts.rules:stats() or nil
   return stats

@@ -55,7 +55,9 @@ local function refused(decision)
   elseif text == "" then
     text = "the rules refuse this event: " .. reason
   end
-  return failures.fail(NOT_ALLOWED, text, nil, { reason })
+  local failure = failures.new(NOT_ALLOWED, text, nil, { reason })
+  failure.reason, failure.rule = reason, decision.rule
+  return nil, failure
 end
 
 --- The text as it is to be delivered.

@@ -16,11 +16,7 @@ local M = {}
 
 local json, crypto = native.json, native.crypto
 
-local QUEUE = 10000           -- deliveries that may wait for one hook
 local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
-local IN_FLIGHT = 8           -- requests to one hook at a time
-local TOTAL = 15              -- seconds from the first attempt on
-local RETRY = 0.5             -- seconds before the second attempt; twice that before the third
 local MAX_TARGETS = 17        -- the longest list of hooks, and the older setting
 local MANY_REMOVED = 256      -- delivered ones that are taken out of the database before the second is over
 local STOP_PATIENCE = 3       -- seconds for what is under way when the server stops
@@ -65,17 +61,16 @@ Webhooks.__index = Webhooks
 
 --- Takes up what an earlier run has not delivered; nothing is sent before start().
 ---@param parts { app: table, store: table, log: function }
----@param options stream_events.server.Options?
+---@param options stream_events.server.Options with their defaults
 ---@return stream_events.server.Webhooks
 function M.new(parts, options)
-  options = options or {}
   local self = setmetatable({
     app = parts.app, views = parts.views, log = parts.log,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
     totals = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
     limits = {
-      queue = options.webhook_queue or QUEUE, in_flight = options.webhook_in_flight or IN_FLIGHT,
-      total = options.webhook_total or TOTAL, retry = options.webhook_retry or RETRY,
+      queue = options.webhook_queue, in_flight = options.webhook_in_flight,
+      total = options.webhook_total, retry = options.webhook_retry,
     },
   }, Webhooks)
   self.left_over = self.outbox:load()

@@ -9,7 +9,7 @@ local http = require "stream_events.server.http"
 local names = require "stream_events.names"
 
 local function check_size(server, event)
-  local limit = server.limits.max_event
+  local limit = server.options.max_event
   if event.size <= limit then return true end
   return failures.fail(22, ("the event has %d bytes, %d are allowed"):format(event.size, limit))
 end
@@ -55,9 +55,11 @@ local function send_event(context)
   local server = context.server
   local event, failure = custom_event.read(context.request.body)
   if not event then return nil, failure end
+  context.event_type = event.type
   local user
   user, failure = sender(context, event)
   if not user then return nil, failure end
+  context.sender = user
   local channel
   channel, failure = channel_input.channel(context)
   if not channel then return nil, failure end
@@ -71,11 +73,13 @@ local function send_event(context)
   local text
   text, failure = judged(server, kind, event.type, custom_event.text(event, server.users:json(user), channel))
   if not text then return nil, failure end
+  local receivers = 0
   -- In a crowd nobody is told who is typing (protocol §4.3).
   if kind == "custom" or not server.watching:crowded(channel) then
-    server.events:to_watchers(channel, text)
+    receivers = server.events:to_watchers(channel, text)
   end
   if kind == "custom" then server.webhooks:copy(context, event.type, true, text) end
+  server.outcomes:accepted(context, text, receivers)
   return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
 end
 
@@ -83,6 +87,7 @@ local function send_user_event(context)
   local server, user_id = context.server, context.params.id
   local event, failure = custom_event.read(context.request.body)
   if not event then return nil, failure end
+  context.event_type = event.type
   if event.type:find(".", 1, true) then
     return failures.fail(4, "the type of a user event must not hold a '.'")
   end
@@ -95,13 +100,24 @@ local function send_user_event(context)
   local text = custom_event.text(event, server.users:json(user))
   if server.rules then text, failure = server.rules:judge(text, true) end
   if not text then return nil, failure end
-  server.events:to_user(user_id, text)
+  local receivers = server.events:to_user(user_id, text)
   server.webhooks:copy(context, event.type, true, text)
+  server.outcomes:accepted(context, text, receivers)
   return 201, {}
 end
 
+-- Whatever ends a send is noted.
+local function noted(send)
+  return function(context)
+    local status, answer = send(context)
+    if not status then context.server.outcomes:refused(context, answer) end
+    return status, answer
+  end
+end
+
 return {
-  { "POST", "/channels/{type}/{id}/event", endpoint = "SendEvent", raw = true, handler = send_event },
+  { "POST", "/channels/{type}/{id}/event", endpoint = "SendEvent", raw = true,
+    handler = noted(send_event) },
   { "POST", "/users/{id}/event", endpoint = "SendUserCustomEvent", raw = true, access = "server",
-    handler = send_user_event },
+    handler = noted(send_user_event) },
 }

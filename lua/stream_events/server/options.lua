@@ -1,0 +1,171 @@
+--- The options of a server: what each may be, and what it is when nobody says.
+-- One table describes them all. start() checks what a program gives by it; the command makes its
+-- flags, the names of variables and the keys of a settings file out of it.
+local suggest = require "stream_events.suggest"
+
+local M = {}
+
+---@class stream_events.server.Options
+---@field host string? default "127.0.0.1"
+---@field port integer? default 0: a free one
+---@field data string? a file for the state, or ":memory:", the default: none
+---@field api_key string? without it one is made up, and kept with the data
+---@field api_secret string? likewise
+---@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
+---@field max_event integer? bytes of a custom event, default 5120
+---@field rules string|table|stream_events.RuleSet|nil what may be sent: the path of a rule file, the
+---  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
+---@field watch boolean? reload the rule file when it changes
+---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
+---@field rule_seconds number? likewise, default 0.005
+---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
+---@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
+---@field webhook_queue integer? deliveries that may wait for one hook, default 10 000; more are not taken
+---@field webhook_in_flight integer? requests to one hook at a time, 1 to 60, default 8; with 1 events
+---  arrive in their order, and each waits for the one before it
+---@field webhook_total number? seconds for all attempts to deliver one event, default 15
+---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
+---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
+
+---@class stream_events.server.OptionSpec
+---@field name string
+---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"
+---@field default any? nil: none, or made up by whoever needs it
+---@field least integer? of whole ones, default 1
+---@field most number? of whole ones and seconds
+---@field is_secret boolean? never shown
+---@field is_live boolean? takes effect when the settings are read again, without a restart
+---@field is_listener boolean? handed on to the listening socket
+---@field about string for people: a sentence
+
+local DAY = 86400
+
+--- In the order in which they are shown.
+---@type stream_events.server.OptionSpec[]
+M.LIST = {
+  { name = "host", kind = "text", default = "127.0.0.1", about = "Address to listen on." },
+  { name = "port", kind = "whole", default = 0, least = 0, most = 65535,
+    about = "Port to listen on; 0 picks a free one." },
+  { name = "data", kind = "text", default = ":memory:",
+    about = "File to keep the state in, or :memory:." },
+  { name = "api_key", kind = "text", about = "API key that clients use." },
+  { name = "api_secret", kind = "text", is_secret = true, about = "Secret of backends." },
+  { name = "logger", kind = "function", about = "Told of what happens: level, message, fields." },
+
+  { name = "rules", kind = "rules", about = "Rule file that every custom event must pass." },
+  { name = "watch", kind = "switch", default = false, about = "Read the rule file again when it changes." },
+  { name = "rule_instructions", kind = "whole", default = 1000000, most = 2 ^ 31,
+    about = "Instructions of one call of a rule's function." },
+  { name = "rule_seconds", kind = "seconds", default = 0.005, most = DAY,
+    about = "Seconds of one call of a rule's function." },
+  { name = "rule_memory", kind = "whole", default = 8 << 20, most = 2 ^ 31,
+    about = "Bytes of all that a rule file makes." },
+  { name = "rule_breaches", kind = "whole", default = 5, most = 2 ^ 31,
+    about = "So many broken budgets switch a rule off until it is read again." },
+
+  { name = "max_event", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
+    about = "Bytes of a custom event." },
+
+  { name = "webhook_queue", kind = "whole", default = 10000, most = 2 ^ 31,
+    about = "Deliveries that may wait for one hook; more are not taken." },
+  { name = "webhook_in_flight", kind = "whole", default = 8, most = 60,
+    about = "Requests to one hook at a time; with 1 events arrive in their order." },
+  { name = "webhook_total", kind = "seconds", default = 15, most = 3600,
+    about = "Seconds for all attempts to deliver one event." },
+  { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600,
+    about = "Seconds before the second attempt; twice that before the third." },
+
+  { name = "max_connections", kind = "whole", default = 10000, most = 1000000, is_listener = true,
+    about = "Connections at a time; more are answered 503." },
+  { name = "max_header", kind = "whole", default = 16384, most = 2 ^ 30, is_listener = true,
+    about = "Bytes of a request line and its headers; more is 431." },
+  { name = "max_body", kind = "whole", default = 1 << 20, most = 2 ^ 30, is_listener = true,
+    about = "Bytes of a request's body; more is 413." },
+  { name = "max_message", kind = "whole", default = 65536, most = 2 ^ 30, is_listener = true,
+    about = "Bytes of an incoming WebSocket message." },
+  { name = "max_output", kind = "whole", default = 1 << 20, most = 2 ^ 30, is_listener = true,
+    about = "Bytes that may wait for a client that does not read; more closes it with 1013." },
+  { name = "header_timeout", kind = "seconds", default = 10, most = DAY, is_listener = true,
+    about = "Seconds for a complete head of a request." },
+  { name = "body_timeout", kind = "seconds", default = 30, most = DAY, is_listener = true,
+    about = "Seconds for a complete body." },
+  { name = "keepalive_timeout", kind = "seconds", default = 65, most = DAY, is_listener = true,
+    about = "Seconds an HTTP connection may be idle." },
+  { name = "idle_timeout", kind = "seconds", default = 60, most = DAY, is_listener = true,
+    about = "Seconds a WebSocket may be without inbound bytes; then it is closed with 1001." },
+}
+
+--- The same by name.
+---@type table<string, stream_events.server.OptionSpec>
+M.BY_NAME = {}
+for _, spec in ipairs(M.LIST) do M.BY_NAME[spec.name] = spec end
+
+local TYPES = { text = "string", switch = "boolean", ["function"] = "function" }
+
+local function wrong_number(spec, value)
+  if type(value) ~= "number" then return "must be a number, not a " .. type(value) end
+  if spec.kind == "seconds" then
+    if value > 0 and value <= spec.most then return nil end
+    return ("must be a number of seconds above 0, at most %d"):format(spec.most)
+  end
+  local least = spec.least or 1
+  if math.type(value) == "integer" and value >= least and value <= spec.most then return nil end
+  return ("must be a whole number from %d to %d"):format(least, spec.most)
+end
+
+local function wrong_rules(value)
+  local kind = type(value)
+  if kind == "string" or kind == "table" then return nil end
+  return "must be a path, a table of rules or a rule set, not a " .. kind
+end
+
+--- What is wrong with the value of an option; nil: nothing.
+---@param spec stream_events.server.OptionSpec
+---@param value any
+---@return string?
+function M.wrong(spec, value)
+  if value == "" then return "must not be empty" end
+  if spec.kind == "whole" or spec.kind == "seconds" then return wrong_number(spec, value) end
+  if spec.kind == "rules" then return wrong_rules(value) end
+  if type(value) == TYPES[spec.kind] then return nil end
+  return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
+end
+
+--- Checks what a program gave, and fills in what it left out. Raises on the first that is wrong.
+---@param given table
+---@param level integer whom to blame, as for error()
+---@return table options
+function M.check(given, level)
+  local options = {}
+  for name, value in pairs(given) do
+    local spec = M.BY_NAME[name]
+    if not spec then
+      local meant = suggest.nearest(name, M.BY_NAME)
+      error(("there is no option %q%s"):format(tostring(name),
+        meant and (", did you mean %q?"):format(meant) or ""), level + 1)
+    end
+    local wrong = M.wrong(spec, value)
+    if wrong then error(("option %q %s"):format(name, wrong), level + 1) end
+    options[name] = value
+  end
+  if options.watch and type(options.rules) ~= "string" then
+    error("option \"watch\" needs the path of a rule file as option \"rules\"", level + 1)
+  end
+  for _, spec in ipairs(M.LIST) do
+    if options[spec.name] == nil then options[spec.name] = spec.default end
+  end
+  return options
+end
+
+--- Those that belong to the listening socket.
+---@param options table as of check()
+---@return stream_events.server.ListenOptions
+function M.for_listener(options)
+  local result = { host = options.host, port = options.port }
+  for _, spec in ipairs(M.LIST) do
+    if spec.is_listener then result[spec.name] = options[spec.name] end
+  end
+  return result
+end
+
+return M
