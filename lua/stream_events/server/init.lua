@@ -215,7 +215,7 @@ function Server:reload_rules(callback)
 end
 
 ---@class stream_events.server.Stats: stream_events.server.core.ListenerStats
----@field outcomes { accepted: integer, refused: integer, receivers: integer, reasons: table<string, integer> }
+---@field outcomes stream_events.server.OutcomeStats
 ---@field rules stream_events.RuleStats?
 ---@field webhooks stream_events.server.WebhookStats
 ---@field [string] integer

@@ -94,7 +94,13 @@ function Outcomes:observe(observer)
   end
 end
 
----@return { accepted: integer, refused: integer, receivers: integer, reasons: table<string, integer> }
+---@class stream_events.server.OutcomeStats
+---@field accepted integer
+---@field refused integer
+---@field receivers integer connections that accepted events were queued for
+---@field reasons table<string, integer> of refusals
+
+---@return stream_events.server.OutcomeStats
 function Outcomes:stats()
   local reasons = {}
   for reason, number in pairs(self.reasons) do reasons[reason] = number end
