@@ -198,6 +198,7 @@ describe("a router", function()
     log = {}
     local made = http.new {
       auth = { http = function() return { kind = "server" } end },
+      proxies = { client = function() return "127.0.0.1" end },
       log = function(level, message, fields)
         log[#log + 1] = { level = level, message = message, fields = fields }
       end,

@@ -483,13 +483,22 @@ static void take_message(se_listener *listener, se_conn *conn, se_event *event) 
   event->len = inbound->len;
 }
 
+/* An IPv4 client of a socket for both kinds is known by its IPv4 address. */
+static void write_peer(const se_conn *conn, char *out) {
+  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (conn->ipv6 && memcmp(conn->address, mapped, sizeof mapped) == 0)
+    inet_ntop(AF_INET, conn->address + sizeof mapped, out, SE_ADDRESS_SIZE);
+  else
+    inet_ntop(conn->ipv6 ? AF_INET6 : AF_INET, conn->address, out, SE_ADDRESS_SIZE);
+}
+
 static int take(se_listener *listener, se_conn *conn, se_event *event) {
   event->connection = conn->id;
   if (conn->pending & (SE_PENDING_REQUEST | SE_PENDING_UPGRADE)) {
     int upgrade = (conn->pending & SE_PENDING_UPGRADE) != 0;
     conn->pending &= (uint8_t)~(SE_PENDING_REQUEST | SE_PENDING_UPGRADE);
     event->request = se_http_reader_request(conn->reader);
-    inet_ntop(conn->ipv6 ? AF_INET6 : AF_INET, conn->address, event->peer, SE_ADDRESS_SIZE);
+    write_peer(conn, event->peer);
     return upgrade ? SE_EVENT_UPGRADE : SE_EVENT_REQUEST;
   }
   if (conn->pending & SE_PENDING_MESSAGE) {

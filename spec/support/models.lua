@@ -6,6 +6,7 @@ local http = require "stream_events.server.http"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local permissions = require "stream_events.server.permissions"
+local proxies = require "stream_events.server.proxies"
 local store = require "stream_events.server.store"
 local token = require "stream_events.token"
 local users = require "stream_events.server.users"
@@ -36,6 +37,7 @@ function M.new(database)
   self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
   self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
   self.options = option_table.check({}, 1)
+  self.proxies = proxies.new(self.options)
   self.webhooks = webhooks.new(self, self.options)
   self.router = http.new(self)
   for _, name in ipairs { "users", "channel_types", "app" } do

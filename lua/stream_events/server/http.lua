@@ -32,6 +32,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field server table the running server: users, channels, connections, events, permissions, ...
 ---@field request stream_events.server.Request
 ---@field connection integer the listener's number of the HTTP connection
+---@field address string of the client, also of one behind a trusted proxy
 ---@field params table<string,string> decoded path parameters; shared, read only
 ---@field query table<string,string> decoded; shared, read only
 ---@field payload table? the decoded object of the query parameter `payload`
@@ -52,7 +53,7 @@ local function node()
   return { literals = {}, parameter = nil, methods = nil }
 end
 
----@param server table what handlers find as context.server; `auth` and `log` are used here
+---@param server table what handlers find as context.server; `auth`, `proxies` and `log` are used here
 ---@return stream_events.server.Router
 function M.new(server)
   return setmetatable({
@@ -259,6 +260,7 @@ end
 function Router:answer(connection, request)
   local context = {
     server = self.server, request = request, connection = connection, started = native.now(),
+    address = self.server.proxies:client(request),
   }
   local ok, status, body, headers = xpcall(handle, debug.traceback, self, context)
   if ok then return status, body, headers end

@@ -19,6 +19,7 @@ local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
 local permissions = require "stream_events.server.permissions"
+local proxies = require "stream_events.server.proxies"
 local rules_module = require "stream_events.server.rules"
 local store = require "stream_events.server.store"
 local users = require "stream_events.server.users"
@@ -74,6 +75,7 @@ local function build(options, database, loop, rules, log)
   self.log = log
   self.rules = rules
   self.options = options
+  self.proxies = proxies.new(options)
   self.listener = loop.core
   self.store = database
   self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })

@@ -1,6 +1,7 @@
 --- The options of a server: what each may be, and what it is when nobody says.
 -- One table describes them all. start() checks what a program gives by it; the command makes its
 -- flags, the names of variables and the keys of a settings file out of it.
+local addresses = require "stream_events.server.addresses"
 local suggest = require "stream_events.suggest"
 
 local M = {}
@@ -25,11 +26,13 @@ local M = {}
 ---  arrive in their order, and each waits for the one before it
 ---@field webhook_total number? seconds for all attempts to deliver one event, default 15
 ---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
+---@field trusted_proxies string|string[]|nil addresses and networks, as a list or with commas between
+---  them; default: none
 ---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
 
 ---@class stream_events.server.OptionSpec
 ---@field name string
----@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"
+---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"
 ---@field default any? nil: none, or made up by whoever needs it
 ---@field least integer? of whole ones, default 1
 ---@field most number? of whole ones and seconds
@@ -75,6 +78,9 @@ M.LIST = {
   { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600,
     about = "Seconds before the second attempt; twice that before the third." },
 
+  { name = "trusted_proxies", kind = "addresses", is_live = true,
+    about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
+
   { name = "max_connections", kind = "whole", default = 10000, most = 1000000, is_listener = true,
     about = "Connections at a time; more are answered 503." },
   { name = "max_header", kind = "whole", default = 16384, most = 2 ^ 30, is_listener = true,
@@ -119,6 +125,24 @@ local function wrong_rules(value)
   return "must be a path, a table of rules or a rule set, not a " .. kind
 end
 
+-- A list of addresses out of a text with commas.
+local function split(value)
+  if type(value) ~= "string" then return value end
+  local list = {}
+  for part in value:gmatch "[^,]+" do list[#list + 1] = part:match "^%s*(.-)%s*$" end
+  return list
+end
+
+local function wrong_addresses(value)
+  value = split(value)
+  if type(value) ~= "table" then return "must be a list of addresses, not a " .. type(value) end
+  for _, address in ipairs(value) do
+    local network, message = addresses.network(address)
+    if not network then return "is wrong: " .. message end
+  end
+  return nil
+end
+
 --- What is wrong with the value of an option; nil: nothing.
 ---@param spec stream_events.server.OptionSpec
 ---@param value any
@@ -127,6 +151,7 @@ function M.wrong(spec, value)
   if value == "" then return "must not be empty" end
   if spec.kind == "whole" or spec.kind == "seconds" then return wrong_number(spec, value) end
   if spec.kind == "rules" then return wrong_rules(value) end
+  if spec.kind == "addresses" then return wrong_addresses(value) end
   if type(value) == TYPES[spec.kind] then return nil end
   return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
 end
@@ -146,6 +171,7 @@ function M.check(given, level)
     end
     local wrong = M.wrong(spec, value)
     if wrong then error(("option %q %s"):format(name, wrong), level + 1) end
+    if spec.kind == "addresses" then value = split(value) end
     options[name] = value
   end
   if options.watch and type(options.rules) ~= "string" then

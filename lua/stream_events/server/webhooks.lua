@@ -271,7 +271,7 @@ local function request_info(context)
   local request = context.request
   local headers = request.headers
   return json.encode {
-    type = "client", ip = request.peer, user_agent = said(headers["user-agent"]) or "",
+    type = "client", ip = context.address, user_agent = said(headers["user-agent"]) or "",
     sdk = said(headers["x-stream-client"]) or "", ext = said(headers["x-stream-ext"]),
   }
 end
