@@ -66,6 +66,7 @@ build = {
     ["stream_events.server.connections"] = "lua/stream_events/server/connections.lua",
     ["stream_events.server.courier"] = "lua/stream_events/server/courier.lua",
     ["stream_events.server.custom_event"] = "lua/stream_events/server/custom_event.lua",
+    ["stream_events.server.database"] = "lua/stream_events/server/database.lua",
     ["stream_events.server.events"] = "lua/stream_events/server/events.lua",
     ["stream_events.server.failure"] = "lua/stream_events/server/failure.lua",
     ["stream_events.server.filter"] = "lua/stream_events/server/filter.lua",

@@ -1,5 +1,9 @@
 --- Channels and their members: kept in memory, written through to the store before anything else
 -- hears of a change. Who may do what, and who has to be told, is decided elsewhere.
+--
+-- Most of many channels are silent for a long time: until it is asked for, a channel is kept as the
+-- text it is stored as, and its members as one text until somebody looks at them. That makes a start
+-- quick and memory small.
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local clock = require "stream_events.server.clock"
@@ -36,39 +40,88 @@ local STORED = {
 ---@field updated_at string
 
 ---@class stream_events.server.Channels
+---@field count integer
+---@field private store stream_events.server.Store
+---@field private by_cid table<string, stream_events.server.Channel|string>
+---@field private member_texts table<string, string> by cid, of those nobody has looked at
+---@field private by_member table<string, string|table<string, true>> a user's cid, or all of them
+---@field private dormant table the metatable of channels whose members nobody has looked at
 local Channels = { __name = "stream_events.server.channels" }
 Channels.__index = Channels
 
 local function adopt(self, channel)
   channel.cid = names.cid(channel.type, channel.id)
-  channel.members = {}
-  channel.member_count = 0
   channel.envelope = ('"cid":"%s","channel_id":"%s","channel_type":"%s"'):format(
     channel.cid, channel.id, channel.type)
   self.by_cid[channel.cid] = channel
-  self.count = self.count + 1
   return channel
 end
 
-local function adopt_member(self, channel, member)
+local function adopt_member(channel, member)
   if not channel.members[member.user_id] then channel.member_count = channel.member_count + 1 end
   channel.members[member.user_id] = member
   channel.sorted = nil
-  self.by_member[member.user_id] = self.by_member[member.user_id] or {}
-  self.by_member[member.user_id][channel.cid] = channel
+end
+
+-- Most are members of one channel or two.
+local function note_membership(self, user_id, cid)
+  local cids = self.by_member[user_id]
+  if cids == nil then
+    self.by_member[user_id] = cid
+  elseif type(cids) == "table" then
+    cids[cid] = true
+  elseif cids ~= cid then
+    self.by_member[user_id] = { [cids] = true, [cid] = true }
+  end
+end
+
+local function forget_membership(self, user_id, cid)
+  local cids = self.by_member[user_id]
+  if type(cids) == "table" then
+    cids[cid] = nil
+    if next(cids) == nil then self.by_member[user_id] = nil end
+  elseif cids == cid then
+    self.by_member[user_id] = nil
+  end
+end
+
+-- Makes a record of a channel that was only a text so far; its members stay one.
+local function wake(self, cid, text)
+  return setmetatable(adopt(self, self.store:decode("channel", cid, text)), self.dormant)
+end
+
+local function wake_members(self, channel)
+  local text = self.member_texts[channel.cid]
+  local list = text and self.store:decode("member", channel.cid, text) or {}
+  setmetatable(channel, nil)
+  channel.members, channel.member_count = {}, 0
+  for _, member in ipairs(list) do adopt_member(channel, member) end
+  self.member_texts[channel.cid] = nil
+end
+
+-- What is missing of a channel whose members nobody has looked at.
+local function dormant_in(self)
+  return {
+    __index = function(channel, name)
+      if name ~= "members" and name ~= "member_count" then return nil end
+      wake_members(self, channel)
+      return channel[name]
+    end,
+  }
 end
 
 --- Takes up what the store holds.
 ---@param store table
 ---@return stream_events.server.Channels
 function M.new(store)
-  local self = setmetatable({ store = store, by_cid = {}, by_member = {}, count = 0 }, Channels)
-  for _, record in store:each("channel") do adopt(self, record) end
-  for _, record in store:each("member") do
-    local channel = self.by_cid[record.cid]
-    if channel then
-      adopt_member(self, channel, record)
-    end
+  local self = setmetatable({
+    store = store, by_cid = {}, by_member = {}, member_texts = {}, count = 0,
+  }, Channels)
+  self.dormant = dormant_in(self)
+  for cid, text, members, user_ids in store:texts_with("channel", "member") do
+    self.by_cid[cid], self.member_texts[cid] = text, members
+    self.count = self.count + 1
+    for user_id in (user_ids or ""):gmatch "[^ ]+" do note_membership(self, user_id, cid) end
   end
   return self
 end
@@ -76,27 +129,36 @@ end
 ---@param cid string
 ---@return stream_events.server.Channel?
 function Channels:get(cid)
-  return self.by_cid[cid]
+  local channel = self.by_cid[cid]
+  if type(channel) == "string" then return wake(self, cid, channel) end
+  return channel
 end
 
 --- The channels a user is a member of, by cid.
 ---@param user_id string
----@return table<string, stream_events.server.Channel>
+---@return table<string, stream_events.server.Channel> the caller's
 function Channels:of_member(user_id)
-  return self.by_member[user_id] or {}
+  local cids, found = self.by_member[user_id], {}
+  if type(cids) == "string" then cids = { [cids] = true } end
+  for cid in pairs(cids or {}) do found[cid] = self:get(cid) end
+  return found
 end
 
 --- All channels, by cid.
 ---@return table<string, stream_events.server.Channel>
 function Channels:all()
+  for cid, channel in pairs(self.by_cid) do
+    if type(channel) == "string" then wake(self, cid, channel) end
+  end
   return self.by_cid
 end
 
 ---@param channel_type string
 ---@return boolean
 function Channels:uses_type(channel_type)
-  for _, channel in pairs(self.by_cid) do
-    if channel.type == channel_type then return true end
+  local beginning = names.cid(channel_type, "")
+  for cid in pairs(self.by_cid) do
+    if cid:sub(1, #beginning) == beginning then return true end
   end
   return false
 end
@@ -112,6 +174,11 @@ local function record_of(channel, changes)
     if changes and changes[name] ~= nil then record[name] = changes[name] or nil end
   end
   return record
+end
+
+local function join(self, channel, member)
+  adopt_member(channel, member)
+  note_membership(self, member.user_id, channel.cid)
 end
 
 --- Makes a channel that does not exist yet.
@@ -140,8 +207,10 @@ function Channels:create(fields, members)
       self.store:put("member", member_key(cid, record.user_id), record)
     end
   end)
+  channel.members, channel.member_count = {}, 0
   adopt(self, channel)
-  for _, record in ipairs(records) do adopt_member(self, channel, record) end
+  self.count = self.count + 1
+  for _, record in ipairs(records) do join(self, channel, record) end
   return channel
 end
 
@@ -155,9 +224,7 @@ local function drop_member(self, channel, member)
   channel.members[member.user_id] = nil
   channel.member_count = channel.member_count - 1
   channel.sorted = nil
-  local theirs = self.by_member[member.user_id]
-  theirs[channel.cid] = nil
-  if next(theirs) == nil then self.by_member[member.user_id] = nil end
+  forget_membership(self, member.user_id, channel.cid)
 end
 
 -- What becomes of the members, without touching them yet.
@@ -214,8 +281,8 @@ function Channels:change(channel, changes)
     end
   end)
   for name, value in pairs(fields) do channel[name] = value or nil end
-  for _, member in ipairs(added) do adopt_member(self, channel, member) end
-  for _, member in ipairs(updated) do adopt_member(self, channel, member) end
+  for _, member in ipairs(added) do join(self, channel, member) end
+  for _, member in ipairs(updated) do adopt_member(channel, member) end
   for _, member in ipairs(removed) do drop_member(self, channel, member) end
   return added, removed, updated
 end

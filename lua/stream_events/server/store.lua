@@ -4,14 +4,14 @@
 --
 -- A write that fails (a full disk, say) raises an error object: whoever forgot to look at a result
 -- would acknowledge what is lost.
-local DBI = require "DBI"
 local uv = require "luv"
+local database = require "stream_events.server.database"
 local errors = require "stream_events.error"
 local native = require "stream_events.native"
 
 local M = {}
 
-local json = native.json
+local json, run, reason = native.json, database.run, database.reason
 
 -- Each entry leads from one schema version to the next; entries are never changed, only added.
 -- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
@@ -37,8 +37,6 @@ local PRAGMAS = {
   "PRAGMA busy_timeout = 1000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
 }
 
-local OWNER_ONLY, OWNER_ONLY_FOLDER = 384, 448 -- 0600, 0700
-
 ---@class stream_events.server.Store
 ---@field path string
 ---@field private connection table
@@ -51,64 +49,6 @@ Store.__index = Store
 
 local function fail(path, message)
   return errors.fail("protocol", ("cannot use the database %s: %s"):format(path, message))
-end
-
--- LuaDBI puts its own words before those of SQLite.
-local function reason(message)
-  message = tostring(message):gsub("^Error preparing statement handle: ", "")
-    :gsub("^Execute failed:? ", "")
-  return message
-end
-
--- Runs a statement once. Gives the first column of its rows.
-local function run(connection, sql)
-  local statement, message = connection:prepare(sql)
-  if not statement then return nil, reason(message) end
-  local ok
-  ok, message = statement:execute()
-  local values = {}
-  if ok then
-    for row in statement:rows() do values[#values + 1] = row[1] end
-  end
-  statement:close()
-  if not ok then return nil, reason(message) end
-  return values
-end
-
-local function connect(path)
-  local connection, message = DBI.Connect("SQLite3", path)
-  if not connection then return nil, reason(message) end
-  connection:autocommit(true)
-  return connection
-end
-
--- Makes the file first, so that it is never readable for others, and learns in plain words why it
--- cannot be made.
-local function prepare_file(path)
-  local found = uv.fs_stat(path)
-  if found and found.type == "directory" then return nil, "it is a folder" end
-  if found and found.type ~= "file" then return nil, "it is no file" end
-  local file, message = uv.fs_open(path, "a", OWNER_ONLY)
-  if not file then return nil, message end
-  uv.fs_close(file)
-  return true
-end
-
--- Two servers with one database would each overwrite what the other remembers. The lock is a
--- transaction on a file beside it; the system ends it with this process, however that ends. Links
--- lead to the same lock.
-local function lock(path)
-  path = uv.fs_realpath(path) or path
-  local ok, message = prepare_file(path .. "-lock")
-  if not ok then return nil, message end
-  local connection
-  connection, message = connect(path .. "-lock")
-  if not connection then return nil, message end
-  ok, message = run(connection, "BEGIN EXCLUSIVE")
-  if ok then return connection end
-  connection:close()
-  if message:find("locked", 1, true) then message = "another server is using it" end
-  return nil, message
 end
 
 local function migrate(connection, version)
@@ -159,18 +99,6 @@ function M.default_path()
   return state .. "/stream-events/server.db"
 end
 
--- Makes the folders that lead to a file; those it makes are the user's alone.
-local function make_folders(path)
-  local ends = 1
-  while true do
-    ends = path:find("/", ends + 1, true)
-    if not ends then return true end
-    local folder = path:sub(1, ends - 1)
-    local ok, message, name = uv.fs_mkdir(folder, OWNER_ONLY_FOLDER)
-    if not ok and name ~= "EEXIST" and not uv.fs_stat(folder) then return nil, message end
-  end
-end
-
 --- Opens a database, makes it when it is missing.
 ---@param path string ":memory:" or a file in a folder that exists; those of default_path() are made
 ---@return stream_events.server.Store? store
@@ -181,16 +109,16 @@ function M.open(path)
     error("the path of a database must be a string that is not empty", 2)
   end
   if path == M.default_path() then
-    ok, message = make_folders(path)
+    ok, message = database.make_folders(path)
     if not ok then return fail(path, message) end
   end
   if path ~= ":memory:" then
-    ok, message = prepare_file(path)
+    ok, message = database.prepare_file(path)
     if not ok then return fail(path, message) end
-    held, message = lock(path)
+    held, message = database.lock(path)
     if not held then return fail(path, message) end
   end
-  connection, message = connect(path)
+  connection, message = database.connect(path)
   if connection then
     ok, message = set_up(connection)
     if ok then
@@ -288,15 +216,11 @@ function Store:transaction(work)
   return table.unpack(results, 2, results.n)
 end
 
---- All documents of a kind, in the order of their keys: `for key, document in store:each "user"`.
---- Raises an error object when one cannot be read. Not to be mixed with writes of the same kind.
----@param kind string
----@return fun(): string?, table?
-function Store:each(kind)
-  local from = table_of(kind)
-  if not self.connection then error("the store is closed", 2) end
-  local statement, message =
-    self.connection:prepare(("SELECT key, document FROM %s ORDER BY key"):format(from))
+-- The rows of a statement, one by one. The statement is finished even when the loop is left early: it
+-- would hold back the write-ahead log for ever.
+local function rows(self, sql)
+  if not self.connection then error("the store is closed", 3) end
+  local statement, message = self.connection:prepare(sql)
   if not statement then broken(self, "protocol", "be read", message) end
   self.reading[statement] = true
   local function finish()
@@ -311,17 +235,67 @@ function Store:each(kind)
   local next_row = statement:rows()
   local function step()
     local row = next_row()
-    if not row then return nil end
-    local document, err = json.decode(row[2])
-    if type(document) ~= "table" then
-      broken(self, "protocol", "be read", ("the %s %q is damaged: %s"):format(kind, row[1],
-        err and err.message or "it is no object"))
-    end
-    return row[1], document
+    if row then return table.unpack(row, 1, 4) end
   end
-  -- The statement is finished even when the loop is left early: it would hold back the write-ahead
-  -- log for ever.
   return step, nil, nil, setmetatable({}, { __close = finish })
+end
+
+--- Makes a document of a text that texts() gave. Raises an error object when it is damaged.
+---@param kind string
+---@param key string
+---@param text string
+---@return table
+function Store:decode(kind, key, text)
+  local document, err = json.decode(text)
+  if type(document) == "table" then return document end
+  return broken(self, "protocol", "be read", ("the %s %q is damaged: %s"):format(kind, key,
+    err and err.message or "it is no object"))
+end
+
+--- All documents of a kind, in the order of their keys: `for key, document in store:each "user"`.
+--- Raises an error object when one cannot be read. Not to be mixed with writes of the same kind.
+---@param kind string
+---@return fun(): string?, table?
+function Store:each(kind)
+  local step, _, _, closing = rows(self, ("SELECT key, document FROM %s ORDER BY key"):format(table_of(kind)))
+  return function()
+    local key, text = step()
+    if key then return key, self:decode(kind, key, text) end
+  end, nil, nil, closing
+end
+
+-- Raises an error object when one of the documents of a kind is no JSON.
+local function check_texts(self, kind)
+  for key, text in rows(self, ("SELECT key, document FROM %s "
+    .. "WHERE substr(document, 1, 1) <> '{' OR NOT json_valid(document) LIMIT 1"):format(table_of(kind))) do
+    self:decode(kind, key, text)
+  end
+end
+
+--- All documents of a kind, in any order, as the texts they are stored as, for decode() when one is
+--- needed: of many documents most are not used for a long time. Raises an error object when one is
+--- damaged.
+---@param kind string
+---@return fun(): string?, string?
+function Store:texts(kind)
+  check_texts(self, kind)
+  return rows(self, ("SELECT key, document FROM %s"):format(table_of(kind)))
+end
+
+--- As texts(), each with its parts: the documents of another kind whose keys are its own key, a "/" and
+--- a name. Gives key, text, and nil or the parts as the text of a JSON list and their names, separated
+--- by blanks. Far quicker than one by one.
+---@param kind string
+---@param part string kind of the parts; their names hold no blanks
+---@return fun(): string?, string?, string?, string?
+function Store:texts_with(kind, part)
+  check_texts(self, kind)
+  check_texts(self, part)
+  -- "0" is what follows "/".
+  local parts = ("FROM %s WHERE key > whole.key || '/' AND key < whole.key || '0'"):format(table_of(part))
+  return rows(self, ("SELECT key, document, (SELECT '[' || group_concat(document) || ']' %s), "
+    .. "(SELECT group_concat(substr(key, length(whole.key) + 2), ' ') %s) FROM %s AS whole")
+    :format(parts, parts, table_of(kind)))
 end
 
 --- Closes the database. Any number of times; also __gc and __close.

@@ -1,11 +1,14 @@
 --- Users: who there is, what each says about itself, and who is online (protocol §9.1, §3.1).
 -- In memory, written through to the store before a record changes. A record is the same table for
 -- as long as the user exists, so connections may keep it; only this module writes to it.
+-- Most of many users do nothing for a long time: each is kept as the text it is stored as until
+-- somebody asks for it, which is what makes a start quick and memory small.
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
 local filter = require "stream_events.server.filter"
+local input = require "stream_events.server.input"
 local user_fields = require "stream_events.server.user_fields"
 
 local M = {}
@@ -37,7 +40,7 @@ local ACTIVE_EVERY = 15 * 60
 ---@class stream_events.server.Users
 ---@field private store stream_events.server.Store
 ---@field private clock fun(): number
----@field private by_id table<string, stream_events.server.User>
+---@field private by_id table<string, stream_events.server.User|string>
 ---@field private online table<stream_events.server.User, true>
 ---@field private texts table<stream_events.server.User, string> encoded public form
 ---@field private stored_active table<stream_events.server.User, number> when last written
@@ -58,10 +61,7 @@ function M.new(store, options)
     texts = setmetatable({}, { __mode = "k" }),
     stored_active = {},
   }, Users)
-  for id, record in store:each("user") do
-    self.by_id[id] = record
-    self.stored_active[record] = timestamp.parse(record.last_active)
-  end
+  for id, text in store:texts("user") do self.by_id[id] = text end
   local now = timestamp.format(self.clock())
   self.anonymous_user = {
     id = "!anon", language = "", role = "anonymous", teams = json.array {}, created_at = now,
@@ -71,11 +71,25 @@ function M.new(store, options)
   return self
 end
 
+-- Makes a record of a user who was only a text so far.
+local function wake(self, id, text)
+  local user = self.store:decode("user", id, text)
+  self.by_id[id] = user
+  self.stored_active[user] = timestamp.parse(user.last_active)
+  return user
+end
+
+local function find(self, id)
+  local user = self.by_id[id]
+  if type(user) == "string" then return wake(self, id, user) end
+  return user
+end
+
 --- A user who exists, deactivated and deleted ones included.
 ---@param id string
 ---@return stream_events.server.User?
 function Users:get(id)
-  return self.by_id[id]
+  return find(self, id)
 end
 
 --- Whom a connection without a token belongs to; not stored.
@@ -157,7 +171,7 @@ end
 ---@param id string
 ---@param online boolean
 function Users:set_online(id, online)
-  local user = self.by_id[id]
+  local user = find(self, id)
   if not user then return end
   self.online[user] = online or nil
   note_active(self, user)
@@ -166,7 +180,7 @@ end
 --- Notes that a user is still there.
 ---@param id string
 function Users:touch(id)
-  local user = self.by_id[id]
+  local user = find(self, id)
   if user then note_active(self, user) end
 end
 
@@ -177,7 +191,7 @@ local function save(self, records)
   end)
   local users = {}
   for i, record in ipairs(records) do
-    local user = self.by_id[record.id]
+    local user = find(self, record.id)
     if user then
       for name in pairs(user) do
         if record[name] == nil then user[name] = nil end
@@ -209,7 +223,7 @@ local KEPT_FROM_CLIENTS = { "role", "teams" }
 local function replacement(self, id, fields, options)
   local ok, message = names.user_id(id)
   if not ok then return failures.fail(4, message) end
-  local old = self.by_id[id]
+  local old = find(self, id)
   if old and old.deleted_at then return failures.fail(4, ("user %q was deleted"):format(id)) end
   local changes, failure = user_fields.check(fields, id, options.trusted and "server" or "self", old)
   if not changes then return nil, failure end
@@ -257,7 +271,7 @@ end
 function Users:patch_all(list, options)
   local records, seen = {}, {}
   for i, item in ipairs(list) do
-    local old = self.by_id[item.id]
+    local old = find(self, item.id)
     if not old or old.deleted_at then
       return failures.fail(16, ("user %q does not exist"):format(tostring(item.id)))
     elseif seen[item.id] then
@@ -304,7 +318,7 @@ end
 function Users:connect(id, details)
   local ok, message = names.user_id(id)
   if not ok then return failures.fail(5, message) end
-  local old = self.by_id[id]
+  local old = find(self, id)
   if old then
     local alive, dead = self:check_alive(old)
     if not alive then return nil, dead end
@@ -321,7 +335,7 @@ function Users:connect(id, details)
     save(self, { record })
   end
   self:set_online(id, true)
-  return self.by_id[id]
+  return find(self, id)
 end
 
 --- Makes a guest.
@@ -345,7 +359,7 @@ end
 
 -- Sets one of the fields that are no request's to name.
 local function mark(self, id, field, value)
-  local user = self.by_id[id]
+  local user = find(self, id)
   if not user or user.deleted_at then
     return failures.fail(16, ("user %q does not exist"):format(id))
   end
@@ -402,6 +416,17 @@ local function bounded(value, name, default, least, most)
   return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
 end
 
+-- Where a filter names its users only those are looked at: a set of ids, or everybody.
+local function candidates(self, conditions)
+  local ids = input.is_object(conditions) and conditions.id
+  if input.is_object(ids) then ids = ids["$in"] or ids["$eq"] end
+  if type(ids) == "string" then ids = json.array { ids } end
+  if not input.is_list(ids) then return self.by_id end
+  local set = {}
+  for _, id in ipairs(ids) do set[id] = self.by_id[id] and true end
+  return set
+end
+
 --- Finds users; without a sort order the newest come first.
 ---@param request table decoded: filter_conditions, sort, limit, offset, include_deactivated_users
 ---@return stream_events.server.User[]? users
@@ -416,7 +441,8 @@ function Users:query(request)
   local before, wrong_sort = filter.order(request.sort, read, newest_first)
   if not before then return nil, wrong_sort end
   local found = {}
-  for _, user in pairs(self.by_id) do
+  for id in pairs(candidates(self, request.filter_conditions)) do
+    local user = find(self, id)
     local there = not user.deleted_at
       and (not user.deactivated_at or request.include_deactivated_users == true)
     if there and matches(user) then found[#found + 1] = user end
