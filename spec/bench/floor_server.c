@@ -7,7 +7,7 @@
 
 #include "net.h"
 
-enum { MAX_FD = 4096, ROOM = 1 << 14, MAX_TURN = 64 };
+enum { MAX_FD = 16384, ROOM = 1 << 14, MAX_TURN = 64 };
 
 static int watchers[MAX_FD], watcher_count;
 static struct {

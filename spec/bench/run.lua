@@ -3,7 +3,7 @@
 package.path = "spec/?.lua;" .. package.path
 local bench = require "bench.lib"
 
-local GROUPS = { "receive", "rules", "send", "fanout", "idle", "start" }
+local GROUPS = { "receive", "rules", "send", "fanout", "crowd", "post", "idle", "start" }
 
 bench.LUA, bench.rounds = arg[-1], tonumber(arg[1] or 5)
 local only = {}
@@ -16,7 +16,9 @@ local function main()
   print(bench.missed == 0 and "every bar reached" or bench.missed .. " bars missed")
 end
 
-local ok, problem = xpcall(main, debug.traceback)
+local ok, problem = xpcall(main, function(problem)
+  return debug.traceback(tostring(problem), 2)
+end)
 bench.stop_all()
 if not ok then io.stderr:write(problem, "\n") end
 os.exit(ok and 0 or 1, true)

@@ -1,9 +1,10 @@
 /* swarm.c -- many watchers and one sender: loads a server and says what the fan-out cost it.
  *
- * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKENS
- *   TOKENS  a file of lines "USER TOKEN", one for each watcher, who all connect and watch
- *           livestream:bench by the protocol, and one more; the first also sends. "-": a plain
- *           server where connecting is enough
+ * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKENS CHANNEL
+ *   TOKENS  a file of lines "USER TOKEN", one for each watcher, who all connect and watch the
+ *           channel by the protocol, and one more; the first also sends. "-": a plain server
+ *           where connecting is enough
+ *   CHANNEL type/id
  * Prints: CPU_SECONDS DELIVERIES BYTES_PER_CONNECTION WALL_SECONDS, CPU of the process PID while
  * the events were under way, memory as the growth of its anonymous pages over the watchers. */
 #include <dirent.h>
@@ -173,8 +174,8 @@ static long count_frames(watcher *w, const uint8_t *data, size_t len) {
 
 int main(int argc, char **argv) {
   static uint8_t buffer[ROOM];
-  static char post[4096], connection_id[64], query[192];
-  if (argc != 7)
+  static char post[4096], connection_id[64], query[192], path[256];
+  if (argc != 8)
     return 2;
   int port = atoi(argv[1]), pid = atoi(argv[2]), watcher_count = atoi(argv[3]);
   long count = atol(argv[4]), in_flight = atol(argv[5]);
@@ -195,7 +196,8 @@ int main(int argc, char **argv) {
     int fd = open_websocket(port, &who, connection_id);
     if (real) {
       snprintf(query, sizeof query, "&user_id=%s&connection_id=%s", who.user, connection_id);
-      int n = make_post(post, sizeof post, "/channels/livestream/bench/query", query, who.token,
+      snprintf(path, sizeof path, "/channels/%s/query", argv[7]);
+      int n = make_post(post, sizeof post, path, query, who.token,
                         "{\"watch\":true,\"state\":false}");
       call(control, post, (size_t)n);
     }
@@ -210,7 +212,8 @@ int main(int argc, char **argv) {
     if (i == watcher_count / 10)
       memory = anonymous_kb(pid);
   }
-  memory = (anonymous_kb(pid) - memory) * 1024 / (watcher_count - watcher_count / 10 - 1);
+  int counted = watcher_count - watcher_count / 10 - 1;
+  memory = counted > 0 ? (anonymous_kb(pid) - memory) * 1024 / counted : 0;
 
   /* Whatever joining has caused (watching events) is read before the count starts. */
   for (;;) {
@@ -226,8 +229,8 @@ int main(int argc, char **argv) {
     }
   }
 
-  int length = make_post(post, sizeof post, "/channels/livestream/bench/event",
-                         "", sender.token,
+  snprintf(path, sizeof path, "/channels/%s/event", argv[7]);
+  int length = make_post(post, sizeof post, path, "", sender.token,
                          "{\"event\":{\"type\":\"bench\",\"x\":12,\"y\":40}}");
   watcher *senders = calloc((size_t)in_flight, sizeof *senders);
   long sent = 0, delivered = 0, total = count * watcher_count;

@@ -1,76 +1,67 @@
 --- Fan-out: the server beside another one and beside the least that can be done.
 local bench = require "bench.lib"
+local load = require "bench.load"
 
-local SECRET = "lan-dev-secret"
+local SERVER, FULL = "this server", "this server, a webhook for every event"
+local NODE, FLOOR = "Node, ws", "floor: ready frames"
 
-local function start_server()
-  local server = bench.start(bench.MEASURED, bench.LUA, "lua/bin/stream-events", "serve", "--port", "0",
-    "--data", ":memory:", "--api-key", "devkey", "--api-secret", SECRET)
-  server.port = server.line:match ":(%d+)$"
-  return server
-end
+local WITH_WEBHOOK = bench.BENCH .. "webhooks.db" -- a file: then every turn is written to a disk
 
--- A server that prints nothing but its port.
-local function plain(command, ...)
-  local arguments = { ... }
+-- A server with everything that can be on: each event goes to a webhook, too.
+local function with_webhook(sink)
+  local starter = load.this_server({ "--data", WITH_WEBHOOK }, function(client)
+    assert(client:update_app { event_hooks = { {
+      webhook_url = "http://127.0.0.1:" .. sink.line, should_send_custom_events = true,
+    } } })
+  end)
   return function()
-    local server = bench.start(bench.MEASURED, command, table.unpack(arguments))
-    server.port = server.line
-    return server
+    for _, suffix in ipairs { "", "-wal", "-shm", "-lock" } do os.remove(WITH_WEBHOOK .. suffix) end
+    return starter()
   end
 end
 
--- Every watcher is a user of its own.
-local function write_tokens(count)
-  local path = bench.BENCH .. "tokens.txt"
-  local file = assert(io.open(path, "w"))
-  for i = 1, count do
-    local user = "watcher-" .. i
-    file:write(user, " ", require("stream_events.token").user(SECRET, user), "\n")
+-- Contenders with their figures of memory, by name.
+local function contenders(watchers, in_flight)
+  local memory = {}
+  local function against(name, starter, tokens_path, events)
+    memory[name] = {}
+    return {
+      name = name, unit = "thousand deliveries per CPU second",
+      run = function()
+        local figures = load.swarm(starter, {
+          watchers = watchers, events = events, in_flight = in_flight, tokens = tokens_path,
+        })
+        table.insert(memory[name], figures.bytes / 1024)
+        return figures.deliveries / figures.cpu / 1000
+      end,
+    }
   end
-  file:close()
-  return path
+  return against, memory
 end
 
 local function fanout(watchers, in_flight)
   print(("fan-out: %d watchers, %d in flight"):format(watchers, in_flight))
-  local tokens = write_tokens(watchers + 1)
-  local memory = {}
-  local function against(name, starter, tokens_path, events)
-    return {
-      name = name, unit = "thousand deliveries per CPU second",
-      run = function()
-        local server = starter()
-        local swarm = io.popen(("taskset -c %d %sswarm %s %d %d %d %d %s"):format(
-          bench.OTHER, bench.BENCH, server.port, server.pid, watchers, events, in_flight, tokens_path))
-        local cpu, deliveries, bytes = (swarm:read "l" or ""):match "(%S+) (%S+) (%S+)"
-        swarm:close()
-        bench.stop(server)
-        assert(cpu, name .. ": the load did not finish")
-        memory[name] = memory[name] or {}
-        table.insert(memory[name], tonumber(bytes))
-        return tonumber(deliveries) / tonumber(cpu) / 1000
-      end,
-    }
-  end
+  local tokens = load.tokens(watchers + 1)
+  local against, memory = contenders(watchers, in_flight)
   local events = math.max(in_flight * 10, 400000 // watchers)
-  local figures = bench.rounds_of {
-    against("this server", start_server, tokens, in_flight > 1 and events * 4 or events),
-    against("Node, ws", plain("node", "spec/bench/node_server.js"), "-", events),
-    against("floor: ready frames", plain(bench.BENCH .. "floor_server"), "-", events * 4),
-  }
-  local server, node, floor = figures["this server"], figures["Node, ws"], figures["floor: ready frames"]
+  local own_events = in_flight > 1 and events * 4 or events
+  local sink = bench.start(bench.OTHER, bench.BENCH .. "sink")
   local large = watchers == 1000
-  bench.verdict("this server / Node, deliveries per CPU second", bench.ratios(server, node), "at least",
-    large and (in_flight > 1 and 6 or 1) or nil)
-  bench.verdict("this server / floor, CPU per delivery", bench.ratios(floor, server), "at most",
-    large and in_flight == 1 and 1.35 or nil)
+  local figures = bench.rounds_of {
+    against(SERVER, load.this_server(), tokens, own_events),
+    against(FULL, with_webhook(sink), tokens, own_events),
+    against(NODE, load.plain("node", "spec/bench/node_server.js"), "-", events),
+    against(FLOOR, load.plain(bench.BENCH .. "floor_server"), "-", events * 4),
+  }
+  bench.stop(sink)
+  bench.verdict("this server / Node, deliveries per CPU second", bench.ratios(figures[SERVER], figures[NODE]),
+    "at least", large and (in_flight > 1 and 6 or 1) or nil)
+  bench.verdict("this server / floor, CPU per delivery", bench.ratios(figures[FLOOR], figures[SERVER]),
+    "at most", large and in_flight == 1 and 1.35 or nil)
+  bench.verdict("with a webhook / without, CPU per delivery", bench.ratios(figures[SERVER], figures[FULL]),
+    "at most", large and 1.1 or nil)
   if large then
-    bench.verdict("memory per idle connection, KiB", (function()
-      local kib = {}
-      for i, bytes in ipairs(memory["this server"]) do kib[i] = bytes / 1024 end
-      return kib
-    end)(), "at most", 4)
+    bench.verdict("memory per idle connection, KiB", memory[SERVER], "at most", 4)
   end
 end
 

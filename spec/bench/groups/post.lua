@@ -1,0 +1,46 @@
+--- Sends that reach one watcher: what a request costs the server, from its token to the frame.
+-- The sender is a member of the channel, so that its own role is asked in vain first; the token is
+-- verified as each server does it: by Node for each request, by this server once for all that carry it.
+local bench = require "bench.lib"
+local load = require "bench.load"
+
+local SERVER, KEEPING = "this server", "this server, events kept"
+local NODE = "Node: http, node:crypto and one ws send"
+local EVENTS, IN_FLIGHT = 40000, 8
+
+local function with_channel(retention)
+  return function(client)
+    if retention then
+      assert(client:update_channel_type("messaging", { custom_event_retention = retention }))
+    end
+    assert(client:upsert_users { { id = load.user(1) }, { id = load.user(2) } })
+    assert(client:channel("messaging", "bench", {
+      members = { load.user(1), load.user(2) }, created_by_id = load.user(2),
+    }):create())
+  end
+end
+
+return function()
+  print(("post: one event, one watcher, %d in flight"):format(IN_FLIGHT))
+  local tokens = load.tokens(2)
+  local function against(name, starter)
+    return {
+      name = name, unit = "us CPU per request",
+      run = function()
+        local figures = load.swarm(starter, {
+          watchers = 1, events = EVENTS, in_flight = IN_FLIGHT, tokens = tokens, channel = "messaging/bench",
+        })
+        return figures.cpu * 1e6 / EVENTS
+      end,
+    }
+  end
+  local figures = bench.rounds_of {
+    against(SERVER, load.this_server(nil, with_channel())),
+    against(KEEPING, load.this_server(nil, with_channel { seconds = 3600, count = 1000 })),
+    against(NODE, load.plain("node", "spec/bench/node_verifying.js")),
+  }
+  bench.verdict("this server / Node, requests per CPU second", bench.ratios(figures[NODE], figures[SERVER]),
+    "at least", 2)
+  bench.verdict("events kept / not kept, CPU per request", bench.ratios(figures[KEEPING], figures[SERVER]),
+    "at most", 1.2)
+end
