@@ -72,6 +72,24 @@ function core.json.array(list) end
 ---@return string? message
 function core.json.members(text) end
 
+--- What split() is to look for, made once.
+---@param taken string[] names of members whose values are wanted
+---@param left_out string[] names of members that nobody wants; 32 names in all
+---@return userdata splitter
+function core.json.splitter(taken, left_out) end
+
+--- Takes an object apart: the members that a splitter names, and all others as one raw text without
+--- braces, so that what is passed on never loses a digit. Checks the whole text as decode does; an
+--- object of more than 256 members is refused.
+---@param splitter userdata
+---@param text string
+---@param member string? take the object apart that is this member of the text's own
+---@return string? rest
+---@return integer|string members how many it has; or kind; or "missing": there is no such member
+---@return integer|string bytes of the object; or the message
+---@return string? ... the raw text of each member that is wanted, nil where there is none
+function core.json.split(splitter, text, member) end
+
 -------------------------------------------------------------------------------------------- event
 
 --- A received event. Decodes itself only as far as it is looked at. Read-only.

@@ -12,15 +12,13 @@ local M = {}
 local json, type_class = native.json, native.type_class
 local concat = table.concat
 
--- Only the server says these; what a sender put there is left out. The first seven are part of the
--- event, the others are what clients believe of any event that carries them, and
+-- Only the server says these; what a sender put there is left out. The first eight are part of the
+-- event or say who sends it, the others are what clients believe of any event that carries them, and
 -- webhooks of its copy.
-local RESERVED = {
-  type = true, cid = true, channel_id = true, channel_type = true, user = true, user_id = true,
-  created_at = true,
-  received_at = true, me = true, connection_id = true, watcher_count = true,
-  total_unread_count = true, unread_channels = true, request_info = true,
-}
+local SPLITTER = json.splitter({ "type", "user", "user_id" }, {
+  "cid", "channel_id", "channel_type", "created_at", "received_at",
+  "me", "connection_id", "watcher_count", "total_unread_count", "unread_channels", "request_info",
+})
 -- More keys than this, and receivers refuse the event; the server adds up to six of its own.
 local MAX_KEYS = 250
 
@@ -37,7 +35,7 @@ local CLIENT_TYPES = {
 ---@class stream_events.server.CustomEvent
 ---@field type string
 ---@field raw_type string as JSON
----@field members { [1]: string, [2]: string }[] key and raw value
+---@field data string what the sender's fields are, as raw members of an object; may be empty
 ---@field size integer bytes of the event as it was sent
 ---@field user string? raw value of "user"
 ---@field user_id string? raw value of "user_id"
@@ -50,45 +48,46 @@ local function text_of(raw)
   return nil
 end
 
+-- Types come again and again; what is remembered is forgotten when there is too much of it.
+local MOST_TYPES = 1024
+local types, type_count = {}, 0
+
+-- The type that a raw value is.
+local function type_of(raw)
+  local event_type = types[raw]
+  if event_type then return event_type end
+  event_type = text_of(raw)
+  if not event_type then return failures.fail(4, "event.type must be a string") end
+  local ok, message = names.event_type(event_type)
+  if not ok then return failures.fail(4, "event.type: " .. message) end
+  if type_count >= MOST_TYPES then types, type_count = {}, 0 end
+  types[raw], type_count = event_type, type_count + 1
+  return event_type
+end
+
+-- What is wrong with a body that could not be taken apart.
+local function unreadable(kind, message)
+  if kind == "missing" then return failures.fail(4, "event is a required field") end
+  return failures.fail(4, "the body is no JSON object with an event: " .. message)
+end
+
 --- Reads the event out of a request body, {"event":{"type":...}}.
 ---@param body string
 ---@return stream_events.server.CustomEvent? event
 ---@return stream_events.server.Failure? failure
 function M.read(body)
-  local outer, err = json.members(body)
-  if not outer then
-    return failures.fail(4, "the body is not a JSON object: " .. err.message)
+  local data, count, size, raw_type, user, user_id = json.split(SPLITTER, body, "event")
+  if not data then return unreadable(count, size) end
+  if count > MAX_KEYS then
+    return failures.fail(4, ("event has %d fields, %d are allowed"):format(count, MAX_KEYS))
   end
-  local raw
-  for i = 1, #outer do
-    if outer[i][1] == "event" then raw = outer[i][2] end
-  end
-  if not raw then return failures.fail(4, "event is a required field") end
-  if raw:byte() ~= 123 then return failures.fail(4, "event must be an object") end
-  local members
-  members, err = json.members(raw)
-  if not members then return failures.fail(4, "event is malformed: " .. err.message) end
-  if #members > MAX_KEYS then
-    return failures.fail(4, ("event has %d fields, %d are allowed"):format(#members, MAX_KEYS))
-  end
-  local event = { members = members, size = #raw }
-  for i = 1, #members do
-    local member = members[i]
-    local key = member[1]
-    if key == "type" then
-      event.type, event.raw_type = text_of(member[2]), member[2]
-      if not event.type then return failures.fail(4, "event.type must be a string") end
-    elseif key == "user" then
-      event.user = member[2]
-    elseif key == "user_id" then
-      event.user_id = member[2]
-    end
-  end
-  if not event.raw_type then return failures.fail(4, "event.type is a required field") end
-  local ok, message = names.event_type(event.type)
-  if not ok then return failures.fail(4, "event.type: " .. message) end
-  if event.raw_type:find("\\", 1, true) then event.raw_type = json.encode(event.type) end
-  return event
+  if not raw_type then return failures.fail(4, "event.type is a required field") end
+  local event_type, wrong = type_of(raw_type)
+  if not event_type then return nil, wrong end
+  if raw_type:find("\\", 1, true) then raw_type = json.encode(event_type) end
+  return {
+    type = event_type, raw_type = raw_type, data = data, size = size, user = user, user_id = user_id,
+  }
 end
 
 --- Whom a server-side sender sends for.
@@ -137,29 +136,11 @@ end
 ---@param channel stream_events.server.Channel? nil for a user event
 ---@return string text
 function M.text(event, user_json, channel)
-  local parts = {
+  return concat {
     '{"type":', event.raw_type, channel and "," or "", channel and channel.envelope or "",
-    ',"user":', user_json, ',"created_at":"', clock.stamp(), '"',
+    ',"user":', user_json, ',"created_at":"', clock.stamp(), event.data == "" and '"' or '",',
+    event.data, "}",
   }
-  local n = #parts
-  local members = event.members
-  for i = 1, #members do
-    local member = members[i]
-    local key = member[1]
-    if not RESERVED[key] then
-      -- The key comes unescaped; most need no escapes at all.
-      if key:find("[^%w_%-. ]") then
-        parts[n + 1], parts[n + 2] = ",", json.encode(key)
-        parts[n + 3] = ":"
-      else
-        parts[n + 1], parts[n + 2], parts[n + 3] = ',"', key, '":'
-      end
-      parts[n + 4] = member[2]
-      n = n + 4
-    end
-  end
-  parts[n + 1] = "}"
-  return concat(parts)
 end
 
 return M
