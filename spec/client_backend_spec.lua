@@ -1,123 +1,81 @@
 --- The calls of a backend: what goes over the wire, and what comes back.
+local backend_case = require "support.backend_case"
 local fakes = require "support.fake_transport"
 local native = require "stream_events.native"
-local stream_events = require "stream_events"
 local tokens = require "stream_events.token"
 
 local SECRET = "lan-dev-secret"
 
-local function backend()
-  local fake = fakes.new()
-  return fake, stream_events.new(fake.options { secret = SECRET })
-end
-
-local function decoded(text)
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
+local backend = backend_case.backend
 
 for name, case in pairs {
   upsert_users = {
-    call = function(client) return client:upsert_users { { id = "a", name = "A" }, { id = "b" } } end,
+    call = { "upsert_users", { { id = "a", name = "A" }, { id = "b" } } },
     sends = { "POST", "/users", { users = { a = { id = "a", name = "A" }, b = { id = "b" } } } },
     answer = '{"users":{"a":{"id":"a","role":"user"}}}', gives = { a = { id = "a", role = "user" } },
   },
   ["upsert_users of one"] = {
-    call = function(client) return client:upsert_users { id = "a" } end,
+    call = { "upsert_users", { id = "a" } },
     sends = { "POST", "/users", { users = { a = { id = "a" } } } },
     answer = '{"users":{}}', gives = {},
   },
   update_users = {
-    call = function(client) return client:update_users { { id = "a", set = { x = 1 }, unset = {} } } end,
+    call = { "update_users", { { id = "a", set = { x = 1 }, unset = {} } } },
     sends = { "PATCH", "/users", { users = { { id = "a", set = { x = 1 }, unset = {} } } } },
     answer = '{"users":{"a":{"id":"a"}}}', gives = { a = { id = "a" } },
   },
   query_users = {
-    call = function(client) return client:query_users({ id = { ["$in"] = { "a" } } }, { limit = 5 }) end,
+    call = { "query_users", { id = { ["$in"] = { "a" } } }, { limit = 5 } },
     sends = { "GET", "/users" },
     payload = { filter_conditions = { id = { ["$in"] = { "a" } } }, sort = {}, limit = 5 },
     answer = '{"users":[{"id":"a"}]}', gives = { { id = "a" } },
   },
   send_user_custom_event = {
-    call = function(client) return client:send_user_custom_event("a@b", { type = "gift", n = 1 }) end,
+    call = { "send_user_custom_event", "a@b", { type = "gift", n = 1 } },
     sends = { "POST", "/users/a%40b/event", { event = { type = "gift", n = 1 } } },
     answer = '{"duration":"1ms"}', gives = true,
   },
   list_channel_types = {
-    call = function(client) return client:list_channel_types() end,
+    call = { "list_channel_types" },
     sends = { "GET", "/channeltypes" },
     answer = '{"channel_types":{"team":{"name":"team"}}}', gives = { team = { name = "team" } },
   },
   get_channel_type = {
-    call = function(client) return client:get_channel_type "team" end,
+    call = { "get_channel_type", "team" },
     sends = { "GET", "/channeltypes/team" },
     answer = '{"name":"team","custom_events":true,"duration":"1ms"}',
     gives = { name = "team", custom_events = true },
   },
   create_channel_type = {
-    call = function(client) return client:create_channel_type("lan", { commands = {} }) end,
+    call = { "create_channel_type", "lan", { commands = {} } },
     sends = { "POST", "/channeltypes", { name = "lan", commands = {} } },
     answer = '{"name":"lan","duration":"1ms"}', gives = { name = "lan" },
   },
   update_channel_type = {
-    call = function(client)
-      return client:update_channel_type("team", { custom_events = false, grants = { guest = {} } })
-    end,
+    call = { "update_channel_type", "team", { custom_events = false, grants = { guest = {} } } },
     sends = { "PUT", "/channeltypes/team", { custom_events = false, grants = { guest = {} } } },
     text = '"guest":[]', answer = '{"name":"team","duration":"1ms"}', gives = { name = "team" },
   },
   delete_channel_type = {
-    call = function(client) return client:delete_channel_type "lan" end,
+    call = { "delete_channel_type", "lan" },
     sends = { "DELETE", "/channeltypes/lan" }, answer = '{"duration":"1ms"}', gives = true,
   },
   get_app = {
-    call = function(client) return client:get_app() end,
+    call = { "get_app" },
     sends = { "GET", "/app" }, answer = '{"app":{"name":"x"}}', gives = { name = "x" },
   },
   update_app = {
-    call = function(client) return client:update_app { disable_auth_checks = true } end,
+    call = { "update_app", { disable_auth_checks = true } },
     sends = { "PATCH", "/app", { disable_auth_checks = true } }, answer = '{"duration":"1ms"}', gives = true,
   },
   sync = {
-    call = function(client) return client:sync({ "messaging:a" }, "2026-01-01T00:00:00Z") end,
+    call = { "sync", { "messaging:a" }, "2026-01-01T00:00:00Z" },
     sends = { "POST", "/sync", { channel_cids = { "messaging:a" }, last_sync_at = "2026-01-01T00:00:00Z" } },
     answer = '{"events":[]}', gives = {},
   },
 } do
   describe(name, function()
-    it("asks as the backend and gives what was asked for", function()
-      local fake, client = backend()
-      fake.answer = function() return 201, case.answer end
-      local result, err = case.call(client)
-      assert.is_nil(err)
-      assert.same(case.gives, result)
-      local request = fake.requests[1]
-      assert.same({ case.sends[1], case.sends[2] }, { request.method, request.path })
-      assert.truthy(request.headers:find("Authorization: " .. tokens.server(SECRET), 1, true))
-      assert.truthy(request.query:find("api_key=devkey", 1, true))
-      assert.is_nil(request.query:find("user_id", 1, true))
-      if case.sends[3] then assert.same(case.sends[3], native.json.decode(request.body)) end
-      if case.text then assert.truthy(request.body:find(case.text, 1, true), request.body) end
-      if case.payload then
-        assert.same(case.payload, native.json.decode(decoded(request.query:match("payload=([^&]*)"))))
-      end
-    end)
-
-    it("gives the service's error", function()
-      local fake, client = backend()
-      fake.answer = function() return 404, '{"code":16,"message":"what","StatusCode":404}' end
-      local result, err = case.call(client)
-      assert.is_nil(result)
-      assert.same({ "api", 16, 404 }, { err.kind, err.code, err.status })
-    end)
-
-    for odd, answer in pairs { ["no JSON"] = "<html>", ["a list"] = "[]", ["null"] = "null" } do
-      it("copes with an answer that is " .. odd, function()
-        local fake, client = backend()
-        fake.answer = function() return 200, answer end
-        local result, err = case.call(client)
-        if err then assert.equal("protocol", err.kind) else assert.is_truthy(result) end
-      end)
-    end
+    for sentence, check in pairs(backend_case.checks(case)) do it(sentence, check) end
   end)
 end
 

@@ -195,7 +195,9 @@ end
 
 local function settle_json(request, err, status, body)
   if err then return request.receive(nil, err) end
-  local answer, failure = plain_json.decode(body)
+  local answer, failure
+  if request.exact then answer = native.json.decode(body) end
+  if answer == nil then answer, failure = plain_json.decode(body) end
   if type(answer) ~= "table" then
     return request.receive(nil, errors.new {
       kind = "protocol", status = status, cause = failure,
@@ -212,12 +214,15 @@ end
 ---@field body table|string|nil
 ---@field as "acting"|"server"|"backend"|"guest"
 ---@field connection boolean? name the connection in the query
+---@field exact boolean? lists of the answer stay lists when they are empty, numbers to the last digit
 
 --- Makes a call whose answer is JSON.
 ---@param options stream_events.Request
 ---@param receive fun(answer: table?, err: stream_events.Error?)
 function Api:call(options, receive)
-  local request = { method = options.method, settle = settle_json, receive = receive }
+  local request = {
+    method = options.method, settle = settle_json, receive = receive, exact = options.exact,
+  }
   local server, err = self:sign(request, options.as)
   if err then return receive(nil, err) end
   local body = options.body

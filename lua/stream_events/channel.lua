@@ -1,4 +1,5 @@
 --- One channel as a client sees it: watching it, sending to it, subscribing to its events.
+local changes = require "stream_events.channel_changes"
 local dispatch = require "stream_events.dispatch"
 local errors = require "stream_events.error"
 local names = require "stream_events.names"
@@ -26,6 +27,8 @@ local M = {}
 ---@field client stream_events.Client
 local Channel = { __name = "stream_events.channel" }
 Channel.__index = Channel
+
+for name, method in pairs(changes.methods) do Channel[name] = method end
 
 function Channel:__tostring()
   return "channel " .. (self.cid or self.type .. " (no id yet)")
@@ -88,7 +91,12 @@ local function creation_data(self)
   return next(data) ~= nil and data or nil
 end
 
-local function take_answer(self, answer)
+--- Takes over the answer of a query: the id of a distinct channel, and all that is in it.
+---@package
+---@param answer table
+---@return true? ok
+---@return stream_events.Error? err
+function Channel:take_answer(answer)
   if not self.id then
     local fields = type(answer.channel) == "table" and answer.channel
     if not fields or not names.channel_id(fields.id) then
@@ -117,7 +125,7 @@ local function query(self, options, receive)
     path = (self.path or url.path("channels", self.type)) .. "/query",
   }, function(answer, err)
     if not answer then return receive(nil, err) end
-    receive(take_answer(self, answer))
+    receive(self:take_answer(answer))
   end)
 end
 
@@ -213,56 +221,6 @@ function Channel:stop_watching(callback)
     path = self.path .. "/stop-watching",
   }, function(answer, err) call:finish(answer and true or nil, err) end)
   return context.tasks:wait(call)
-end
-
--- Members -----------------------------------------------------------------------------------------
-
-local function member_list(members, level)
-  if type(members) == "string" then members = { members } end
-  if type(members) ~= "table" or #members == 0 then
-    error("a user id or a list of user ids expected", level + 1)
-  end
-  for _, member in ipairs(members) do
-    local ok, message = names.user_id(type(member) == "table" and member.user_id or member)
-    if not ok then error(message, level + 1) end
-  end
-  return state.list(members)
-end
-
-local function change_members(self, change, callback)
-  local tasks = self.context.tasks
-  local call = tasks:begin(callback)
-  if not self.path then
-    return tasks:fail(call, errors.new {
-      kind = "protocol", message = "the channel has no id yet: query or watch it first",
-    })
-  end
-  self.context.api:call({ method = "POST", as = "acting", body = change, path = self.path },
-    function(answer, err)
-      if answer then state.apply_update(self, answer) end
-      for _, id in ipairs(answer and change.remove_members or {}) do self.members[id] = nil end
-      call:finish(answer and self or nil, err)
-    end)
-  return tasks:wait(call)
-end
-
---- Adds members, at most 100 at a time: user ids, or tables with user_id and channel_role
---- (protocol §4.4). Errors: code 17 when this user may not.
----@param members string|(string|table)[]
----@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
----@return stream_events.Channel? self
----@return stream_events.Error? err
-function Channel:add_members(members, callback)
-  return change_members(self, { add_members = member_list(members, 2) }, callback)
-end
-
---- Removes members.
----@param members string|string[] user ids
----@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
----@return stream_events.Channel? self
----@return stream_events.Error? err
-function Channel:remove_members(members, callback)
-  return change_members(self, { remove_members = member_list(members, 2) }, callback)
 end
 
 -- Sending -----------------------------------------------------------------------------------------

@@ -169,6 +169,7 @@ function M.new(client, options, level)
     channels = setmetatable({}, { __mode = "v" }), -- by cid
     warned = setmetatable({}, { __mode = "k" }), -- channels that were warned about
     disconnect_calls = {},
+    turns = {}, -- changes that wait for the one before, by what they are about
   }
   context.emit = function(event)
     event = emit(context, event)
