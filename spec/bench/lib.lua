@@ -36,7 +36,7 @@ local running = {} -- by pid: ended with this program, however it ends
 --- Starts a program on a core; returns it with the first line it printed.
 function M.start(core, command, ...)
   local out = uv.new_pipe()
-  local process = { text = "" }
+  local process = { text = "", out = out }
   local options = { args = { "-c", tostring(core), command, ... }, stdio = { nil, out, remarks } }
   process.handle, process.pid = uv.spawn("taskset", options, function(code) process.code = code end)
   if not process.handle then
@@ -49,7 +49,6 @@ function M.start(core, command, ...)
     assert(not process.code, command .. " ended early, see " .. REMARKS)
     uv.run "once"
   end
-  process.out = out
   process.line = process.text:match "^[^\n]*"
   return process
 end
