@@ -28,6 +28,8 @@ build = {
   modules = {
     ["stream_events.server.core"] = {
       sources = {
+        "csrc/server/accept.c",
+        "csrc/server/addresses.c",
         "csrc/server/conn.c",
         "csrc/server/core.c",
         "csrc/server/fanout.c",
@@ -37,6 +39,7 @@ build = {
         "csrc/server/listener.c",
         "csrc/server/llistener.c",
         "csrc/server/output.c",
+        "csrc/server/sockets.c",
         "csrc/server/timers.c",
         "csrc/server/ws_conn.c",
         "csrc/status.c",

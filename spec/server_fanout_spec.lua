@@ -292,8 +292,28 @@ describe("a client that reads slowly", function()
     assert.same({ 0x81, "the others go on" }, quick:expect_frames(#quick:frames() + 1)[#quick:frames()])
   end)
 
+  it("has slow_timeout to read that it is closed, not the time of other goodbyes", function()
+    for _, seconds in ipairs { 0.5, 500 } do
+      open { max_output = 100000, slow_timeout = seconds, idle_timeout = 1000 }
+      local slow, number = fixture:websocket()
+      listener:join(1, number)
+      slow:stop_reading()
+      while listener:stats().too_slow == 0 do
+        listener:broadcast(1, ("x"):rep(10000))
+        listener:flush()
+      end
+      local left = listener:timeout()
+      assert.is_true(left <= seconds and left > seconds / 2 - 1, left)
+      slow:frame("ping", "still there") -- is read, and does not win it more
+      fixture:turn()
+      assert.is_true(listener:timeout() <= left)
+      fixture:close()
+    end
+    open()
+  end)
+
   it("and never reads again is dropped", function()
-    open { max_output = 100000 }
+    open { max_output = 100000, slow_timeout = 0.05 }
     local slow, number = fixture:websocket()
     listener:join(1, number)
     slow:stop_reading()

@@ -92,6 +92,8 @@ void se_conn_drop(se_listener *listener, se_conn *conn) {
   conn->pending &= SE_PENDING_MESSAGE | SE_PENDING_CLOSED;
   listener->free_slots[listener->free_count++] = (uint32_t)(conn->id & SE_SLOT_MASK);
   listener->slots[conn->id & SE_SLOT_MASK] = NULL;
+  if (conn->shares)
+    se_addresses_give(listener->addresses, &conn->address);
   listener->counts.connections--;
   if (!conn->listed) {
     conn->next = listener->dead;

@@ -1,11 +1,12 @@
 /* conn.h -- one connection of a listener, and what the parts of the listener do with it.
  *
- * Only listener.c, conn.c, http_conn.c and ws_conn.c include this. A connection is made by
- * listener.c, begins in http_conn.c, and may go on in ws_conn.c; conn.c is what both need. A dropped
+ * Only listener.c, accept.c, conn.c, http_conn.c and ws_conn.c include this. A connection is made by
+ * accept.c, begins in http_conn.c, and may go on in ws_conn.c; conn.c is what both need. A dropped
  * connection stays allocated until the current call is over and its last result was fetched. */
 #ifndef SE_CONN_H
 #define SE_CONN_H
 
+#include "addresses.h"
 #include "buffer.h"
 #include "fanout.h"
 #include "http_request.h"
@@ -55,16 +56,20 @@ typedef struct se_conn {
   uint8_t stalled;         /* there is something to read, and nobody to read it */
   uint8_t ended;           /* the peer has shut its side */
   uint8_t counted;         /* it is a WebSocket that the caller has not seen closed */
-  uint8_t ipv6, listed;    /* listed: in the list of results */
+  uint8_t listed;          /* in the list of results */
+  uint8_t shares;          /* counts against the limit of its address */
+  uint8_t put_off;         /* its next request is read in the next turn */
   uint16_t close_code;
-  uint8_t address[16];
+  se_address address;
   uint32_t drained;        /* bytes thrown away */
+  uint32_t heard, second;  /* what came over the WebSocket, within this second */
   se_http_reader *reader;  /* of the request under way */
   se_buffer rest;          /* read, but behind the request that is being answered; leaving: the
                               last frames to be sent */
   se_ws *ws;
   se_inbound *inbound, **inbound_end;
   struct se_conn *next;    /* in the list of results, or of the dead */
+  struct se_conn *next_later;
 } se_conn;
 
 struct se_listener {
@@ -77,17 +82,26 @@ struct se_listener {
   se_timers timers;
   double now;              /* as of the current call */
   se_fanout *fanout;
+  se_addresses *addresses;
   se_conn **slots;         /* by the low bits of their numbers */
   uint32_t *free_slots;
   uint32_t slot_count, free_count;
   int64_t serial;
   se_conn *results, **results_end;
   se_conn *dead;
+  se_conn *later, **later_end; /* those put off */
   se_inbound *handed_out;  /* the message that se_listener_next gave last */
   char *input;
   se_buffer scratch;       /* heads and control frames on their way; empty between calls */
   se_listener_counts counts;
 };
+
+/* ---- accept.c ---- */
+
+/* Takes what waits at the listening socket, within a budget. */
+void se_accept_some(se_listener *listener);
+/* After a pause that the system's limits made necessary. */
+void se_accept_resume(se_listener *listener);
 
 /* ---- conn.c ---- */
 
@@ -116,8 +130,10 @@ void se_http_conn_begin(se_listener *listener, se_conn *conn);
 void se_http_conn_input(se_listener *listener, se_conn *conn, const char *data, size_t len);
 void se_http_conn_eof(se_listener *listener, se_conn *conn);
 void se_http_conn_timeout(se_listener *listener, se_conn *conn);
-/* The answer is out: on to the next request. */
+/* The answer is out: on to the next request; one that came behind it has to wait for the next turn,
+ * so that who sends thousands at once gets no larger share than others. */
 void se_http_conn_next(se_listener *listener, se_conn *conn);
+void se_http_conn_go_on(se_listener *listener, se_conn *conn);
 void se_http_conn_respond(se_listener *listener, se_conn *conn, int status, const char *body,
                           size_t len, const char *lines, size_t lines_len);
 void se_http_conn_refuse(se_listener *listener, se_conn *conn, int status, const char *reason);

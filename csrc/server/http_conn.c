@@ -87,20 +87,27 @@ void se_http_conn_input(se_listener *listener, se_conn *conn, const char *data, 
 }
 
 void se_http_conn_next(se_listener *listener, se_conn *conn) {
-  size_t len = se_buffer_length(&conn->rest);
   conn->state = SE_CONN_HTTP;
   conn->stalled = 0;
   se_conn_timer(listener, conn, SE_TIMER_KEEPALIVE);
-  if (len > 0) {
-    size_t taken = feed(listener, conn, se_buffer_bytes(&conn->rest), len);
-    /* A refusal has freed the rest already. */
-    if (taken > se_buffer_length(&conn->rest))
-      taken = se_buffer_length(&conn->rest);
-    se_buffer_consume(&conn->rest, taken, 0);
+  if (se_buffer_length(&conn->rest) > 0) {
+    conn->put_off = 1;
+    conn->next_later = NULL;
+    *listener->later_end = conn;
+    listener->later_end = &conn->next_later;
   } else if (listener->stopping) {
     se_conn_finish(listener, conn); /* this answer was begun as if more could follow */
     return;
   }
+  se_conn_watch(listener, conn);
+}
+
+void se_http_conn_go_on(se_listener *listener, se_conn *conn) {
+  size_t taken = feed(listener, conn, se_buffer_bytes(&conn->rest), se_buffer_length(&conn->rest));
+  /* A refusal has freed the rest already. */
+  if (taken > se_buffer_length(&conn->rest))
+    taken = se_buffer_length(&conn->rest);
+  se_buffer_consume(&conn->rest, taken, 0);
   se_conn_watch(listener, conn);
 }
 

@@ -1,19 +1,9 @@
 /* listener.c -- the listening socket, the turns, and the results. */
-#if defined(__linux__)
-#define _GNU_SOURCE /* accept4 */
-#else
-#undef _POSIX_C_SOURCE /* SO_NOSIGPIPE */
-#endif
-
 #include "listener.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +12,12 @@
 #include <unistd.h>
 
 #include "conn.h"
-#include "http_answer.h"
+#include "sockets.h"
 #include "status.h"
 
 #define READY_AT_ONCE 256 /* sockets asked of the poller at a time, ... */
 #define READY_ROUNDS 4    /* ...and how often in one step */
-#define ACCEPTS 128       /* new connections in one round */
 #define ACCEPT_PAUSE 0.25 /* seconds, when the system has no descriptor or no memory for one */
-#define DRAINED_ROUNDS 16 /* how much is read of who is turned away */
 #define LINGER 3.0        /* seconds that a peer gets to answer a close frame or to shut its side */
 /* Frames that may wait for a flush before it is done unasked, so that a turn stays bounded. */
 #define MOST_WAITING (8u << 20)
@@ -42,70 +30,6 @@ static double clock_now(void) {
 
 /* ---- opening ---- */
 
-static int prepare_socket(int fd) {
-#if !defined(__linux__)
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-      fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-    return -1;
-#endif
-#if defined(SO_NOSIGPIPE)
-  {
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
-  }
-#endif
-  return fd;
-}
-
-static int listen_on(const struct addrinfo *address) {
-#if defined(__linux__)
-  int type = address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
-#else
-  int type = address->ai_socktype;
-#endif
-  int on = 1, off = 0, reason, fd = socket(address->ai_family, type, address->ai_protocol);
-  if (fd < 0)
-    return -1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (address->ai_family == AF_INET6)
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-  if (prepare_socket(fd) >= 0 && bind(fd, address->ai_addr, address->ai_addrlen) == 0 &&
-      listen(fd, SOMAXCONN) == 0)
-    return fd;
-  reason = errno;
-  close(fd);
-  errno = reason;
-  return -1;
-}
-
-/* The socket, or -1 with the reason as people write it. */
-static int open_socket(const char *host, int port, char *reason, size_t size) {
-  struct addrinfo hints = {0}, *found = NULL, *at;
-  char service[16];
-  int fd = -1, result;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  snprintf(service, sizeof service, "%d", port);
-  result = getaddrinfo(host, service, &hints, &found);
-  if (result != 0) {
-    snprintf(reason, size, "%s", gai_strerror(result));
-  } else {
-    for (at = found; at != NULL && fd < 0; at = at->ai_next)
-      fd = listen_on(at);
-    if (fd < 0)
-      snprintf(reason, size, "%s", strerror(errno));
-    freeaddrinfo(found);
-  }
-  if (fd < 0)
-    reason[0] = (char)tolower((unsigned char)reason[0]);
-  return fd;
-}
-
-static int open_reserve(void) {
-  return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 se_listener *se_listener_open(const se_listen_options *options, int *status, char *message,
                               size_t message_size) {
   se_listener *listener = calloc(1, sizeof *listener);
@@ -117,6 +41,7 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
   listener->options = *options;
   listener->fd = listener->reserve_fd = -1;
   listener->results_end = &listener->results;
+  listener->later_end = &listener->later;
   listener->now = clock_now();
   se_timers_init(&listener->timers);
   listener->timers.seconds[SE_TIMER_HEADER] = options->header_timeout;
@@ -124,11 +49,13 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
   listener->timers.seconds[SE_TIMER_KEEPALIVE] = options->keepalive_timeout;
   listener->timers.seconds[SE_TIMER_IDLE] = options->idle_timeout;
   listener->timers.seconds[SE_TIMER_LINGER] = LINGER;
+  listener->timers.seconds[SE_TIMER_SLOW] = options->slow_timeout;
   listener->timers.seconds[SE_TIMER_ACCEPT] = ACCEPT_PAUSE;
   se_buffer_init(&listener->scratch, 2 * SE_INPUT_SIZE);
   listener->fanout = se_fanout_new();
+  listener->addresses = se_addresses_new();
   listener->input = malloc(SE_INPUT_SIZE);
-  if (listener->fanout == NULL || listener->input == NULL)
+  if (listener->fanout == NULL || listener->addresses == NULL || listener->input == NULL)
     goto fail;
   *status = SE_ERR_NETWORK;
   listener->poller = se_poller_new();
@@ -136,14 +63,14 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
     snprintf(message, message_size, "cannot listen: %s", strerror(errno));
     goto fail;
   }
-  listener->fd = open_socket(options->host, options->port, reason, sizeof reason);
+  listener->fd = se_socket_listen(options->host, options->port, reason, sizeof reason);
   if (listener->fd < 0) {
     const char *format = strchr(options->host, ':') != NULL ? "cannot listen on [%s]:%d: %s"
                                                             : "cannot listen on %s:%d: %s";
     snprintf(message, message_size, format, options->host, options->port, reason);
     goto fail;
   }
-  listener->reserve_fd = open_reserve();
+  listener->reserve_fd = se_socket_reserve();
   if (se_poller_set(listener->poller, listener->fd, 0, SE_POLL_READ, listener) != 0) {
     snprintf(message, message_size, "cannot listen: %s", strerror(errno));
     goto fail;
@@ -156,13 +83,28 @@ fail:
   return NULL;
 }
 
-/* ---- connections come and go ---- */
+/* ---- connections that are gone, and those that are there ---- */
 
 static void free_inbound(se_conn *conn) {
   while (conn->inbound != NULL) {
     se_inbound *next = conn->inbound->next;
     free(conn->inbound);
     conn->inbound = next;
+  }
+}
+
+/* Goes on with the requests that came behind others. Those that wait are in the order of their
+ * turns, and dead ones are still there to be left out. */
+static void read_later(se_listener *listener) {
+  se_conn *conn = listener->later;
+  listener->later = NULL;
+  listener->later_end = &listener->later;
+  while (conn != NULL) {
+    se_conn *next = conn->next_later;
+    conn->put_off = 0;
+    if (conn->state == SE_CONN_HTTP)
+      se_http_conn_go_on(listener, conn);
+    conn = next;
   }
 }
 
@@ -176,28 +118,6 @@ static void bury(se_listener *listener) {
   }
 }
 
-static int reserve_slot(se_listener *listener) {
-  uint32_t count = listener->slot_count, wanted = count == 0 ? 64 : count * 2, i;
-  se_conn **slots;
-  uint32_t *numbers;
-  if (listener->free_count > 0)
-    return SE_OK;
-  slots = realloc(listener->slots, wanted * sizeof *slots);
-  if (slots == NULL)
-    return SE_ERR_MEMORY;
-  listener->slots = slots;
-  numbers = realloc(listener->free_slots, wanted * sizeof *numbers);
-  if (numbers == NULL)
-    return SE_ERR_MEMORY;
-  listener->free_slots = numbers;
-  for (i = wanted; i > count; i--) {
-    slots[i - 1] = NULL;
-    numbers[listener->free_count++] = i - 1;
-  }
-  listener->slot_count = wanted;
-  return SE_OK;
-}
-
 static se_conn *find(const se_listener *listener, int64_t id) {
   int64_t slot = id & SE_SLOT_MASK;
   se_conn *conn = slot < (int64_t)listener->slot_count ? listener->slots[slot] : NULL;
@@ -209,117 +129,11 @@ static se_conn *find_ws(const se_listener *listener, int64_t id) {
   return conn != NULL && conn->state == SE_CONN_WS ? conn : NULL;
 }
 
-/* Owns 'fd' when it succeeds. */
-static int add_connection(se_listener *listener, int fd, const struct sockaddr_storage *peer) {
-  se_conn *conn;
-  uint32_t slot;
-  int on = 1;
-  if (reserve_slot(listener) != SE_OK)
-    return SE_ERR_MEMORY;
-  conn = calloc(1, sizeof *conn);
-  if (conn == NULL || se_fanout_add(listener->fanout, &conn->out, fd) != SE_OK) {
-    free(conn);
-    return SE_ERR_MEMORY;
-  }
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  slot = listener->free_slots[--listener->free_count];
-  listener->slots[slot] = conn;
-  conn->id = ++listener->serial << SE_SLOT_BITS | slot;
-  conn->inbound_end = &conn->inbound;
-  se_buffer_init(&conn->rest, SE_INPUT_SIZE);
-  conn->ipv6 = peer->ss_family == AF_INET6;
-  if (conn->ipv6)
-    memcpy(conn->address, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
-  else
-    memcpy(conn->address, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
-  listener->counts.connections++;
-  listener->counts.accepted++;
-  se_http_conn_begin(listener, conn);
+int se_listener_exempt(se_listener *listener, const char *network) {
+  if (network != NULL)
+    return se_addresses_exempt(listener->addresses, network);
+  se_addresses_exempt_none(listener->addresses);
   return SE_OK;
-}
-
-/* Answers 503 as far as that is possible without waiting. */
-static void turn_away(se_listener *listener, int fd) {
-  se_buffer *answer = &listener->scratch;
-  if (se_http_refusal(answer, 503, "too many connections") == SE_OK) {
-    se_socket_send(fd, se_buffer_bytes(answer), se_buffer_length(answer));
-    shutdown(fd, SHUT_WR);
-    /* Unread input would take the answer with it. */
-    for (int i = 0; i < DRAINED_ROUNDS; i++) {
-      if (recv(fd, listener->input, SE_INPUT_SIZE, MSG_DONTWAIT) <= 0)
-        break;
-    }
-  }
-  se_buffer_consume(answer, se_buffer_length(answer), SE_INPUT_SIZE);
-  close(fd);
-  listener->counts.refused++;
-}
-
-static int accept_one(se_listener *listener, struct sockaddr_storage *peer) {
-  socklen_t len = sizeof *peer;
-  memset(peer, 0, sizeof *peer);
-#if defined(__linux__)
-  return accept4(listener->fd, (struct sockaddr *)peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-#else
-  int fd = accept(listener->fd, (struct sockaddr *)peer, &len);
-  if (fd >= 0 && prepare_socket(fd) < 0) {
-    close(fd);
-    errno = ECONNABORTED;
-    return -1;
-  }
-  return fd;
-#endif
-}
-
-/* Without a descriptor of its own a connection can only be told so with the reserve. 0: there is
- * none, or somebody else was faster. */
-static int turn_away_with_reserve(se_listener *listener) {
-  struct sockaddr_storage peer;
-  int fd, reason;
-  if (listener->reserve_fd < 0)
-    return 0;
-  close(listener->reserve_fd);
-  fd = accept_one(listener, &peer);
-  reason = errno;
-  if (fd >= 0)
-    turn_away(listener, fd);
-  listener->reserve_fd = open_reserve();
-  return fd >= 0 || reason == EAGAIN || reason == EWOULDBLOCK;
-}
-
-/* What cannot be accepted stays in the queue, and the poller would report it for ever. */
-static void pause_accepting(se_listener *listener) {
-  se_poller_set(listener->poller, listener->fd, SE_POLL_READ, 0, listener);
-  se_timers_start(&listener->timers, &listener->accept_timer, SE_TIMER_ACCEPT, listener->now);
-}
-
-static void resume_accepting(se_listener *listener) {
-  if (listener->fd >= 0 &&
-      se_poller_set(listener->poller, listener->fd, 0, SE_POLL_READ, listener) != 0)
-    se_timers_start(&listener->timers, &listener->accept_timer, SE_TIMER_ACCEPT, listener->now);
-}
-
-static void accept_some(se_listener *listener) {
-  int i;
-  if (listener->reserve_fd < 0)
-    listener->reserve_fd = open_reserve();
-  for (i = 0; i < ACCEPTS && listener->fd >= 0; i++) {
-    struct sockaddr_storage peer;
-    int fd = accept_one(listener, &peer);
-    if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-      return;
-    if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-      continue;
-    if (fd < 0) {
-      if ((errno == EMFILE || errno == ENFILE) && turn_away_with_reserve(listener))
-        continue;
-      pause_accepting(listener);
-      return;
-    }
-    if (listener->counts.connections >= listener->options.max_connections ||
-        add_connection(listener, fd, &peer) != SE_OK)
-      turn_away(listener, fd);
-  }
 }
 
 /* ---- a turn ---- */
@@ -371,7 +185,7 @@ static void on_ready(se_listener *listener, se_conn *conn, int events, int may_r
     case SE_CONN_DEAD:
       break;
     default:
-      if (may_read)
+      if (may_read && !conn->put_off)
         read_some(listener, conn);
   }
 }
@@ -383,7 +197,7 @@ static void expire(se_listener *listener) {
     se_conn *conn = (se_conn *)(void *)((char *)timer - offsetof(se_conn, timer));
     switch (kind) {
       case SE_TIMER_ACCEPT: /* not of a connection */
-        resume_accepting(listener);
+        se_accept_resume(listener);
         break;
       case SE_TIMER_HEADER:
       case SE_TIMER_BODY:
@@ -410,14 +224,17 @@ void se_listener_step(se_listener *listener) {
   int may_read = listener->results == NULL, round = 0, count, i;
   listener->now = clock_now();
   forget_handed_out(listener);
-  bury(listener);
+  if (may_read) {
+    read_later(listener);
+    bury(listener);
+  }
   do {
     count = se_poller_wait(listener->poller, 0, ready, READY_AT_ONCE);
     for (i = 0; i < count; i++) {
       if (ready[i].tag != listener)
         on_ready(listener, ready[i].tag, ready[i].events, may_read);
       else if (may_read)
-        accept_some(listener);
+        se_accept_some(listener);
     }
   } while (count == READY_AT_ONCE && may_read && ++round < READY_ROUNDS);
   expire(listener);
@@ -428,7 +245,7 @@ int se_listener_fd(const se_listener *listener) {
 }
 
 double se_listener_timeout(const se_listener *listener) {
-  return se_timers_next(&listener->timers, clock_now());
+  return listener->later != NULL ? 0 : se_timers_next(&listener->timers, clock_now());
 }
 
 int se_listener_address(const se_listener *listener, char *host) {
@@ -483,22 +300,14 @@ static void take_message(se_listener *listener, se_conn *conn, se_event *event) 
   event->len = inbound->len;
 }
 
-/* An IPv4 client of a socket for both kinds is known by its IPv4 address. */
-static void write_peer(const se_conn *conn, char *out) {
-  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (conn->ipv6 && memcmp(conn->address, mapped, sizeof mapped) == 0)
-    inet_ntop(AF_INET, conn->address + sizeof mapped, out, SE_ADDRESS_SIZE);
-  else
-    inet_ntop(conn->ipv6 ? AF_INET6 : AF_INET, conn->address, out, SE_ADDRESS_SIZE);
-}
-
 static int take(se_listener *listener, se_conn *conn, se_event *event) {
   event->connection = conn->id;
   if (conn->pending & (SE_PENDING_REQUEST | SE_PENDING_UPGRADE)) {
     int upgrade = (conn->pending & SE_PENDING_UPGRADE) != 0;
     conn->pending &= (uint8_t)~(SE_PENDING_REQUEST | SE_PENDING_UPGRADE);
     event->request = se_http_reader_request(conn->reader);
-    write_peer(conn, event->peer);
+    inet_ntop(conn->address.ipv6 ? AF_INET6 : AF_INET, conn->address.bytes, event->peer,
+              SE_ADDRESS_SIZE);
     return upgrade ? SE_EVENT_UPGRADE : SE_EVENT_REQUEST;
   }
   if (conn->pending & SE_PENDING_MESSAGE) {
@@ -652,7 +461,7 @@ void se_listener_shutdown(se_listener *listener, uint16_t code) {
       continue;
     if (conn->state == SE_CONN_WS)
       se_ws_conn_close(listener, conn, code, "", 0);
-    else if (conn->state == SE_CONN_HTTP && conn->reader == NULL)
+    else if (conn->state == SE_CONN_HTTP && conn->reader == NULL && !conn->put_off)
       se_conn_drop(listener, conn);
   }
 }
@@ -681,6 +490,7 @@ void se_listener_free(se_listener *listener) {
   bury(listener);
   forget_handed_out(listener);
   se_fanout_free(listener->fanout);
+  se_addresses_free(listener->addresses);
   if (listener->fd >= 0)
     close(listener->fd);
   if (listener->reserve_fd >= 0)

@@ -16,8 +16,10 @@ typedef struct {
   const char *host;        /* read only while it is opened */
   int port;                /* 0: a free one */
   uint32_t max_connections; /* at most SE_MAX_CONNECTIONS */
+  uint32_t max_per_address; /* of those; 0: any number */
   size_t max_header, max_body, max_message, max_output;
-  double header_timeout, body_timeout, keepalive_timeout, idle_timeout;
+  uint32_t max_message_rate; /* inbound messages, pings and pongs a second; 0: any number */
+  double header_timeout, body_timeout, keepalive_timeout, idle_timeout, slow_timeout;
   int messages;            /* hand out inbound messages with their bytes */
 } se_listen_options;
 
@@ -29,6 +31,8 @@ typedef struct se_listener se_listener;
 /* NULL: SE_ERR_MEMORY, or SE_ERR_NETWORK with the reason in 'message'. */
 se_listener *se_listener_open(const se_listen_options *options, int *status, char *message,
                               size_t message_size);
+/* Leaves one more network out of max_per_address, see se_addresses_exempt; NULL: none any more. */
+int se_listener_exempt(se_listener *listener, const char *network);
 /* Closes everything, with nothing said to anybody. Accepts NULL. */
 void se_listener_free(se_listener *listener);
 
@@ -38,7 +42,8 @@ double se_listener_timeout(const se_listener *listener);
 /* 'host' has SE_ADDRESS_SIZE bytes. Returns the port. */
 int se_listener_address(const se_listener *listener, char *host);
 
-/* One turn. Reads nothing while results wait to be fetched, so that they cannot pile up. */
+/* One turn. Reads nothing while results wait to be fetched, so that they cannot pile up. Of a
+ * connection that sends many requests at once each turn hands out one: the others' come between. */
 void se_listener_step(se_listener *listener);
 
 enum { SE_EVENT_NONE, SE_EVENT_REQUEST, SE_EVENT_UPGRADE, SE_EVENT_MESSAGE, SE_EVENT_CLOSED };
@@ -80,6 +85,8 @@ typedef struct {
   uint32_t connections, websockets;
   size_t queued_bytes;
   uint64_t accepted, refused, timed_out, too_slow;
+  uint64_t refused_by_address; /* of the refused: see max_per_address */
+  uint64_t too_busy;       /* closed for max_message_rate */
 } se_listener_counts;
 void se_listener_stats(const se_listener *listener, se_listener_counts *counts);
 

@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include <stdint.h>
 
+#include "addresses.h"
 #include "http_answer.h"
 #include "lcore.h"
 #include "listener.h"
@@ -72,6 +73,9 @@ static int listen_new(lua_State *L) {
   options.port = (int)integer_option(L, "port", 0, 0, 65535);
   options.max_connections =
       (uint32_t)integer_option(L, "max_connections", 10000, 1, SE_MAX_CONNECTIONS);
+  options.max_per_address =
+      (uint32_t)integer_option(L, "max_connections_per_address", 0, 0, SE_MAX_CONNECTIONS);
+  options.max_message_rate = (uint32_t)integer_option(L, "max_message_rate", 0, 0, 1000000);
   options.max_header = (size_t)integer_option(L, "max_header", 16384, 64, SE_HTTP_MAX_HEADER);
   options.max_body = (size_t)integer_option(L, "max_body", 1 << 20, 0, gib);
   options.max_message = (size_t)integer_option(L, "max_message", 65536, 1, gib);
@@ -80,6 +84,7 @@ static int listen_new(lua_State *L) {
   options.body_timeout = seconds_option(L, "body_timeout", 30);
   options.keepalive_timeout = seconds_option(L, "keepalive_timeout", 65);
   options.idle_timeout = seconds_option(L, "idle_timeout", 60);
+  options.slow_timeout = seconds_option(L, "slow_timeout", 10);
   lua_getfield(L, 1, "messages");
   options.messages = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -120,6 +125,30 @@ static int listener_address(lua_State *L) {
   lua_pushstring(L, host);
   lua_pushinteger(L, port);
   return 2;
+}
+
+/* listener:exempt(networks). All are looked at first, so that a wrong one changes nothing. */
+static int listener_exempt(lua_State *L) {
+  llistener *self = check_self(L);
+  lua_Integer i, count;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  count = (lua_Integer)lua_rawlen(L, 2);
+  for (i = 1; i <= count; i++) {
+    lua_rawgeti(L, 2, i);
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING && se_addresses_is_network(lua_tostring(L, -1)),
+                  2, "not a list of addresses and networks");
+    lua_pop(L, 1);
+  }
+  if (self->listener == NULL)
+    return 0;
+  se_listener_exempt(self->listener, NULL);
+  for (i = 1; i <= count; i++) {
+    lua_rawgeti(L, 2, i);
+    if (se_listener_exempt(self->listener, lua_tostring(L, -1)) != SE_OK)
+      return luaL_error(L, "not enough memory");
+    lua_pop(L, 1);
+  }
+  return 0;
 }
 
 /* listener:step() */
@@ -397,7 +426,7 @@ static int listener_stats(lua_State *L) {
   se_listener_counts counts = {0};
   if (self->listener != NULL)
     se_listener_stats(self->listener, &counts);
-  lua_createtable(L, 0, 7);
+  lua_createtable(L, 0, 9);
   set_count(L, "connections", counts.connections);
   set_count(L, "websockets", counts.websockets);
   set_count(L, "queued_bytes", counts.queued_bytes);
@@ -405,6 +434,8 @@ static int listener_stats(lua_State *L) {
   set_count(L, "refused", counts.refused);
   set_count(L, "timed_out", counts.timed_out);
   set_count(L, "too_slow", counts.too_slow);
+  set_count(L, "refused_by_address", counts.refused_by_address);
+  set_count(L, "too_busy", counts.too_busy);
   return 1;
 }
 
@@ -429,7 +460,8 @@ static int listener_close_all(lua_State *L) {
 
 static const luaL_Reg methods[] = {
   {"pollfd", listener_pollfd}, {"timeout", listener_timeout}, {"address", listener_address},
-  {"step", listener_step}, {"next", listener_next}, {"respond", listener_respond},
+  {"exempt", listener_exempt}, {"step", listener_step}, {"next", listener_next},
+  {"respond", listener_respond},
   {"accept", listener_accept}, {"send", listener_send}, {"close", listener_close},
   {"join", listener_join}, {"leave", listener_leave}, {"group_size", listener_group_size},
   {"broadcast", listener_broadcast}, {"flush", listener_flush}, {"stats", listener_stats},

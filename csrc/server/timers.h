@@ -12,6 +12,7 @@ enum {
   SE_TIMER_KEEPALIVE, /* a next request must begin */
   SE_TIMER_IDLE,      /* a WebSocket must show a sign of life */
   SE_TIMER_LINGER,    /* the peer must have closed its side */
+  SE_TIMER_SLOW,      /* a peer that was too slow must have read that it was */
   SE_TIMER_ACCEPT,    /* of the listener itself: to accept connections again */
   SE_TIMER_KINDS
 };

@@ -37,10 +37,14 @@ static void too_slow(se_listener *listener, se_conn *conn) {
   se_conn_gone(listener, conn, 1013);
   se_ws_close(conn->ws, 1013, reason, sizeof reason - 1, &listener->scratch);
   status = send_control(listener, conn);
-  if (status == SE_OK || status == SE_AGAIN)
-    await_close(listener, conn);
-  else
+  if (status != SE_OK && status != SE_AGAIN) {
     se_conn_drop(listener, conn);
+    return;
+  }
+  await_close(listener, conn);
+  /* What lies in the system's buffers has to be read before it. */
+  if (status == SE_AGAIN && conn->state == SE_CONN_CLOSING)
+    se_conn_timer(listener, conn, SE_TIMER_SLOW);
 }
 
 void se_ws_conn_sent(se_listener *listener, se_conn *conn, int status) {
@@ -82,8 +86,28 @@ static int keep_message(se_conn *conn, const se_ws_item *item) {
   return 1;
 }
 
+/* Whether this second has brought more than a client may send. */
+static int is_flood(const se_listener *listener, se_conn *conn) {
+  uint32_t second = (uint32_t)(int64_t)listener->now;
+  if (listener->options.max_message_rate == 0)
+    return 0;
+  if (conn->second != second) {
+    conn->second = second;
+    conn->heard = 0;
+  }
+  return ++conn->heard > listener->options.max_message_rate;
+}
+
 static void on_message(se_listener *listener, se_conn *conn, const se_ws_item *item) {
-  if (conn->state != SE_CONN_WS || item->opcode == SE_WS_PONG)
+  static const char reason[] = "too many messages";
+  if (conn->state != SE_CONN_WS)
+    return;
+  if (is_flood(listener, conn)) {
+    listener->counts.too_busy++;
+    se_ws_conn_close(listener, conn, 1008, reason, sizeof reason - 1);
+    return;
+  }
+  if (item->opcode == SE_WS_PONG)
     return;
   if (listener->options.messages && !keep_message(conn, item))
     se_ws_conn_close(listener, conn, 1011, "", 0);

@@ -201,7 +201,7 @@ function Fixture:client()
   }, Client)
   self.clients[#self.clients + 1] = client
   local connected
-  client.tcp:connect("127.0.0.1", self.port, function(err)
+  client.tcp:connect(self.host == "::1" and self.host or "127.0.0.1", self.port, function(err)
     assert(not err, err)
     connected = true
   end)

@@ -104,7 +104,7 @@ local function without_collecting(work, ...)
   return table.unpack(results, 1, results.n)
 end
 
-local function handlers(parts)
+local function handlers(parts, loop)
   return {
     request = function(number, request)
       local unwritten = parts.webhooks:unwritten()
@@ -120,6 +120,7 @@ local function handlers(parts)
       if active then parts.users:touch(active) end
     end,
     second = function()
+      loop:exempt(parts.options.trusted_proxies)
       parts.connections:tick(native.now())
       parts.webhooks:tick()
     end,
@@ -175,7 +176,8 @@ function M.start(options)
     database:close()
     return nil, err
   end
-  loop:start(handlers(parts))
+  loop:exempt(options.trusted_proxies)
+  loop:start(handlers(parts, loop))
   if rules then rules:start() end
   local host, port = loop.core:address()
   return setmetatable({

@@ -35,6 +35,18 @@ function M.open(options)
   return setmetatable({ core = listener, held = {} }, Loop)
 end
 
+-- A client on this machine is its operator, or a proxy that nobody has told us of.
+local OWN = { "127.0.0.0/8", "::1" }
+
+--- Says who is not held to the limit of connections from one address, beside this machine itself.
+---@param networks string[]? addresses and networks; asked again with the same list it does nothing
+function Loop:exempt(networks)
+  networks = networks or OWN
+  if self.exempted == networks then return end
+  self.exempted = networks
+  self.core:exempt(table.move(networks, 1, #networks, #OWN + 1, { table.unpack(OWN) }))
+end
+
 local function guarded(self, what, handler, ...)
   local ok, err = xpcall(handler, debug.traceback, ...)
   if not ok then self.handlers.failed(what, err) end

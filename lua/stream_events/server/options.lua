@@ -83,6 +83,11 @@ M.LIST = {
 
   { name = "max_connections", kind = "whole", default = 10000, most = 1000000, is_listener = true,
     about = "Connections at a time; more are answered 503." },
+  { name = "max_connections_per_address", kind = "whole", default = 1000, least = 0, most = 1000000,
+    is_listener = true,
+    about = "Connections from one address that is not this machine or a trusted proxy; 0: any number." },
+  { name = "max_message_rate", kind = "whole", default = 50, least = 0, most = 1000000, is_listener = true,
+    about = "Messages and pings a second over one WebSocket; more closes it with 1008. 0: any number." },
   { name = "max_header", kind = "whole", default = 16384, most = 2 ^ 30, is_listener = true,
     about = "Bytes of a request line and its headers; more is 431." },
   { name = "max_body", kind = "whole", default = 1 << 20, most = 2 ^ 30, is_listener = true,
@@ -99,6 +104,8 @@ M.LIST = {
     about = "Seconds an HTTP connection may be idle." },
   { name = "idle_timeout", kind = "seconds", default = 60, most = DAY, is_listener = true,
     about = "Seconds a WebSocket may be without inbound bytes; then it is closed with 1001." },
+  { name = "slow_timeout", kind = "seconds", default = 10, most = DAY, is_listener = true,
+    about = "Seconds that a client which did not read has to read that it is closed." },
 }
 
 --- The same by name.

@@ -10,6 +10,10 @@ local core = {}
 ---@field host string? default "127.0.0.1"; also "::1", "0.0.0.0", "::"
 ---@field port integer? default 0: a free one
 ---@field max_connections integer? default 10000; more are accepted and closed at once with 503
+---@field max_connections_per_address integer? of those; default 0: any number. More are answered 503 and
+---  counted as `refused_by_address`. IPv6 addresses count by their first 64 bits; see exempt()
+---@field max_message_rate integer? messages, pings and pongs a second that a WebSocket may send, default 0:
+---  any number; more closes it with 1008
 ---@field max_header integer? bytes of request line and headers, default 16384: more is 431
 ---@field max_body integer? bytes of a request body, default 1 MiB: more is 413
 ---@field max_message integer? bytes of an incoming WebSocket message, default 64 KiB
@@ -21,6 +25,8 @@ local core = {}
 ---@field body_timeout number? seconds for a complete body, default 30
 ---@field keepalive_timeout number? seconds an HTTP connection may be idle, default 65
 ---@field idle_timeout number? seconds a WebSocket may be without inbound bytes, default 60: 1001
+---@field slow_timeout number? seconds that a client which was too slow has to read up to the close frame
+---  that says so, default 10
 
 ---@param options stream_events.server.ListenOptions?
 ---@return stream_events.server.core.Listener? listener
@@ -40,8 +46,14 @@ function Listener:timeout() end
 ---@return integer port
 function Listener:address() end
 
+--- Says which addresses and networks ("10.0.0.0/8", "fd00::/8") have no limit of connections of their own;
+--- the list takes the place of the one before. At first there are none. Raises for what is no network.
+---@param networks string[]
+function Listener:exempt(networks) end
+
 --- One turn of I/O: accepts, reads, parses, sends what was blocked, ends what is over time. Reads
---- every ready socket once, within a budget for all. Never waits.
+--- every ready socket once, within a budget for all. Of requests that came together on one connection
+--- each turn hands out one. Never waits.
 function Listener:step() end
 
 --- The next thing that happened, or nil:
@@ -126,6 +138,8 @@ function Listener:flush() end
 ---@field queued_bytes integer
 ---@field accepted integer
 ---@field refused integer
+---@field refused_by_address integer of those, for max_connections_per_address
+---@field too_busy integer WebSockets closed for max_message_rate
 ---@field timed_out integer
 ---@field too_slow integer
 
