@@ -38,6 +38,7 @@ function M.new(database)
   self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
   self.options = option_table.check({}, 1)
   self.proxies = proxies.new(self.options)
+  self.retention = { follow = function() end }
   self.webhooks = webhooks.new(self, self.options)
   self.router = http.new(self)
   for _, name in ipairs { "users", "channel_types", "app" } do

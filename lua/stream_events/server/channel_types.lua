@@ -95,6 +95,23 @@ local function object(value)
   return value
 end
 
+-- How long, and how many of a channel, custom events are kept for those who were away; null: not at all.
+local RETENTION = { seconds = integer(1, 30 * 86400), count = integer(1, 10000) }
+
+local function custom_event_retention(value)
+  if not is_object(value) then return nil, "must be null, or an object with seconds and count" end
+  local kept = {}
+  for name in pairs(value) do
+    if not RETENTION[name] then return nil, ("has no field %q, only seconds and count"):format(name) end
+  end
+  for name, check in pairs(RETENTION) do
+    local number, wrong = check(value[name])
+    if not number then return nil, ("needs %s, which %s"):format(name, wrong) end
+    kept[name] = number
+  end
+  return kept
+end
+
 local blocklist_behavior = one_of("flag", "block", "shadow_block")
 
 local function blocklists(value)
@@ -153,6 +170,7 @@ local CHECKS = {
   partition_ttl = text,
   chat_preferences = object,
   allowed_flag_reasons = texts,
+  custom_event_retention = custom_event_retention,
 }
 for _, name in ipairs(SWITCHES) do CHECKS[name] = boolean end
 
@@ -160,6 +178,7 @@ for _, name in ipairs(SWITCHES) do CHECKS[name] = boolean end
 local NULLABLE = {
   blocklist = true, blocklists = true, push_level = true, partition_size = true, partition_ttl = true,
   chat_preferences = true, allowed_flag_reasons = true, permissions = true,
+  custom_event_retention = true,
 }
 
 -- What one channel may have otherwise than its type (§7.4); custom_events is not among it.

@@ -135,12 +135,14 @@ end
 ---@param user_json string the user it is from; for a user event, the one it goes to
 ---@param channel stream_events.server.Channel? nil for a user event
 ---@return string text
+---@return integer stamp its created_at in microseconds
 function M.text(event, user_json, channel)
+  local created_at, stamp = clock.stamp()
   return concat {
     '{"type":', event.raw_type, channel and "," or "", channel and channel.envelope or "",
-    ',"user":', user_json, ',"created_at":"', clock.stamp(), event.data == "" and '"' or '",',
+    ',"user":', user_json, ',"created_at":"', created_at, event.data == "" and '"' or '",',
     event.data, "}",
-  }
+  }, stamp
 end
 
 return M

@@ -20,6 +20,7 @@ local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
+local retention = require "stream_events.server.retention"
 local rules_module = require "stream_events.server.rules"
 local store = require "stream_events.server.store"
 local users = require "stream_events.server.users"
@@ -84,6 +85,7 @@ local function build(options, database, loop, rules, log)
   self.permissions = permissions.new(self.channel_types, self.app)
   self.auth = auth.new(self.app, self.users)
   self.channels = channels.new(database)
+  self.retention = retention.new(self)
   self.connections = connections.new(self.listener)
   self.views = views.new(self)
   self.events = events.new(self)
@@ -123,6 +125,7 @@ local function handlers(parts, loop)
       loop:exempt(parts.options.trusted_proxies)
       parts.connections:tick(native.now())
       parts.webhooks:tick()
+      parts.retention:tick()
     end,
     failed = function(what, err)
       parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
@@ -200,6 +203,10 @@ function Server:stop(callback)
   local rules = self.parts.rules
   local function finished()
     self.stopped = true
+    local saved, problem = pcall(self.parts.retention.save, self.parts.retention)
+    if not saved then
+      self.parts.log("error", "the events that were kept are lost", { error = tostring(problem) })
+    end
     self.parts.store:close()
     for _, waiting in ipairs(self.waiting) do waiting() end
   end
@@ -231,11 +238,13 @@ end
 ---@field outcomes stream_events.server.OutcomeStats
 ---@field rules stream_events.RuleStats?
 ---@field webhooks stream_events.server.WebhookStats
+---@field retention stream_events.server.RetentionStats
 ---@field [string] integer
 
 --- Counters: those of the listener, and users' connections, watches, channels, events and deliveries;
 --- in `outcomes` what became of the custom events that were sent; in `rules` what rules decided, where
---- there are some; in `webhooks` what became of their copies.
+--- there are some; in `webhooks` what became of their copies; in `retention` what is kept for those who
+--- are away.
 ---@return stream_events.server.Stats
 function Server:stats()
   local parts = self.parts
@@ -247,6 +256,7 @@ function Server:stats()
   stats.deliveries = parts.events.deliveries
   stats.outcomes = parts.outcomes:stats()
   stats.webhooks = parts.webhooks:stats()
+  stats.retention = parts.retention:stats()
   stats.rules = parts.rules and parts.rules:stats() or nil
   return stats
 end

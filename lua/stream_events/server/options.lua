@@ -28,6 +28,8 @@ local M = {}
 ---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
 ---@field trusted_proxies string|string[]|nil addresses and networks, as a list or with commas between
 ---  them; default: none
+---@field retention_bytes integer? of all custom events that are kept for those who were away, where
+---  channel types say so (custom_event_retention); default 64 MiB. One channel has at most a sixteenth
 ---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
 
 ---@class stream_events.server.OptionSpec
@@ -68,6 +70,9 @@ M.LIST = {
 
   { name = "max_event", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
     about = "Bytes of a custom event." },
+
+  { name = "retention_bytes", kind = "whole", default = 64 << 20, least = 65536, most = 2 ^ 36,
+    is_live = true, about = "Bytes of custom events that are kept for those who were away." },
 
   { name = "webhook_queue", kind = "whole", default = 10000, most = 2 ^ 31,
     about = "Deliveries that may wait for one hook; more are not taken." },

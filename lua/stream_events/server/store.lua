@@ -15,6 +15,7 @@ local json, run, reason = native.json, database.run, database.reason
 
 -- Each entry leads from one schema version to the next; entries are never changed, only added.
 -- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
+-- Version 3: the events that are kept for those who were away, while no server runs.
 local MIGRATIONS = {
   {
     "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
@@ -24,11 +25,12 @@ local MIGRATIONS = {
     "CREATE TABLE app (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
   },
   { "CREATE TABLE webhooks (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
+  { "CREATE TABLE kept_events (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
 }
 
 local TABLES = {
   user = "users", channel = "channels", member = "members", channel_type = "channel_types",
-  app = "app", webhook = "webhooks",
+  app = "app", webhook = "webhooks", kept_events = "kept_events",
 }
 
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
@@ -171,7 +173,7 @@ local function check_key(key)
 end
 
 --- Writes a document, in place of what was there.
----@param kind "user"|"channel"|"member"|"channel_type"|"app"|"webhook"
+---@param kind "user"|"channel"|"member"|"channel_type"|"app"|"webhook"|"kept_events"
 ---@param key string
 ---@param document table anything that can be encoded as JSON
 function Store:put(kind, key, document)

@@ -2,6 +2,7 @@
 -- and announced are users: a second connection of the same user changes nothing for the others,
 -- while every anonymous connection is somebody of its own.
 local native = require "stream_events.native"
+local clock = require "stream_events.server.clock"
 
 local M = {}
 
@@ -19,12 +20,12 @@ local CROWD_NOTICE_EVERY = 5
 local Watching = { __name = "stream_events.server.watching" }
 Watching.__index = Watching
 
----@param parts { listener: table, connections: table, events: table, views: table }
+---@param parts { listener: table, connections: table, events: table, views: table, retention: table }
 ---@return stream_events.server.Watching
 function M.new(parts)
   return setmetatable({
     listener = parts.listener, connections = parts.connections, events = parts.events,
-    views = parts.views, watches = 0,
+    views = parts.views, retention = parts.retention, watches = 0,
   }, Watching)
 end
 
@@ -82,6 +83,10 @@ function Watching:start(connection, channel)
     channel.audience = audience
   end
   connection.watches[channel.cid] = channel
+  if self.retention:is_on(channel) then
+    connection.began = connection.began or {}
+    connection.began[channel.cid] = clock.stamp()
+  end
   self.watches = self.watches + 1
   self.listener:join(audience.group, connection.number)
   local present = audience.present[connection.key]
@@ -95,6 +100,15 @@ function Watching:start(connection, channel)
   return true
 end
 
+--- Since when a connection watches a channel, where events of it are kept: the moment that divides
+--- what it was sent from what it missed.
+---@param connection stream_events.server.Connection
+---@param channel stream_events.server.Channel
+---@return string? date nil when it does not watch, or watched before events were kept
+function Watching.began(_, connection, channel)
+  return connection.began and connection.began[channel.cid]
+end
+
 --- Ends a watch.
 ---@param connection stream_events.server.Connection
 ---@param channel stream_events.server.Channel
@@ -103,6 +117,7 @@ function Watching:stop(connection, channel)
   if not connection.watches[channel.cid] then return false end
   local audience = channel.audience
   connection.watches[channel.cid] = nil
+  if connection.began then connection.began[channel.cid] = nil end
   self.watches = self.watches - 1
   self.listener:leave(audience.group, connection.number)
   local present = audience.present[connection.key]
@@ -135,6 +150,7 @@ function Watching:end_all(channel)
   for _, connection in pairs(self.connections.by_number) do
     if connection.watches[channel.cid] then
       connection.watches[channel.cid] = nil
+      if connection.began then connection.began[channel.cid] = nil end
       self.watches = self.watches - 1
       self.listener:leave(audience.group, connection.number)
     end

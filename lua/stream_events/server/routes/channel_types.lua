@@ -25,6 +25,7 @@ local function create(context)
   local types = context.server.channel_types
   local channel_type, failure = types:create(context.body)
   if not channel_type then return nil, failure end
+  context.server.retention:follow()
   return 201, types:describe(channel_type)
 end
 
@@ -32,6 +33,7 @@ local function update(context)
   local types = context.server.channel_types
   local channel_type, failure = types:update(context.params.name, context.body)
   if not channel_type then return nil, failure end
+  context.server.retention:follow()
   return 201, types:describe(channel_type)
 end
 

@@ -237,6 +237,7 @@ local function delete_channel(context)
   local members = {}
   for user_id in pairs(channel.members) do members[#members + 1] = user_id end
   server.channels:delete(channel)
+  server.retention:drop(channel)
   local user, fields = context.caller.user, { channel = view }
   tell_watchers(context, channel, "channel.deleted",
     server.events:text("channel.deleted", channel, user, fields))

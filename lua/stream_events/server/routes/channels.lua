@@ -31,15 +31,19 @@ local function page_of(body)
   return page
 end
 
-local function state(context, channel, page)
+-- `watching` is the connection that watches by this query. Where events of the channel are kept it is
+-- told since when, so that its client can say where it left off.
+local function state(context, channel, page, watching)
   local server = context.server
-  return server.views:state(channel, context.caller, {
+  local view = server.views:state(channel, context.caller, {
     members = page.members,
     offset = page.offset,
     watcher_count = server.watching:count(channel),
     watchers = page.watchers_limit
       and server.watching:list(channel, page.watchers_limit, page.watchers_offset),
   })
+  view.watched_at = watching and server.watching:began(watching, channel)
+  return view
 end
 
 -- Who makes a channel: the caller, or whom a server names.
@@ -112,7 +116,7 @@ local function query(context, channel_type, id)
   if not ok then return nil, failure end
   if body.watch then server.watching:start(connection, channel) end
   if created then announce_new(server, channel) end
-  return 201, state(context, channel, page)
+  return 201, state(context, channel, page, body.watch and connection)
 end
 
 local function query_channel(context)
@@ -186,7 +190,7 @@ local function query_channels(context)
   local list = json.array {}
   for i = offset + 1, #readable do
     if body.watch then server.watching:start(connection, readable[i]) end
-    list[#list + 1] = state(context, readable[i], page)
+    list[#list + 1] = state(context, readable[i], page, body.watch and connection)
   end
   return 201, { channels = list }
 end

@@ -70,15 +70,18 @@ local function send_event(context)
   ok, failure = check_size(server, event)
   if not ok then return nil, failure end
   if kind == "custom" and event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
-  local text
-  text, failure = judged(server, kind, event.type, custom_event.text(event, server.users:json(user), channel))
+  local text, stamp = custom_event.text(event, server.users:json(user), channel)
+  text, failure = judged(server, kind, event.type, text)
   if not text then return nil, failure end
   local receivers = 0
   -- In a crowd nobody is told who is typing (protocol §4.3).
   if kind == "custom" or not server.watching:crowded(channel) then
     receivers = server.events:to_watchers(channel, text)
   end
-  if kind == "custom" then server.webhooks:copy(context, event.type, true, text) end
+  if kind == "custom" then
+    server.retention:keep(channel, text, stamp)
+    server.webhooks:copy(context, event.type, true, text)
+  end
   server.outcomes:accepted(context, text, receivers)
   return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
 end
