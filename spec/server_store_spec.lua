@@ -1,8 +1,8 @@
 --- The database of the server: what was acknowledged stays, what it cannot use is left alone.
-local DBI = require "DBI"
 local luv = require "luv"
 local native = require "stream_events.native"
 local process = require "support.process"
+local run_sql = require "support.sql"
 local store = require "stream_events.server.store"
 
 describe("stream_events.server.store", function()
@@ -24,19 +24,7 @@ describe("stream_events.server.store", function()
   end
 
   -- Another program at work on a database.
-  local function sql(name, ...)
-    local connection = assert(DBI.Connect("SQLite3", path(name)))
-    connection:autocommit(true)
-    local values = {}
-    for _, text in ipairs { ... } do
-      local statement = assert(connection:prepare(text))
-      assert(statement:execute())
-      for row in statement:rows() do values[#values + 1] = row[1] end
-      statement:close()
-    end
-    connection:close()
-    return values
-  end
+  local function sql(name, ...) return run_sql(path(name), ...) end
 
   local function all(database, kind)
     local found = {}

@@ -49,12 +49,24 @@ local function add_serve(parser)
   command:option("--api-key", "API key that clients use (default: STREAM_API_KEY, else devkey).")
   command:option("--api-secret", "Secret of backends (default: STREAM_API_SECRET, else, on a loopback "
     .. "address, lan-dev-secret). Others can see it in the list of processes: prefer the environment.")
-  add_json(command, "the address as a JSON object")
+  command:flag("--check-data", "Start no server: look through the data, also while a server is using it, "
+    .. "and print what is wrong with it.")
+  add_json(command, "the address, or what --check-data found, as a JSON object")
   command:epilog(examples(
     "stream-events serve",
     "stream-events serve --port 0 --data :memory:",
     "stream-events serve --rules rules.lua",
     "STREAM_API_SECRET=$(openssl rand -hex 32) stream-events serve --host 0.0.0.0"))
+end
+
+local function add_backup(parser)
+  local command = parser:command("backup", "Copy the bundled server's data, also while it runs.")
+  command:argument("file", "Where to; must not exist yet.")
+  command:option("--data", "The server's data. Default: in your state folder.")
+  add_json(command, "what was copied where")
+  command:epilog(examples(
+    "stream-events backup backup.db",
+    "stream-events serve --data backup.db --check-data"))
 end
 
 local function add_token(parser)
@@ -112,6 +124,7 @@ end
 -- The module and the function behind each subcommand.
 local RUNS = {
   serve = { "serve", "run" },
+  backup = { "data", "backup" },
   token = { "token", "run" },
   send = { "send", "to_channel" },
   ["send-user"] = { "send", "to_user" },
@@ -129,6 +142,7 @@ local function build()
     os.exit(output.OK)
   end)
   add_serve(parser)
+  add_backup(parser)
   add_token(parser)
   add_send(parser)
   add_send_user(parser)

@@ -1,4 +1,6 @@
 --- `stream-events serve`: runs the bundled server until it is told to stop.
+local bundled = require "stream_events.command.bundled"
+local data = require "stream_events.command.data"
 local file = require "stream_events.command.rules.file"
 local luv = require "luv"
 local native = require "stream_events.native"
@@ -51,15 +53,12 @@ end
 ---@param args table
 ---@return integer exit code
 function M.run(args)
+  if args.check_data then return data.check(args) end
   local values, message = settings.for_server(args)
   if not values then return output.misuse(message) end
-  local found, bundled = pcall(require, "stream_events.server")
-  if not found then
-    if not tostring(bundled):find("module 'stream_events.server' not found", 1, true) then
-      return output.fail(tostring(bundled))
-    end
-    return output.fail "the server is a package of its own: luarocks install stream-events-server"
-  end
+  local module
+  module, message = bundled.load "stream_events.server"
+  if not module then return output.fail(message) end
 
   for _, name in ipairs { "data", "rules", "api_key", "api_secret" } do
     if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
@@ -71,7 +70,7 @@ function M.run(args)
     if not ok then return output.misuse(message) end
   end
   args.data = args.data or require "stream_events.server.store".default_path()
-  local server, err = bundled.start {
+  local server, err = module.start {
     host = args.host, port = args.port, data = args.data, logger = output.log,
     api_key = values.api_key, api_secret = values.secret,
     rules = args.rules, watch = args.rules and true or nil,

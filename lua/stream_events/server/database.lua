@@ -76,14 +76,10 @@ function M.connect_to_read(path)
   local connection
   connection, message = M.connect(knows_uris() and uri(path) or path)
   if not connection then return nil, message end
-  for _, pragma in ipairs { "PRAGMA query_only = ON", "PRAGMA busy_timeout = 1000" } do
-    ok, message = M.run(connection, pragma)
-    if not ok then
-      connection:close()
-      return nil, message
-    end
-  end
-  return connection
+  ok, message = M.run(connection, "PRAGMA busy_timeout = 1000")
+  if ok then return connection end
+  connection:close()
+  return nil, message
 end
 
 --- Whether a file can be a database at all.

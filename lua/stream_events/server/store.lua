@@ -33,6 +33,8 @@ local TABLES = {
   app = "app", webhook = "webhooks", kept_events = "kept_events",
 }
 
+M.MIGRATIONS, M.VERSION, M.TABLES = MIGRATIONS, #MIGRATIONS, TABLES
+
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
 -- who writes from outside is waited for, in milliseconds.
 local PRAGMAS = {
@@ -49,7 +51,12 @@ local PRAGMAS = {
 local Store = { __name = "stream_events.server.store" }
 Store.__index = Store
 
-local function fail(path, message)
+--- The error for a database that cannot be used.
+---@param path string
+---@param message string
+---@return nil
+---@return stream_events.Error err
+function M.fail(path, message)
   return errors.fail("protocol", ("cannot use the database %s: %s"):format(path, message))
 end
 
@@ -69,21 +76,32 @@ local function migrate(connection, version)
   return true
 end
 
+--- Whether a schema of that version is one this program knows.
+---@param version integer
+---@param has_tables boolean
+---@return true? ok
+---@return string? message
+function M.check_version(version, has_tables)
+  if version > #MIGRATIONS then
+    return nil, ("it was written by a newer version of this program (its schema is %d, known here "
+      .. "is %d)"):format(version, #MIGRATIONS)
+  end
+  if version == 0 and has_tables then return nil, "it holds the data of another program" end
+  return true
+end
+
 -- Brings the schema to this version, and shows that the database can be written.
 local function set_up(connection)
   local version, message = run(connection, "PRAGMA user_version")
   if not version then return nil, message end
   version = version[1]
-  if version > #MIGRATIONS then
-    return nil, ("it was written by a newer version of this program (its schema is %d, known here "
-      .. "is %d)"):format(version, #MIGRATIONS)
-  end
   local tables
   tables, message = run(connection, "SELECT name FROM sqlite_master")
   if not tables then return nil, message end
-  if version == 0 and tables[1] then return nil, "it holds the data of another program" end
+  local ok
+  ok, message = M.check_version(version, tables[1] ~= nil)
+  if not ok then return nil, message end
   for _, pragma in ipairs(PRAGMAS) do
-    local ok
     ok, message = run(connection, pragma)
     if not ok then return nil, message end
   end
@@ -112,13 +130,13 @@ function M.open(path)
   end
   if path == M.default_path() then
     ok, message = database.make_folders(path)
-    if not ok then return fail(path, message) end
+    if not ok then return M.fail(path, message) end
   end
   if path ~= ":memory:" then
     ok, message = database.prepare_file(path)
-    if not ok then return fail(path, message) end
+    if not ok then return M.fail(path, message) end
     held, message = database.lock(path)
-    if not held then return fail(path, message) end
+    if not held then return M.fail(path, message) end
   end
   connection, message = database.connect(path)
   if connection then
@@ -132,7 +150,7 @@ function M.open(path)
     connection:close()
   end
   if held then held:close() end
-  return fail(path, message)
+  return M.fail(path, message)
 end
 
 local function broken(self, kind, what, message)

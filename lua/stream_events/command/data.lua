@@ -1,0 +1,85 @@
+--- What is done with the server's database beside the server: `stream-events serve --check-data`, and
+--- `stream-events backup`.
+local bundled = require "stream_events.command.bundled"
+local format = require "stream_events.command.format"
+local output = require "stream_events.command.output"
+
+local M = {}
+
+-- The module that does it and the file it is about; nil and the number to end with.
+local function prepare(name, data)
+  if data == "" then return nil, output.misuse "--data must not be empty" end
+  if data == ":memory:" then
+    return nil, output.misuse "--data must be a file: :memory: ends with its server"
+  end
+  local module, message = bundled.load(name)
+  if not module then return nil, output.fail(message) end
+  return module, data or require "stream_events.server.store".default_path()
+end
+
+local function line_of(problem)
+  local subject = problem.kind or "the file"
+  if problem.key then subject = ("%s %q"):format(subject:gsub("_", " "), problem.key) end
+  return format.plain(("%s: %s"):format(subject, problem.message))
+end
+
+-- "2 channels, 3 users", in the order of their names.
+local function counts(documents)
+  local kinds = {}
+  for kind in pairs(documents) do kinds[#kinds + 1] = kind end
+  table.sort(kinds)
+  for i, kind in ipairs(kinds) do
+    kinds[i] = ("%s: %d"):format(kind:gsub("_", " "), documents[kind])
+  end
+  return table.concat(kinds, ", ")
+end
+
+local function show(report)
+  for _, problem in ipairs(report.problems) do output.line(line_of(problem)) end
+  if report.problem_count > #report.problems then
+    output.line(("... and %d more"):format(report.problem_count - #report.problems))
+  end
+  local verdict = report.problem_count == 0 and "sound"
+    or ("damaged in %d %s"):format(report.problem_count, report.problem_count == 1 and "place" or "places")
+  output.line(("%s is %s (schema %d; %s)"):format(format.plain(report.path), verdict, report.schema,
+    counts(report.documents)))
+end
+
+--- Looks through the data and says what is wrong with it, a problem a line; changes nothing.
+---@param args { data: string?, json: boolean? }
+---@return integer exit code 0 when nothing is wrong
+function M.check(args)
+  local check, data = prepare("stream_events.server.check", args.data)
+  if not check then return data end
+  local report, err = check.run(data)
+  if not report then return output.fail(err, args.json) end
+  if args.json then
+    output.line(format.encoded {
+      path = report.path, schema = report.schema, documents = report.documents,
+      ok = report.problem_count == 0, problem_count = report.problem_count,
+      problems = report.problems,
+    })
+  else
+    show(report)
+  end
+  return report.problem_count == 0 and output.OK or output.FAILURE
+end
+
+--- Copies the data into a file, also while a server is using it.
+---@param args { data: string?, file: string, json: boolean? }
+---@return integer exit code
+function M.backup(args)
+  if args.file == "" then return output.misuse "the name of the backup must not be empty" end
+  local backup, data = prepare("stream_events.server.backup", args.data)
+  if not backup then return data end
+  local ok, err = backup.write(data, args.file)
+  if not ok then return output.fail(err, args.json) end
+  if args.json then
+    output.line(format.encoded { data = data, backup = args.file })
+  else
+    output.line(format.plain(("copied %s to %s"):format(data, args.file)))
+  end
+  return output.OK
+end
+
+return M

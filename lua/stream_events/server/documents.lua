@@ -1,0 +1,151 @@
+--- What the documents of the database look like, and what each may say about others: for looking at
+-- data that somebody may have damaged. The models write them, and trust what they have written.
+local names = require "stream_events.names"
+local native = require "stream_events.native"
+local timestamp = require "stream_events.timestamp"
+
+local M = {}
+
+local json = native.json
+
+local function is_list(value) return type(value) == "table" and getmetatable(value) == json.array_mt end
+local function is_object(value) return type(value) == "table" and getmetatable(value) ~= json.array_mt end
+
+local function is_texts(value)
+  if not is_list(value) then return false end
+  for _, each in ipairs(value) do
+    if type(each) ~= "string" then return false end
+  end
+  return true
+end
+
+local function is_grants(value)
+  if not is_object(value) then return false end
+  for _, list in pairs(value) do
+    if not is_texts(list) then return false end
+  end
+  return true
+end
+
+-- What a field may be: a test, and the words for it.
+local KINDS = {
+  text = { function(value) return type(value) == "string" end, "a text" },
+  date = { function(value) return timestamp.parse(value) ~= nil end, "a date" },
+  switch = { function(value) return type(value) == "boolean" end, "true or false" },
+  object = { is_object, "an object" },
+  list = { is_list, "a list" },
+  texts = { is_texts, "a list of texts" },
+  grants = { is_grants, "an object of lists of permissions" },
+}
+
+-- The fields of each kind of document; those behind a "?" may be missing.
+local FIELDS = {
+  user = {
+    id = "text", role = "text", language = "text", teams = "texts", created_at = "date", updated_at = "date",
+    custom = "object", name = "?text", image = "?text", last_active = "?date", deactivated_at = "?date",
+    deleted_at = "?date", revoke_tokens_issued_before = "?date", invisible = "?switch",
+    privacy_settings = "?object",
+  },
+  channel = {
+    type = "text", id = "text", created_at = "date", updated_at = "date", frozen = "switch",
+    disabled = "switch", custom = "object", created_by_id = "?text", team = "?text",
+    config_overrides = "?object",
+  },
+  member = {
+    cid = "text", user_id = "text", channel_role = "text", created_at = "date", updated_at = "date",
+  },
+  channel_type = {
+    name = "text", created_at = "date", updated_at = "date", settings = "object", grants = "grants",
+  },
+  webhook = { hook = "text", id = "text", type = "text", body = "text" },
+}
+
+-- Of kinds whose documents differ by their key.
+local FIELDS_BY_KEY = {
+  app = {
+    settings = { settings = "object", grants = "grants" },
+    credentials = { api_key = "text", api_secret = "text" },
+  },
+}
+
+local function check_fields(document, fields, report)
+  for name, kind in pairs(fields) do
+    local value, optional = document[name], kind:sub(1, 1) == "?"
+    local test = KINDS[optional and kind:sub(2) or kind]
+    if value == nil then
+      if not optional then report(("%s is missing"):format(name)) end
+    elseif not test[1](value) then
+      report(("%s is not %s"):format(name, test[2]))
+    end
+  end
+end
+
+-- What a document says about its own key, and about others. `known` answers whether a document of a
+-- kind exists.
+local RELATIONS = {}
+
+function RELATIONS.user(key, user, report)
+  if user.id ~= key then report(("its id is %s"):format(json.encode(user.id))) end
+  local ok, message = names.user_id(key)
+  if not ok then report(message) end
+end
+
+function RELATIONS.channel(key, channel, report, known)
+  local channel_type, id = names.split_cid(key)
+  if not channel_type then return report(id) end
+  if channel.type ~= channel_type or channel.id ~= id then report "its type and id are others" end
+  if not known("channel_type", channel_type) then
+    report(("there is no channel type %q"):format(channel_type))
+  end
+  local maker = channel.created_by_id
+  if maker ~= nil and not known("user", maker) then
+    report(("there is no user %s, who made it"):format(json.encode(maker)))
+  end
+  local overrides = channel.config_overrides
+  if is_object(overrides) and overrides.grants ~= nil and not is_grants(overrides.grants) then
+    report("grants in config_overrides is not " .. KINDS.grants[2])
+  end
+end
+
+function RELATIONS.member(key, member, report, known)
+  local cid, user_id = key:match "^([^/]*)/(.*)$"
+  if not cid then return report "its key is not that of a member" end
+  if member.cid ~= cid or member.user_id ~= user_id then report "its channel or its user is another" end
+  if not known("channel", cid) then report(("there is no channel %q"):format(cid)) end
+  if not known("user", user_id) then report(("there is no user %q"):format(user_id)) end
+end
+
+function RELATIONS.channel_type(key, channel_type, report)
+  if channel_type.name ~= key then report(("its name is %s"):format(json.encode(channel_type.name))) end
+  local ok, message = names.channel_type(key)
+  if not ok then report(message) end
+end
+
+function RELATIONS.webhook(key, delivery, report)
+  if not key:find "^%x+$" then report "its key is no number" end
+  if type(delivery.body) == "string" and not is_object(json.decode(delivery.body)) then
+    report "its body is no event"
+  end
+end
+
+--- Looks at one document.
+---@param kind string
+---@param key string
+---@param text string as it is stored
+---@param known fun(kind: string, key: any): boolean whether there is such a document
+---@param report fun(message: string) called for everything that is wrong
+function M.check(kind, key, text, known, report)
+  local document, err = json.decode(text)
+  if not is_object(document) then
+    return report("it is damaged: " .. (err and err.message or "it is no object"))
+  end
+  local fields = FIELDS[kind] or FIELDS_BY_KEY[kind] and FIELDS_BY_KEY[kind][key]
+  if fields then
+    check_fields(document, fields, report)
+  elseif FIELDS_BY_KEY[kind] then
+    report "nothing is kept under this key"
+  end
+  if RELATIONS[kind] then RELATIONS[kind](key, document, report, known) end
+end
+
+return M
