@@ -1,7 +1,10 @@
 --- The server's HTTP side: routes, who may call, refusals and their envelopes, hostile requests.
 local DBI = require "DBI"
 local http = require "stream_events.server.http"
+local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
+local proxies = require "stream_events.server.proxies"
+local requests = require "stream_events.server.requests"
 local server = require "stream_events.server"
 local fixtures = require "support.server"
 local http_client = require "support.http_client"
@@ -196,13 +199,15 @@ describe("a router", function()
   local log
   local function router(handler)
     log = {}
-    local made = http.new {
-      auth = { http = function() return { kind = "server" } end },
-      proxies = { client = function() return "127.0.0.1" end },
-      log = function(level, message, fields)
-        log[#log + 1] = { level = level, message = message, fields = fields }
-      end,
+    local options = { log_level = "info", logger = function(level, message, fields)
+      log[#log + 1] = { level = level, message = message, fields = fields }
+    end }
+    local server_parts = {
+      auth = { http = function() return { kind = "server" } end }, options = options,
+      proxies = proxies.new(options), log = logs.new(options),
     }
+    server_parts.requests = requests.new(server_parts)
+    local made = http.new(server_parts)
     made:add { { "POST", "/do/{what}", endpoint = "Do", handler = handler } }
     return made
   end

@@ -30,6 +30,22 @@ static double clock_now(void) {
 
 /* ---- opening ---- */
 
+static void set_timers(se_listener *listener, const se_listen_options *options) {
+  se_timers_set(&listener->timers, SE_TIMER_HEADER, options->header_timeout);
+  se_timers_set(&listener->timers, SE_TIMER_BODY, options->body_timeout);
+  se_timers_set(&listener->timers, SE_TIMER_KEEPALIVE, options->keepalive_timeout);
+  se_timers_set(&listener->timers, SE_TIMER_IDLE, options->idle_timeout);
+  se_timers_set(&listener->timers, SE_TIMER_SLOW, options->slow_timeout);
+}
+
+void se_listener_configure(se_listener *listener, const se_listen_options *options) {
+  int messages = listener->options.messages;
+  listener->options = *options;
+  listener->options.host = NULL;
+  listener->options.messages = messages;
+  set_timers(listener, options);
+}
+
 se_listener *se_listener_open(const se_listen_options *options, int *status, char *message,
                               size_t message_size) {
   se_listener *listener = calloc(1, sizeof *listener);
@@ -44,13 +60,9 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
   listener->later_end = &listener->later;
   listener->now = clock_now();
   se_timers_init(&listener->timers);
-  listener->timers.seconds[SE_TIMER_HEADER] = options->header_timeout;
-  listener->timers.seconds[SE_TIMER_BODY] = options->body_timeout;
-  listener->timers.seconds[SE_TIMER_KEEPALIVE] = options->keepalive_timeout;
-  listener->timers.seconds[SE_TIMER_IDLE] = options->idle_timeout;
-  listener->timers.seconds[SE_TIMER_LINGER] = LINGER;
-  listener->timers.seconds[SE_TIMER_SLOW] = options->slow_timeout;
-  listener->timers.seconds[SE_TIMER_ACCEPT] = ACCEPT_PAUSE;
+  set_timers(listener, options);
+  se_timers_set(&listener->timers, SE_TIMER_LINGER, LINGER);
+  se_timers_set(&listener->timers, SE_TIMER_ACCEPT, ACCEPT_PAUSE);
   se_buffer_init(&listener->scratch, 2 * SE_INPUT_SIZE);
   listener->fanout = se_fanout_new();
   listener->addresses = se_addresses_new();

@@ -36,6 +36,10 @@ int se_listener_exempt(se_listener *listener, const char *network);
 /* Closes everything, with nothing said to anybody. Accepts NULL. */
 void se_listener_free(se_listener *listener);
 
+/* Other limits from now on; WebSockets that are open keep their max_message. The address and
+ * 'messages' stay as they are. */
+void se_listener_configure(se_listener *listener, const se_listen_options *options);
+
 int se_listener_fd(const se_listener *listener); /* the poller's */
 /* Seconds until the next deadline, negative: none. */
 double se_listener_timeout(const se_listener *listener);

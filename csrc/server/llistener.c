@@ -28,11 +28,11 @@ static llistener *check_self(lua_State *L) {
 
 /* ---- listen ---- */
 
-static lua_Integer integer_option(lua_State *L, const char *name, lua_Integer otherwise,
-                                  lua_Integer least, lua_Integer most) {
+static lua_Integer integer_option(lua_State *L, int table, const char *name,
+                                  lua_Integer otherwise, lua_Integer least, lua_Integer most) {
   lua_Integer value = otherwise;
   int whole = 1;
-  lua_getfield(L, 1, name);
+  lua_getfield(L, table, name);
   if (!lua_isnil(L, -1))
     value = lua_tointegerx(L, -1, &whole);
   lua_pop(L, 1);
@@ -42,10 +42,10 @@ static lua_Integer integer_option(lua_State *L, const char *name, lua_Integer ot
   return value;
 }
 
-static double seconds_option(lua_State *L, const char *name, double otherwise) {
+static double seconds_option(lua_State *L, int table, const char *name, double otherwise) {
   double value = otherwise;
   int number = 1;
-  lua_getfield(L, 1, name);
+  lua_getfield(L, table, name);
   if (!lua_isnil(L, -1))
     value = (double)lua_tonumberx(L, -1, &number);
   lua_pop(L, 1);
@@ -54,10 +54,29 @@ static double seconds_option(lua_State *L, const char *name, double otherwise) {
   return value;
 }
 
+static void read_limits(lua_State *L, int table, se_listen_options *options) {
+  const lua_Integer gib = 1 << 30;
+  options->max_connections =
+      (uint32_t)integer_option(L, table, "max_connections", 10000, 1, SE_MAX_CONNECTIONS);
+  options->max_per_address =
+      (uint32_t)integer_option(L, table, "max_connections_per_address", 0, 0, SE_MAX_CONNECTIONS);
+  options->max_message_rate =
+      (uint32_t)integer_option(L, table, "max_message_rate", 0, 0, 1000000);
+  options->max_header =
+      (size_t)integer_option(L, table, "max_header", 16384, 64, SE_HTTP_MAX_HEADER);
+  options->max_body = (size_t)integer_option(L, table, "max_body", 1 << 20, 0, gib);
+  options->max_message = (size_t)integer_option(L, table, "max_message", 65536, 1, gib);
+  options->max_output = (size_t)integer_option(L, table, "max_output", 1 << 20, 1024, gib);
+  options->header_timeout = seconds_option(L, table, "header_timeout", 10);
+  options->body_timeout = seconds_option(L, table, "body_timeout", 30);
+  options->keepalive_timeout = seconds_option(L, table, "keepalive_timeout", 65);
+  options->idle_timeout = seconds_option(L, table, "idle_timeout", 60);
+  options->slow_timeout = seconds_option(L, table, "slow_timeout", 10);
+}
+
 /* core.listen(options?) -> listener | nil, kind, message */
 static int listen_new(lua_State *L) {
-  const lua_Integer gib = 1 << 30;
-  se_listen_options options;
+  se_listen_options options = {0};
   llistener *self;
   char message[256];
   int status;
@@ -70,21 +89,8 @@ static int listen_new(lua_State *L) {
   lua_getfield(L, 1, "host"); /* stays on the stack while it is read */
   options.host = lua_isnil(L, -1) ? "127.0.0.1" : lua_tostring(L, -1);
   luaL_argcheck(L, options.host != NULL, 1, "option 'host' must be a string");
-  options.port = (int)integer_option(L, "port", 0, 0, 65535);
-  options.max_connections =
-      (uint32_t)integer_option(L, "max_connections", 10000, 1, SE_MAX_CONNECTIONS);
-  options.max_per_address =
-      (uint32_t)integer_option(L, "max_connections_per_address", 0, 0, SE_MAX_CONNECTIONS);
-  options.max_message_rate = (uint32_t)integer_option(L, "max_message_rate", 0, 0, 1000000);
-  options.max_header = (size_t)integer_option(L, "max_header", 16384, 64, SE_HTTP_MAX_HEADER);
-  options.max_body = (size_t)integer_option(L, "max_body", 1 << 20, 0, gib);
-  options.max_message = (size_t)integer_option(L, "max_message", 65536, 1, gib);
-  options.max_output = (size_t)integer_option(L, "max_output", 1 << 20, 1024, gib);
-  options.header_timeout = seconds_option(L, "header_timeout", 10);
-  options.body_timeout = seconds_option(L, "body_timeout", 30);
-  options.keepalive_timeout = seconds_option(L, "keepalive_timeout", 65);
-  options.idle_timeout = seconds_option(L, "idle_timeout", 60);
-  options.slow_timeout = seconds_option(L, "slow_timeout", 10);
+  options.port = (int)integer_option(L, 1, "port", 0, 0, 65535);
+  read_limits(L, 1, &options);
   lua_getfield(L, 1, "messages");
   options.messages = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -94,6 +100,17 @@ static int listen_new(lua_State *L) {
   luaL_setmetatable(L, LISTENER_MT);
   self->listener = se_listener_open(&options, &status, message, sizeof message);
   return self->listener == NULL ? se_fail(L, status, "%s", message) : 1;
+}
+
+/* listener:configure(limits) */
+static int listener_configure(lua_State *L) {
+  llistener *self = check_self(L);
+  se_listen_options options = {0};
+  luaL_checktype(L, 2, LUA_TTABLE);
+  read_limits(L, 2, &options);
+  if (self->listener != NULL)
+    se_listener_configure(self->listener, &options);
+  return 0;
 }
 
 /* ---- the loop's side ---- */
@@ -459,9 +476,9 @@ static int listener_close_all(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  {"pollfd", listener_pollfd}, {"timeout", listener_timeout}, {"address", listener_address},
-  {"exempt", listener_exempt}, {"step", listener_step}, {"next", listener_next},
-  {"respond", listener_respond},
+  {"configure", listener_configure}, {"pollfd", listener_pollfd}, {"timeout", listener_timeout},
+  {"address", listener_address}, {"exempt", listener_exempt}, {"step", listener_step},
+  {"next", listener_next}, {"respond", listener_respond},
   {"accept", listener_accept}, {"send", listener_send}, {"close", listener_close},
   {"join", listener_join}, {"leave", listener_leave}, {"group_size", listener_group_size},
   {"broadcast", listener_broadcast}, {"flush", listener_flush}, {"stats", listener_stats},

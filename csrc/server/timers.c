@@ -11,6 +11,14 @@ void se_timers_init(se_timers *timers) {
   }
 }
 
+void se_timers_set(se_timers *timers, int kind, double seconds) {
+  double more = seconds - timers->seconds[kind];
+  se_timer *list = &timers->lists[kind], *timer;
+  timers->seconds[kind] = seconds;
+  for (timer = list->after; timer != list; timer = timer->after)
+    timer->deadline += more;
+}
+
 void se_timers_stop(se_timer *timer) {
   if (timer->kind == SE_TIMER_NONE)
     return;

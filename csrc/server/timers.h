@@ -29,7 +29,9 @@ typedef struct {
   double seconds[SE_TIMER_KINDS];
 } se_timers;
 
-void se_timers_init(se_timers *timers); /* then set 'seconds' */
+void se_timers_init(se_timers *timers); /* then set the lengths */
+/* The length of a kind; timers that run already end as if they had been started with it. */
+void se_timers_set(se_timers *timers, int kind, double seconds);
 void se_timers_start(se_timers *timers, se_timer *timer, int kind, double now); /* stops it first */
 void se_timers_stop(se_timer *timer);
 /* Seconds until the next deadline, at least 0; negative: there is none. */

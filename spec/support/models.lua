@@ -3,10 +3,12 @@ local app = require "stream_events.server.app"
 local auth = require "stream_events.server.auth"
 local channel_types = require "stream_events.server.channel_types"
 local http = require "stream_events.server.http"
+local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
+local requests = require "stream_events.server.requests"
 local store = require "stream_events.server.store"
 local token = require "stream_events.token"
 local users = require "stream_events.server.users"
@@ -35,11 +37,14 @@ function M.new(database)
   self.auth = auth.new(self.app, self.users, options)
   self.used_types = {}
   self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
-  self.log = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end
-  self.options = option_table.check({}, 1)
+  self.options = option_table.check({
+    logger = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end,
+  }, 1)
+  self.log = logs.new(self.options)
   self.proxies = proxies.new(self.options)
   self.retention = { follow = function() end }
   self.webhooks = webhooks.new(self, self.options)
+  self.requests = requests.new(self)
   self.router = http.new(self)
   for _, name in ipairs { "users", "channel_types", "app" } do
     self.router:add(require("stream_events.server.routes." .. name))

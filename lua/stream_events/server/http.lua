@@ -33,6 +33,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field request stream_events.server.Request
 ---@field connection integer the listener's number of the HTTP connection
 ---@field address string of the client, also of one behind a trusted proxy
+---@field id string of the request, see stream_events.server.requests
 ---@field params table<string,string> decoded path parameters; shared, read only
 ---@field query table<string,string> decoded; shared, read only
 ---@field payload table? the decoded object of the query parameter `payload`
@@ -53,7 +54,7 @@ local function node()
   return { literals = {}, parameter = nil, methods = nil }
 end
 
----@param server table what handlers find as context.server; `auth`, `proxies` and `log` are used here
+---@param server table what handlers find as context.server; `auth`, `requests` and `log` are used here
 ---@return stream_events.server.Router
 function M.new(server)
   return setmetatable({
@@ -256,17 +257,17 @@ end
 ---@param request stream_events.server.Request
 ---@return integer status
 ---@return string body
----@return string[]? headers
+---@return string[] headers
 function Router:answer(connection, request)
-  local context = {
-    server = self.server, request = request, connection = connection, started = native.now(),
-    address = self.server.proxies:client(request),
-  }
+  local requests = self.server.requests
+  local context = requests:begin(connection, request)
   local ok, status, body, headers = xpcall(handle, debug.traceback, self, context)
-  if ok then return status, body, headers end
-  self.server.log("error", ("%s %s failed"):format(request.method, request.path:sub(1, 200)),
-    { error = tostring(status) })
-  return refusal(context, failures.internal(), context.endpoint)
+  if not ok then
+    self.server.log("error", ("%s %s failed"):format(request.method, request.path:sub(1, 200)),
+      { error = tostring(status) })
+    status, body, headers = refusal(context, failures.internal(), context.endpoint)
+  end
+  return status, body, requests:finish(context, status, headers)
 end
 
 return M

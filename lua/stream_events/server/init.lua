@@ -13,13 +13,17 @@ local connect = require "stream_events.server.routes.connect"
 local connections = require "stream_events.server.connections"
 local errors = require "stream_events.error"
 local events = require "stream_events.server.events"
+local health = require "stream_events.server.health"
 local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
+local live = require "stream_events.server.live"
+local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
+local requests = require "stream_events.server.requests"
 local retention = require "stream_events.server.retention"
 local rules_module = require "stream_events.server.rules"
 local store = require "stream_events.server.store"
@@ -40,15 +44,11 @@ local ROUTES = {
   require "stream_events.server.routes.users",
   require "stream_events.server.routes.channel_types",
   require "stream_events.server.routes.app",
+  require "stream_events.server.routes.operation",
 }
 
 local SERVICE_RESTART = 1012 -- tells clients to come back
 local MAX_NOTED_TYPES = 256
-
--- A logger that raises must not end what it was told of, let alone the program.
-local function careful(logger)
-  return function(level, message, fields) pcall(logger, level, message, fields) end
-end
 
 -- Where clients on the same machine find a server that listens everywhere.
 local REACHABLE = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
@@ -76,9 +76,12 @@ local function build(options, database, loop, rules, log)
   self.log = log
   self.rules = rules
   self.options = options
+  self.started_at = native.time()
   self.proxies = proxies.new(options)
-  self.listener = loop.core
+  self.requests = requests.new(self)
+  self.loop, self.listener = loop, loop.core
   self.store = database
+  self.health = health.new(self)
   self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })
   self.users = users.new(database)
   self.channel_types = channel_types.new(database)
@@ -106,7 +109,7 @@ local function without_collecting(work, ...)
   return table.unpack(results, 1, results.n)
 end
 
-local function handlers(parts, loop)
+local function handlers(parts)
   return {
     request = function(number, request)
       local unwritten = parts.webhooks:unwritten()
@@ -122,7 +125,7 @@ local function handlers(parts, loop)
       if active then parts.users:touch(active) end
     end,
     second = function()
-      loop:exempt(parts.options.trusted_proxies)
+      parts.loop:exempt(parts.options.trusted_proxies)
       parts.connections:tick(native.now())
       parts.webhooks:tick()
       parts.retention:tick()
@@ -140,7 +143,6 @@ end
 ---@field api_key string
 ---@field api_secret string
 ---@field private parts table
----@field private loop stream_events.server.Loop
 local Server = { __name = "stream_events.server" }
 Server.__index = Server
 
@@ -151,7 +153,7 @@ Server.__index = Server
 ---  (kind "rule") the rules cannot be used, see its `problems`
 function M.start(options)
   options = option_table.check(options or {}, 2)
-  local log = careful(options.logger or function() end)
+  local log = logs.new(options)
   local rules, loop, err
   if options.rules then
     rules, err = rules_module.new(options, log)
@@ -180,39 +182,43 @@ function M.start(options)
     return nil, err
   end
   loop:exempt(options.trusted_proxies)
-  loop:start(handlers(parts, loop))
+  loop:start(handlers(parts))
   if rules then rules:start() end
   local host, port = loop.core:address()
   return setmetatable({
     host = host, port = port, url = url_of(host, port),
     api_key = parts.app.api_key, api_secret = parts.app.api_secret,
-    parts = parts, loop = loop, waiting = {},
+    parts = parts, waiting = {},
   }, Server)
 end
 
 --- Stops: nothing more is accepted, what was accepted is answered, WebSockets are closed with 1012,
---- the database is closed. Takes a few turns of the loop; a second call waits with the first.
+--- the database is closed. Takes a few turns of the loop, at most stop_timeout seconds; then whoever
+--- still does not read is cut off. A second call waits with the first.
 ---@param callback fun()? called when all of it is done
 function Server:stop(callback)
   if self.stopped then
     if callback then callback() end
     return
   end
-  self.stopping = true
   self.waiting[#self.waiting + 1] = callback
-  local rules = self.parts.rules
+  if self.stopping then return end
+  self.stopping = true
+  local parts = self.parts
+  parts.health.stopping = true
   local function finished()
     self.stopped = true
-    local saved, problem = pcall(self.parts.retention.save, self.parts.retention)
+    local saved, problem = pcall(parts.retention.save, parts.retention)
     if not saved then
-      self.parts.log("error", "the events that were kept are lost", { error = tostring(problem) })
+      parts.log("error", "the events that were kept are lost", { error = tostring(problem) })
     end
-    self.parts.store:close()
+    parts.store:close()
     for _, waiting in ipairs(self.waiting) do waiting() end
   end
-  self.loop:stop(SERVICE_RESTART, function()
-    self.parts.webhooks:stop(function()
-      if rules then rules:stop(finished) else finished() end
+  local deadline = native.now() + parts.options.stop_timeout
+  parts.loop:stop(SERVICE_RESTART, deadline, function()
+    parts.webhooks:stop(deadline, function()
+      if parts.rules then parts.rules:stop(finished) else finished() end
     end)
   end)
 end
@@ -231,6 +237,24 @@ function Server:reload_rules(callback)
     })
   else
     rules:reload(callback)
+  end
+end
+
+--- Takes other options while it runs, and reads the rule file again, if it has one. Either all of it
+--- happens or, when the rules cannot be used, nothing. No connection is dropped. What cannot change
+--- without a restart stays as it is and is named in the report, and in the log.
+---@param options stream_events.server.Options as for start(): what is left out gets its default
+---@param callback (fun(report: stream_events.server.LiveReport?, err: stream_events.Error?))?
+function Server:reload(options, callback)
+  callback = callback or function() end
+  options = option_table.check(options, 2)
+  local function change(ok, err)
+    if ok then callback(live.apply(self.parts, options)) else callback(nil, err) end
+  end
+  if self.stopping or type(self.parts.options.rules) == "string" then
+    self:reload_rules(change)
+  else
+    change(true)
   end
 end
 

@@ -6,9 +6,6 @@ local native = require "stream_events.native"
 
 local M = {}
 
--- What is left to send at the end may take this long, in seconds.
-local STOP_PATIENCE = 3
-
 ---@class stream_events.server.Handlers
 ---@field request fun(number: integer, request: stream_events.server.Request): ...
 ---  gives status, body and headers of the answer; and true when the answer has to wait for settle
@@ -164,14 +161,21 @@ function Loop:start(handlers)
   arm(self)
 end
 
+--- Takes other limits and time-outs, also for what is open already.
+---@param options stream_events.server.ListenOptions
+function Loop:configure(options)
+  self.core:configure(options)
+  self.timer:start(0, 0, self.turn) -- a deadline may be nearer now
+end
+
 --- Stops accepting, sends what is queued, closes WebSockets with that code; then calls `done`, once.
 -- All of it happens in later turns, so handlers may call this.
 ---@param code integer
+---@param deadline number native.now() at which whoever is not done is cut off
 ---@param done fun()
-function Loop:stop(code, done)
+function Loop:stop(code, deadline, done)
   if self.stop_by then return end
-  self.stop_code, self.done = code, done
-  self.stop_by = native.now() + STOP_PATIENCE
+  self.stop_code, self.stop_by, self.done = code, deadline, done
   self.timer:start(0, 0, self.turn)
 end
 

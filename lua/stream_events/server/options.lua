@@ -13,6 +13,10 @@ local M = {}
 ---@field api_key string? without it one is made up, and kept with the data
 ---@field api_secret string? likewise
 ---@field logger (fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table))?
+---@field log_level "debug"|"info"|"warn"|"error"|nil what is less important is not logged; default "info"
+---@field access_log boolean? log every HTTP request
+---@field metrics_key string? who shows it may read GET /metrics; without one, who is on this machine
+---@field stop_timeout number? seconds that a stop may take, default 5
 ---@field max_event integer? bytes of a custom event, default 5120
 ---@field rules string|table|stream_events.RuleSet|nil what may be sent: the path of a rule file, the
 ---  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
@@ -34,13 +38,14 @@ local M = {}
 
 ---@class stream_events.server.OptionSpec
 ---@field name string
----@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"
+---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"choice"
+---@field choices string[]? of a choice
 ---@field default any? nil: none, or made up by whoever needs it
 ---@field least integer? of whole ones, default 1
 ---@field most number? of whole ones and seconds
 ---@field is_secret boolean? never shown
 ---@field is_live boolean? takes effect when the settings are read again, without a restart
----@field is_listener boolean? handed on to the listening socket
+---@field is_listener boolean? handed on to the listening socket, which takes changes, too
 ---@field about string for people: a sentence
 
 local DAY = 86400
@@ -56,6 +61,15 @@ M.LIST = {
   { name = "api_key", kind = "text", about = "API key that clients use." },
   { name = "api_secret", kind = "text", is_secret = true, about = "Secret of backends." },
   { name = "logger", kind = "function", about = "Told of what happens: level, message, fields." },
+
+  { name = "log_level", kind = "choice", choices = { "debug", "info", "warn", "error" }, default = "info",
+    is_live = true, about = "What is less important is not logged." },
+  { name = "access_log", kind = "switch", default = false, is_live = true,
+    about = "Log every HTTP request." },
+  { name = "metrics_key", kind = "text", is_secret = true, is_live = true,
+    about = "Who shows it may read /metrics; without one, who is on this machine." },
+  { name = "stop_timeout", kind = "seconds", default = 5, most = DAY, is_live = true,
+    about = "Seconds that a stop may take." },
 
   { name = "rules", kind = "rules", about = "Rule file that every custom event must pass." },
   { name = "watch", kind = "switch", default = false, about = "Read the rule file again when it changes." },
@@ -74,13 +88,13 @@ M.LIST = {
   { name = "retention_bytes", kind = "whole", default = 64 << 20, least = 65536, most = 2 ^ 36,
     is_live = true, about = "Bytes of custom events that are kept for those who were away." },
 
-  { name = "webhook_queue", kind = "whole", default = 10000, most = 2 ^ 31,
+  { name = "webhook_queue", kind = "whole", default = 10000, most = 2 ^ 31, is_live = true,
     about = "Deliveries that may wait for one hook; more are not taken." },
-  { name = "webhook_in_flight", kind = "whole", default = 8, most = 60,
+  { name = "webhook_in_flight", kind = "whole", default = 8, most = 60, is_live = true,
     about = "Requests to one hook at a time; with 1 events arrive in their order." },
-  { name = "webhook_total", kind = "seconds", default = 15, most = 3600,
+  { name = "webhook_total", kind = "seconds", default = 15, most = 3600, is_live = true,
     about = "Seconds for all attempts to deliver one event." },
-  { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600,
+  { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600, is_live = true,
     about = "Seconds before the second attempt; twice that before the third." },
 
   { name = "trusted_proxies", kind = "addresses", is_live = true,
@@ -93,13 +107,13 @@ M.LIST = {
     about = "Connections from one address that is not this machine or a trusted proxy; 0: any number." },
   { name = "max_message_rate", kind = "whole", default = 50, least = 0, most = 1000000, is_listener = true,
     about = "Messages and pings a second over one WebSocket; more closes it with 1008. 0: any number." },
-  { name = "max_header", kind = "whole", default = 16384, most = 2 ^ 30, is_listener = true,
+  { name = "max_header", kind = "whole", default = 16384, least = 64, most = 65535, is_listener = true,
     about = "Bytes of a request line and its headers; more is 431." },
   { name = "max_body", kind = "whole", default = 1 << 20, most = 2 ^ 30, is_listener = true,
     about = "Bytes of a request's body; more is 413." },
   { name = "max_message", kind = "whole", default = 65536, most = 2 ^ 30, is_listener = true,
     about = "Bytes of an incoming WebSocket message." },
-  { name = "max_output", kind = "whole", default = 1 << 20, most = 2 ^ 30, is_listener = true,
+  { name = "max_output", kind = "whole", default = 1 << 20, least = 1024, most = 2 ^ 30, is_listener = true,
     about = "Bytes that may wait for a client that does not read; more closes it with 1013." },
   { name = "header_timeout", kind = "seconds", default = 10, most = DAY, is_listener = true,
     about = "Seconds for a complete head of a request." },
@@ -155,6 +169,13 @@ local function wrong_addresses(value)
   return nil
 end
 
+local function wrong_choice(spec, value)
+  for _, choice in ipairs(spec.choices) do
+    if value == choice then return nil end
+  end
+  return "must be one of " .. table.concat(spec.choices, ", ")
+end
+
 --- What is wrong with the value of an option; nil: nothing.
 ---@param spec stream_events.server.OptionSpec
 ---@param value any
@@ -164,6 +185,7 @@ function M.wrong(spec, value)
   if spec.kind == "whole" or spec.kind == "seconds" then return wrong_number(spec, value) end
   if spec.kind == "rules" then return wrong_rules(value) end
   if spec.kind == "addresses" then return wrong_addresses(value) end
+  if spec.kind == "choice" then return wrong_choice(spec, value) end
   if type(value) == TYPES[spec.kind] then return nil end
   return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
 end
@@ -193,6 +215,13 @@ function M.check(given, level)
     if options[spec.name] == nil then options[spec.name] = spec.default end
   end
   return options
+end
+
+--- Whether an option may change while the server runs.
+---@param spec stream_events.server.OptionSpec
+---@return boolean
+function M.is_live(spec)
+  return spec.is_live or spec.is_listener or false
 end
 
 --- Those that belong to the listening socket.

@@ -1,6 +1,10 @@
 --- What became of each custom event that somebody tried to send: counted, and told to whoever looks on.
 -- On the way of every event, so with nobody looking on it only counts.
+local histograms = require "stream_events.server.histogram"
+
 local M = {}
+
+local RECEIVERS = { 0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 }
 
 -- Refusals of the protocol by code; those of rules have a reason code of their own.
 local REASONS = {
@@ -23,7 +27,7 @@ local REASONS = {
 
 ---@class stream_events.server.Outcomes
 ---@field accepted_count integer
----@field receivers integer all deliveries of accepted events
+---@field receivers stream_events.server.Histogram of accepted events
 ---@field reasons table<string, integer> refusals
 ---@field private observers fun(outcome: stream_events.server.Outcome)[]
 local Outcomes = { __name = "stream_events.server.outcomes" }
@@ -33,7 +37,8 @@ Outcomes.__index = Outcomes
 ---@return stream_events.server.Outcomes
 function M.new(parts)
   return setmetatable({
-    log = parts.log, accepted_count = 0, receivers = 0, refused_count = 0, reasons = {}, observers = {},
+    log = parts.log, accepted_count = 0, receivers = histograms.new(RECEIVERS), refused_count = 0,
+    reasons = {}, observers = {},
   }, Outcomes)
 end
 
@@ -61,7 +66,7 @@ end
 ---@param receivers integer
 function Outcomes:accepted(context, text, receivers)
   self.accepted_count = self.accepted_count + 1
-  self.receivers = self.receivers + receivers
+  self.receivers:add(receivers)
   if not self.observers[1] then return end
   local outcome = describe(context, "accepted")
   outcome.receivers, outcome.body = receivers, text
@@ -105,7 +110,7 @@ function Outcomes:stats()
   local reasons = {}
   for reason, number in pairs(self.reasons) do reasons[reason] = number end
   return {
-    accepted = self.accepted_count, refused = self.refused_count, receivers = self.receivers,
+    accepted = self.accepted_count, refused = self.refused_count, receivers = self.receivers.sum,
     reasons = reasons,
   }
 end

@@ -272,6 +272,11 @@ function Store:decode(kind, key, text)
     err and err.message or "it is no object"))
 end
 
+--- Writes to the database without changing it; raises as a write does.
+function Store:try_to_write()
+  execute(self, ("PRAGMA user_version = %d"):format(#MIGRATIONS))
+end
+
 --- All documents of a kind, in the order of their keys: `for key, document in store:each "user"`.
 --- Raises an error object when one cannot be read. Not to be mixed with writes of the same kind.
 ---@param kind string

@@ -17,9 +17,8 @@ local M = {}
 local json, crypto = native.json, native.crypto
 
 local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
-local MAX_TARGETS = 17        -- the longest list of hooks, and the older setting
+local MAX_IN_FLIGHT = 17 * 60 -- of the longest list of hooks and the older setting, the most that each may
 local MANY_REMOVED = 256      -- delivered ones that are taken out of the database before the second is over
-local STOP_PATIENCE = 3       -- seconds for what is under way when the server stops
 local MAX_INFO = 512          -- bytes of what a client says about itself
 
 local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
@@ -65,13 +64,9 @@ Webhooks.__index = Webhooks
 ---@return stream_events.server.Webhooks
 function M.new(parts, options)
   local self = setmetatable({
-    app = parts.app, views = parts.views, log = parts.log,
+    app = parts.app, views = parts.views, log = parts.log, options = options,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
     totals = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
-    limits = {
-      queue = options.webhook_queue, in_flight = options.webhook_in_flight,
-      total = options.webhook_total, retry = options.webhook_retry,
-    },
   }, Webhooks)
   self.left_over = self.outbox:load()
   return self
@@ -101,7 +96,7 @@ end
 local function report_refused(self, hook)
   if hook.unreported == 0 then return end
   self.log("error", "events were not taken for a webhook: too many wait for it", {
-    hook = hook.target.id, events = hook.unreported, limit = self.limits.queue,
+    hook = hook.target.id, events = hook.unreported, limit = self.options.webhook_queue,
   })
   hook.unreported, hook.reported_at = 0, native.now()
 end
@@ -167,7 +162,7 @@ end
 -- Seconds until the next attempt; nil when there is to be none.
 local function retry_in(self, hook, delivery, status, kind, headers)
   if hook.gone or delivery.attempt >= attempts_allowed(status, kind) then return nil end
-  local seconds = self.limits.retry * 2 ^ (delivery.attempt - 1)
+  local seconds = self.options.webhook_retry * 2 ^ (delivery.attempt - 1)
   local asked = tonumber(headers and headers["retry-after"])
   if asked and asked > seconds then seconds = asked end
   return native.now() + seconds < delivery.deadline and seconds or nil
@@ -199,7 +194,7 @@ attempt = function(self, hook, delivery)
   end
   local now = native.now()
   delivery.attempt = (delivery.attempt or 0) + 1
-  delivery.deadline = delivery.deadline or now + self.limits.total
+  delivery.deadline = delivery.deadline or now + self.options.webhook_total
   count(self, hook, "attempts")
   local is_packed = self.app:get "enable_hook_payload_compression"
   local ok, err = self.courier:send({
@@ -216,7 +211,7 @@ attempt = function(self, hook, delivery)
 end
 
 pump = function(self, hook)
-  while hook.flying < self.limits.in_flight and not self.stopping do
+  while hook.flying < self.options.webhook_in_flight and not self.stopping do
     local delivery = shift(hook)
     if not delivery then return end
     hook.flying = hook.flying + 1
@@ -297,7 +292,7 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
   for _, hook in ipairs(self.hooks) do
     if hook.target.wants(event_type, is_custom) then
       body, id = body or body_of(text, context, members), id or crypto.uuid()
-      if queued(hook) + hook.unwritten >= self.limits.queue or hook.bytes + #body > QUEUE_BYTES then
+      if queued(hook) + hook.unwritten >= self.options.webhook_queue or hook.bytes + #body > QUEUE_BYTES then
         refuse(self, hook)
       else
         hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
@@ -369,7 +364,7 @@ end
 function Webhooks:start()
   local err
   self.courier, err = couriers.open {
-    max_in_flight = MAX_TARGETS * self.limits.in_flight,
+    max_in_flight = MAX_IN_FLIGHT,
     user_agent = "stream-events/" .. native.version,
     failed = function(problem)
       self.log("error", "the server failed at a webhook", { error = tostring(problem) })
@@ -408,8 +403,9 @@ local function report_lost(self)
 end
 
 --- Begins nothing more, and waits a little for what is under way. The rest stays in the database.
+---@param deadline number native.now() at the latest
 ---@param closed fun()
-function Webhooks:stop(closed)
+function Webhooks:stop(deadline, closed)
   if not self.courier then return closed() end
   self.stopping = true
   self.finish = function()
@@ -422,7 +418,7 @@ function Webhooks:stop(closed)
     end)
   end
   if self.in_flight == 0 then return self.finish() end
-  self.courier:call_later(STOP_PATIENCE, self.finish)
+  self.courier:call_later(math.max(0, deadline - native.now()), self.finish)
   self.courier:go()
 end
 

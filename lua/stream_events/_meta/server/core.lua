@@ -37,6 +37,10 @@ function core.listen(options) end
 ---@class stream_events.server.core.Listener
 local Listener = {}
 
+--- Other limits from now on, those of stream_events.server.ListenOptions; what is left out gets its
+--- default. The address stays, and what is open keeps its max_message.
+---@param limits stream_events.server.ListenOptions
+function Listener:configure(limits) end
 ---@return integer
 function Listener:pollfd() end
 --- Seconds until step() must be called for the sake of a time-out; nil: never.

@@ -33,26 +33,38 @@ end
 
 -- Signs in whoever connects; its user is made or updated. The query holds a token and comes but once:
 -- the router's cache is not for it.
-local function admit(server, number, request)
+local function admit(context)
+  local server, number, request = context.server, context.connection, context.request
   local query, failure = url.query(request.query)
   if not query then return nil, failure end
   local caller
   caller, failure = server.auth:connect(query, request.headers)
   if not caller then return nil, failure end
+  context.caller = caller
   local connection = server.connections:open(number, caller)
   welcome(server, connection)
-  server.log("info", "connected", { user = caller.id, connection_id = connection.id })
+  server.log("debug", "connected", { user = caller.id, connection_id = connection.id })
   return true
+end
+
+-- How it ended, as a status for the log and the counters.
+local function try_to_admit(context)
+  local server = context.server
+  local ok, admitted, failure = xpcall(admit, debug.traceback, context)
+  if ok and admitted then return 101 end
+  if not ok then
+    server.log("error", "a connect failed", { error = tostring(admitted) })
+    failure = failures.internal()
+  end
+  refuse(server, context.connection, failure)
+  return failure.status
 end
 
 local function accept(server, number, request)
   if not server.listener:accept(number) then return end
-  local ok, admitted, failure = xpcall(admit, debug.traceback, server, number, request)
-  if not ok then
-    server.log("error", "a connect failed", { error = tostring(admitted) })
-    admitted, failure = nil, failures.internal()
-  end
-  if not admitted then refuse(server, number, failure) end
+  local context = server.requests:begin(number, request)
+  context.endpoint = "Connect"
+  server.requests:finish(context, try_to_admit(context))
 end
 
 --- A handshake on any path: other paths have nothing for WebSockets.
@@ -73,7 +85,7 @@ function M.closed(server, number, code)
   if not connection then return end
   if last then server.users:set_online(connection.caller.id, false) end
   server.watching:stop_all(connection)
-  server.log("info", "disconnected",
+  server.log("debug", "disconnected",
     { user = connection.caller.id, connection_id = connection.id, code = code })
 end
 
