@@ -16,7 +16,7 @@ local function number(value)
   if value ~= value then return "NaN" end
   if value == math.huge then return "+Inf" end
   if value == -math.huge then return "-Inf" end
-  return math.type(value) == "integer" and ("%d"):format(value) or ("%.17g"):format(value)
+  return math.type(value) == "integer" and ("%d"):format(value) or ("%.15g"):format(value)
 end
 
 ---@class stream_events.server.Exposition
