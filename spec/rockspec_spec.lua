@@ -49,4 +49,14 @@ describe("the rockspec", function()
     assert.same(files "ls csrc/server/*.c", own)
     assert.same(files "make -s --no-print-directory print-shared", shared)
   end)
+
+  it("of stream-events-server takes the dashboard's page, into the folder of its own", function()
+    local page = {}
+    for name, file in pairs(rockspec "stream-events-server".build.install.lua) do
+      page[#page + 1] = file
+      assert.equal("lua/" .. name:gsub("%.[^.]*$", ""):gsub("%.", "/"), (file:gsub("/[^/]*$", "")))
+    end
+    table.sort(page)
+    assert.same(files "find lua/stream_events/server -type f -not -name '*.lua'", page)
+  end)
 end)

@@ -40,6 +40,13 @@ local function environment(server, args)
   return table.concat(words, " ")
 end
 
+-- Who gave a key knows it, and does not want to read it where others may, too.
+local function explain_dashboard(server)
+  if not server.dashboard_url then return end
+  output.note("Dashboard: " .. server.dashboard_url
+    .. (server.dashboard_url:find("#", 1, true) and "" or " (with the key it was given)"))
+end
+
 local function explain(server, args)
   local command = environment(server, args)
   output.note(([[
@@ -48,6 +55,7 @@ In two other terminals:
   %s send messaging:general friendship_request text='Hey there' --as tommaso
 Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the server.]])
     :format(command, command, server.url, server.api_key, args.data))
+  explain_dashboard(server)
 end
 
 ---@param args table
@@ -87,7 +95,9 @@ function M.run(args)
   obey_signals(server, args.rules ~= nil)
   local line = "listening on " .. server.url
   if args.json then
-    line = native.json.encode { url = server.url, port = server.port, api_key = server.api_key }
+    line = native.json.encode {
+      url = server.url, port = server.port, api_key = server.api_key, dashboard = server.dashboard_url,
+    }
   end
   output.line(line)
   if not args.json then explain(server, args) end

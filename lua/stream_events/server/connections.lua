@@ -20,6 +20,7 @@ local HEALTH_CHECK = '{"type":"health.check","connection_id":"%s","cid":"*","cre
 ---@field key string counts as one watcher: the user's id; for anonymous ones the connection id
 ---@field watches table<string, table> cid to channel
 ---@field began table<string, string>? cid to the date since when, where events are kept
+---@field opened number native.now() of its beginning
 
 ---@class stream_events.server.Connections
 local Connections = { __name = "stream_events.server.connections" }
@@ -70,6 +71,7 @@ function Connections:open(number, caller)
     caller = caller,
     key = caller.kind == "anonymous" and "!anon/" .. id or caller.id,
     watches = {},
+    opened = now,
     checked = now,
     active = now,
   }

@@ -4,7 +4,8 @@
 -- A route is a table { method, path, endpoint = name, handler = function, access = ..., raw = ... }.
 --   path      "/channels/{type}/{id}"; a literal segment goes before a parameter
 --   endpoint  the protocol's name for it, the beginning of every error message
---   access    absent: whoever auth accepts; "server": server tokens only; "open": no look at all
+--   access    absent: whoever auth accepts; "server": server tokens only; "dashboard": whoever has the
+--             dashboard's key; "open": no look at all
 --   raw       true: the body is left as text (context.request.body)
 -- handler(context) returns
 --   status, answer [, headers]   answer: a table (`duration` is added) or a JSON text
@@ -54,7 +55,8 @@ local function node()
   return { literals = {}, parameter = nil, methods = nil }
 end
 
----@param server table what handlers find as context.server; `auth`, `requests` and `log` are used here
+---@param server table what handlers find as context.server; `auth`, `dashboard`, `requests` and `log` are
+---  used here
 ---@return stream_events.server.Router
 function M.new(server)
   return setmetatable({
@@ -71,7 +73,7 @@ function Router:add(routes)
   for _, route in ipairs(routes) do
     local method, path = route[1], route[2]
     local place, names = self.root, {}
-    for segment in path:gmatch("[^/]+") do
+    for segment in path:gmatch("/([^/]*)") do
       local name = segment:match("^{(.*)}$")
       if name then
         names[#names + 1] = name
@@ -197,7 +199,10 @@ local function prepare(self, context, route)
   local failure
   context.query, failure = self:query(context.request.query)
   if not context.query then return failure end
-  if route.access ~= "open" then
+  if route.access == "dashboard" then
+    context.caller, failure = self.server.dashboard:caller(context)
+    if not context.caller then return failure, true end
+  elseif route.access ~= "open" then
     context.caller, failure = self.server.auth:http(context.request, context.query)
     if not context.caller then return failure, true end
     if route.access == "server" and context.caller.kind ~= "server" then
@@ -244,6 +249,16 @@ local function handle(self, context)
   if type(answer) == "string" then return status, answer, headers end
   answer.duration = M.duration(context.started)
   return status, encode(answer, route.endpoint), headers
+end
+
+--- The answer to what is refused before it becomes a request: a handshake.
+---@param context stream_events.server.Context
+---@param failure stream_events.server.Failure
+---@return integer status
+---@return string body
+---@return string[]? headers
+function Router.refuse(_, context, failure)
+  return refusal(context, failure, context.endpoint)
 end
 
 --- The body of an answer for what went wrong when the request had been handled.

@@ -9,8 +9,8 @@ local app = require "stream_events.server.app"
 local auth = require "stream_events.server.auth"
 local channel_types = require "stream_events.server.channel_types"
 local channels = require "stream_events.server.channels"
-local connect = require "stream_events.server.routes.connect"
 local connections = require "stream_events.server.connections"
+local dashboard = require "stream_events.server.dashboard"
 local errors = require "stream_events.error"
 local events = require "stream_events.server.events"
 local health = require "stream_events.server.health"
@@ -18,6 +18,7 @@ local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
 local live = require "stream_events.server.live"
 local logs = require "stream_events.server.log"
+local page = require "stream_events.server.dashboard.page"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
@@ -26,6 +27,7 @@ local proxies = require "stream_events.server.proxies"
 local requests = require "stream_events.server.requests"
 local retention = require "stream_events.server.retention"
 local rules_module = require "stream_events.server.rules"
+local sockets = require "stream_events.server.sockets"
 local store = require "stream_events.server.store"
 local users = require "stream_events.server.users"
 local views = require "stream_events.server.views"
@@ -36,7 +38,7 @@ local M = {}
 
 local ROUTES = {
   require "stream_events.server.routes.hi",
-  connect.routes,
+  require "stream_events.server.routes.connect".routes,
   require "stream_events.server.routes.channels",
   require "stream_events.server.routes.channel_update",
   require "stream_events.server.routes.events",
@@ -71,6 +73,14 @@ function Parts:note_dotted_type(event_type)
   self.log("warn", "a custom event type holds a '.', the mark of built-in types", { type = event_type })
 end
 
+local function add_dashboard(self)
+  local routes, err = page.routes()
+  if not routes then error(err, 0) end
+  self.dashboard = dashboard.new(self)
+  self.router:add(routes)
+  for _, list in ipairs(require "stream_events.server.routes.dashboard".routes) do self.router:add(list) end
+end
+
 local function build(options, database, loop, rules, log)
   local self = setmetatable({ dotted = {}, dotted_count = 0 }, Parts)
   self.log = log
@@ -80,6 +90,7 @@ local function build(options, database, loop, rules, log)
   self.proxies = proxies.new(options)
   self.requests = requests.new(self)
   self.loop, self.listener = loop, loop.core
+  self.alarm = function(call) return loop:alarm(call) end
   self.store = database
   self.health = health.new(self)
   self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })
@@ -97,6 +108,7 @@ local function build(options, database, loop, rules, log)
   self.outcomes = outcomes.new(self)
   self.router = http.new(self)
   for _, routes in ipairs(ROUTES) do self.router:add(routes) end
+  if options.dashboard then add_dashboard(self) end
   return self
 end
 
@@ -118,8 +130,8 @@ local function handlers(parts)
     end,
     settle = function() return parts.webhooks:settle() end,
     unsettled = function() return parts.router:internal() end,
-    upgrade = function(number, request) connect.upgrade(parts, number, request) end,
-    closed = function(number, code) connect.closed(parts, number, code) end,
+    upgrade = function(number, request) sockets.upgrade(parts, number, request) end,
+    closed = function(number, code) sockets.closed(parts, number, code) end,
     message = function(number)
       local active = parts.connections:heard(number)
       if active then parts.users:touch(active) end
@@ -129,6 +141,7 @@ local function handlers(parts)
       parts.connections:tick(native.now())
       parts.webhooks:tick()
       parts.retention:tick()
+      if parts.dashboard then parts.dashboard.live:second() end
     end,
     failed = function(what, err)
       parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
@@ -142,9 +155,17 @@ end
 ---@field port integer
 ---@field api_key string
 ---@field api_secret string
+---@field dashboard_url string? with the key behind "#", unless the key was given; nil: there is none
 ---@field private parts table
 local Server = { __name = "stream_events.server" }
 Server.__index = Server
+
+-- The key goes behind the "#", which no browser sends to anybody.
+local function dashboard_url(parts, base)
+  if not parts.dashboard then return nil end
+  local keys = parts.dashboard.keys
+  return base .. "/dashboard" .. (keys.is_made_up and "#key=" .. keys.key or "")
+end
 
 --- Starts a server. It runs as long as the program's luv loop does, until stop().
 ---@param options stream_events.server.Options?
@@ -188,6 +209,7 @@ function M.start(options)
   return setmetatable({
     host = host, port = port, url = url_of(host, port),
     api_key = parts.app.api_key, api_secret = parts.app.api_secret,
+    dashboard_url = dashboard_url(parts, url_of(host, port)),
     parts = parts, waiting = {},
   }, Server)
 end

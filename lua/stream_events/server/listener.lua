@@ -29,7 +29,7 @@ Loop.__index = Loop
 function M.open(options)
   local listener, kind, message = core.listen(options)
   if not listener then return nil, native.error(kind, message) end
-  return setmetatable({ core = listener, held = {} }, Loop)
+  return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
 end
 
 -- A client on this machine is its operator, or a proxy that nobody has told us of.
@@ -104,11 +104,11 @@ local function arm(self)
 end
 
 -- luv frees a handle only after its close callback; a program that ends before that crashes in luv,
--- so `done` waits for all three.
+-- so `done` waits for all of them.
 local function finish(self)
   if self.finished then return end
   self.finished = true
-  local handles = { self.poll, self.timer, self.clock }
+  local handles = { self.poll, self.timer, self.clock, table.unpack(self.alarms) }
   local open = #handles
   local function closed()
     open = open - 1
@@ -166,6 +166,26 @@ end
 function Loop:configure(options)
   self.core:configure(options)
   self.timer:start(0, 0, self.turn) -- a deadline may be nearer now
+end
+
+--- Has a function called once, so many seconds after the alarm was last set; what it queues is sent.
+---@param call fun()
+---@return { set: fun(seconds: number) } alarm not before start()
+function Loop:alarm(call)
+  local timer
+  return {
+    set = function(seconds)
+      if self.finished then return end
+      if not timer then
+        timer = uv.new_timer()
+        self.alarms[#self.alarms + 1] = timer
+      end
+      timer:start(math.ceil(seconds * 1000), 0, function()
+        guarded(self, "alarm", call)
+        self.turn()
+      end)
+    end,
+  }
 end
 
 --- Stops accepting, sends what is queued, closes WebSockets with that code; then calls `done`, once.

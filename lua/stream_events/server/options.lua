@@ -34,6 +34,8 @@ local M = {}
 ---  them; default: none
 ---@field retention_bytes integer? of all custom events that are kept for those who were away, where
 ---  channel types say so (custom_event_retention); default 64 MiB. One channel has at most a sixteenth
+---@field dashboard boolean? offer the dashboard, default true
+---@field dashboard_key string? what opens it, at least 12 bytes; without it one is made up at every start
 ---@field max_connections integer? and the other limits of stream_events.server.ListenOptions
 
 ---@class stream_events.server.OptionSpec
@@ -41,7 +43,7 @@ local M = {}
 ---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"choice"
 ---@field choices string[]? of a choice
 ---@field default any? nil: none, or made up by whoever needs it
----@field least integer? of whole ones, default 1
+---@field least integer? of whole ones, default 1; of texts bytes, default 1
 ---@field most number? of whole ones and seconds
 ---@field is_secret boolean? never shown
 ---@field is_live boolean? takes effect when the settings are read again, without a restart
@@ -99,6 +101,10 @@ M.LIST = {
 
   { name = "trusted_proxies", kind = "addresses", is_live = true,
     about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
+
+  { name = "dashboard", kind = "switch", default = true, about = "Offer the dashboard." },
+  { name = "dashboard_key", kind = "text", least = 12, is_secret = true,
+    about = "What opens the dashboard; without it a key is made up at every start." },
 
   { name = "max_connections", kind = "whole", default = 10000, most = 1000000, is_listener = true,
     about = "Connections at a time; more are answered 503." },
@@ -186,8 +192,12 @@ function M.wrong(spec, value)
   if spec.kind == "rules" then return wrong_rules(value) end
   if spec.kind == "addresses" then return wrong_addresses(value) end
   if spec.kind == "choice" then return wrong_choice(spec, value) end
-  if type(value) == TYPES[spec.kind] then return nil end
-  return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
+  if type(value) ~= TYPES[spec.kind] then
+    return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
+  end
+  if spec.kind == "text" and spec.least and #value < spec.least then
+    return ("must have at least %d bytes"):format(spec.least)
+  end
 end
 
 --- Checks what a program gave, and fills in what it left out. Raises on the first that is wrong.

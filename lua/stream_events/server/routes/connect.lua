@@ -60,20 +60,15 @@ local function try_to_admit(context)
   return failure.status
 end
 
-local function accept(server, number, request)
-  if not server.listener:accept(number) then return end
-  local context = server.requests:begin(number, request)
-  context.endpoint = "Connect"
-  server.requests:finish(context, try_to_admit(context))
-end
-
---- A handshake on any path: other paths have nothing for WebSockets.
+--- A handshake at /connect.
 ---@param server table
 ---@param number integer
 ---@param request stream_events.server.Request
 function M.upgrade(server, number, request)
-  if request.path == "/connect" then return accept(server, number, request) end
-  server.listener:respond(number, server.router:answer(number, request))
+  if not server.listener:accept(number) then return end
+  local context = server.requests:begin(number, request)
+  context.endpoint = "Connect"
+  server.requests:finish(context, try_to_admit(context))
 end
 
 --- A connection is gone: its watches end, and its user may be offline.
