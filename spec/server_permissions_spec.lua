@@ -2,7 +2,10 @@
 local app = require "stream_events.server.app"
 local channel_types = require "stream_events.server.channel_types"
 local models = require "support.models"
+local grants_module = require "stream_events.server.grants"
 local permissions = require "stream_events.server.permissions"
+local custom_permissions = require "stream_events.server.custom_permissions"
+local roles = require "stream_events.server.roles"
 local store = require "stream_events.server.store"
 
 local json = models.json
@@ -33,13 +36,15 @@ local function grants(list, letter, owner)
 end
 
 describe("stream_events.server.permissions", function()
-  local types, settings, subject
+  local types, settings, subject, role_names, custom, known
 
   before_each(function()
     local database = assert(store.open ":memory:")
-    types = channel_types.new(database)
-    settings = app.new(database)
-    subject = permissions.new(types, settings)
+    role_names, custom = roles.new(database), custom_permissions.new(database)
+    known = grants_module.new(role_names, custom)
+    types = channel_types.new(database, { grants = known })
+    settings = app.new(database, { grants = known })
+    subject = permissions.new(types, settings, custom)
   end)
 
   local function caller(role)
@@ -92,7 +97,7 @@ describe("stream_events.server.permissions", function()
 
     it("of a new type are those of messaging", function()
       assert(types:create(json '{"name":"lobby"}'))
-      assert.same(permissions.defaults "messaging", types:grants "lobby")
+      assert.same(grants_module.defaults "messaging", types:grants "lobby")
       local where = channel("lobby", false)
       assert.is_true(subject:allowed(caller "user", "SendCustomEvent", "lobby", where, MEMBER))
       assert.is_false((subject:allowed(caller "user", "SendCustomEvent", "lobby", where)))
@@ -105,8 +110,8 @@ describe("stream_events.server.permissions", function()
     it("of the app let everybody with an id look for users and change themselves", function()
       for _, role in ipairs(ROLES) do
         local expected = role ~= "anonymous"
-        assert.equal(expected, (subject:allowed(caller(role), "SearchUser", permissions.APP)))
-        assert.equal(expected, (subject:allowed(caller(role), "UpdateUser", permissions.APP)))
+        assert.equal(expected, (subject:allowed(caller(role), "SearchUser", grants_module.APP)))
+        assert.equal(expected, (subject:allowed(caller(role), "UpdateUser", grants_module.APP)))
       end
     end)
   end)
@@ -232,7 +237,7 @@ describe("stream_events.server.permissions", function()
         { '{"user":["!read-channel"]}', "unknown permission" },
     } do
       it("refuses " .. name, function()
-        local checked, failure = permissions.check_grants(json(case[1]))
+        local checked, failure = known:check(json(case[1]))
         assert.is_nil(checked)
         assert.equal(4, failure.code)
         assert.matches(case[2], failure.message)
@@ -241,7 +246,7 @@ describe("stream_events.server.permissions", function()
 
     it("takes what the hosted service grants for things that are not here", function()
       assert.same({ user = { "create-message", "pin-message-owner" } },
-        permissions.check_grants(json '{"user":["create-message","pin-message-owner","create-message"]}'))
+        known:check(json '{"user":["create-message","pin-message-owner","create-message"]}'))
     end)
   end)
 

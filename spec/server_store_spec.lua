@@ -234,7 +234,10 @@ describe("stream_events.server.store", function()
       local database = opened(path "older.db")
       database:put("user", "alice", { n = 1 })
       database:close()
-      sql("older.db", "DROP TABLE webhooks", "DROP TABLE kept_events", "PRAGMA user_version = 1")
+      for _, name in ipairs { "webhooks", "kept_events", "roles", "permissions", "bans" } do
+        sql("older.db", "DROP TABLE " .. name)
+      end
+      sql("older.db", "PRAGMA user_version = 1")
       database = opened(path "older.db")
       database:put("webhook", "0001", { n = 2 })
       assert.same({ alice = { n = 1 } }, all(database, "user"))

@@ -477,7 +477,8 @@ describe("webhooks", function()
       local found = {}
       for i, event in ipairs(body.events) do found[i] = event.name end
       assert.same({ "channel.deleted", "channel.updated", "member.added", "member.removed",
-        "member.updated" }, found)
+        "member.updated", "user.banned", "user.deactivated", "user.deleted", "user.reactivated",
+        "user.unbanned" }, found)
     end)
 
     local URL = '"webhook_url":"http://x"'

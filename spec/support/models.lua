@@ -1,7 +1,10 @@
 --- The server's models with a clock of their own and no sockets: requests go straight to the router.
 local app = require "stream_events.server.app"
 local auth = require "stream_events.server.auth"
+local bans = require "stream_events.server.bans"
 local channel_types = require "stream_events.server.channel_types"
+local custom_permissions = require "stream_events.server.custom_permissions"
+local grants = require "stream_events.server.grants"
 local http = require "stream_events.server.http"
 local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
@@ -9,9 +12,12 @@ local option_table = require "stream_events.server.options"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
 local requests = require "stream_events.server.requests"
+local rights_changes = require "stream_events.server.rights_changes"
+local roles = require "stream_events.server.roles"
 local store = require "stream_events.server.store"
 local token = require "stream_events.token"
 local users = require "stream_events.server.users"
+local views = require "stream_events.server.views"
 local webhooks = require "stream_events.server.webhooks"
 
 local M = {}
@@ -30,17 +36,28 @@ function M.new(database)
   local self = setmetatable({ clock = 1767225600, logged = {} }, Models)
   local options = { now = function() return self.clock end }
   self.store = database or assert(store.open ":memory:")
-  self.app = app.new(self.store, { api_key = M.KEY, api_secret = M.SECRET })
+  self.roles = roles.new(self.store, options)
+  self.custom_permissions = custom_permissions.new(self.store, options)
+  self.grants = grants.new(self.roles, self.custom_permissions)
+  options.grants, options.roles = self.grants, self.roles
+  self.app = app.new(self.store, { api_key = M.KEY, api_secret = M.SECRET, grants = self.grants })
   self.users = users.new(self.store, options)
   self.channel_types = channel_types.new(self.store, options)
-  self.permissions = permissions.new(self.channel_types, self.app)
+  self.permissions = permissions.new(self.channel_types, self.app, self.custom_permissions)
   self.auth = auth.new(self.app, self.users, options)
   self.used_types = {}
-  self.channels = { uses_type = function(_, name) return self.used_types[name] or false end }
   self.options = option_table.check({
     logger = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end,
   }, 1)
   self.log = logs.new(self.options)
+  self.channels = {
+    uses_type = function(_, name) return self.used_types[name] or false end,
+    awake = function() return function() return nil end end,
+  }
+  self.connections = { by_number = {}, of = function() return {} end }
+  self.bans = bans.new(self.store, self.users, options)
+  self.views = views.new(self)
+  self.rights = rights_changes.new(self)
   self.proxies = proxies.new(self.options)
   self.retention = { follow = function() end }
   self.webhooks = webhooks.new(self, self.options)

@@ -3,7 +3,20 @@ local failures = require "stream_events.server.failure"
 
 local M = {}
 
---- Server tokens may do everything; a disabled channel is closed to everybody else.
+-- A disabled channel is closed to everybody, and every channel to those who are banned in it.
+local function check_open(server, caller, channel)
+  if channel.disabled then
+    return failures.fail(17, ("channel %s is disabled"):format(channel.cid))
+  end
+  local ban = server.bans:in_channel(caller.id, channel.cid)
+  if ban and not ban.shadow then
+    return failures.fail(17, ("User '%s' is banned from channel %s"):format(caller.id, channel.cid))
+  end
+  return true
+end
+
+--- Server tokens may do everything; a disabled channel is closed to everybody else, a channel to who is
+--- banned in it.
 ---@param server table
 ---@param caller stream_events.server.Caller
 ---@param action string e.g. "ReadChannel"
@@ -13,11 +26,38 @@ local M = {}
 ---@return stream_events.server.Failure? failure
 function M.check(server, caller, action, channel_type, channel)
   if caller.kind == "server" then return true end
-  if channel and channel.disabled then
-    return failures.fail(17, ("channel %s is disabled"):format(channel.cid))
+  if channel then
+    local ok, failure = check_open(server, caller, channel)
+    if not ok then return nil, failure end
   end
   local member = channel and channel.members[caller.id]
   return server.permissions:check(caller, action, channel_type, channel, member)
+end
+
+--- Whether a caller may send events of a custom type. One who is banned from the app may read and not
+--- send; of those under a shadow ban nobody is told.
+---@param server table
+---@param caller stream_events.server.Caller
+---@param event_type string
+---@param channel stream_events.server.Channel
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function M.check_send(server, caller, event_type, channel)
+  if caller.kind == "server" then return true end
+  local ok, failure = check_open(server, caller, channel)
+  if not ok then return nil, failure end
+  return server.permissions:check_send(caller, event_type, channel, channel.members[caller.id])
+end
+
+--- Refuses what users say who are banned from the whole app.
+---@param server table
+---@param caller stream_events.server.Caller
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function M.check_not_banned(server, caller)
+  local ban = caller.kind ~= "server" and server.bans:in_app(caller.id) or nil
+  if not ban or ban.shadow then return true end
+  return failures.fail(17, ("User '%s' is banned"):format(caller.id))
 end
 
 --- Refuses everybody but server tokens.

@@ -3,8 +3,8 @@
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
+local grants = require "stream_events.server.grants"
 local hook_settings = require "stream_events.server.hook_settings"
-local permissions = require "stream_events.server.permissions"
 
 local M = {}
 
@@ -75,13 +75,14 @@ local DEFAULTS = {
 ---@field private settings table<string, any>
 ---@field private own_grants table<string, string[]> of the roles whose list was replaced
 ---@field private all_grants table<string, string[]>
+---@field private grants_check stream_events.server.Grants
 local App = { __name = "stream_events.server.app" }
 App.__index = App
 
 local function adopt(self, settings, own_grants)
   self.settings = setmetatable(settings, { __index = DEFAULTS })
   self.own_grants = own_grants
-  self.all_grants = permissions.effective_grants(permissions.defaults(permissions.APP), own_grants)
+  self.all_grants = grants.effective(grants.defaults(grants.APP), own_grants)
 end
 
 -- Tokens must stay valid over a restart, so what is made up here is kept. Options go before it.
@@ -98,16 +99,23 @@ local function adopt_credentials(self, stored, options)
 end
 
 ---@param store stream_events.server.Store
----@param options { api_key: string?, api_secret: string? }? absent ones are made up once and kept
+---@param options { api_key: string?, api_secret: string?, grants: stream_events.server.Grants } an absent
+---  key or secret is made up once and kept
 ---@return stream_events.server.App
 function M.new(store, options)
-  local self = setmetatable({ store = store }, App)
+  local self = setmetatable({ store = store, grants_check = options.grants }, App)
   local stored = {}
   for key, document in store:each("app") do stored[key] = document end
   local settings = stored[SETTINGS] or { settings = {}, grants = {} }
   adopt(self, settings.settings, settings.grants)
-  adopt_credentials(self, stored[CREDENTIALS], options or {})
+  adopt_credentials(self, stored[CREDENTIALS], options)
   return self
+end
+
+--- The same as it is now, whatever is changed later; only to be read.
+---@return stream_events.server.App
+function App:frozen()
+  return setmetatable({ settings = self.settings, all_grants = self.all_grants }, App)
 end
 
 --- The value of a setting.
@@ -142,7 +150,7 @@ end
 ---@return true? ok
 ---@return stream_events.server.Failure? failure
 function App:update(fields)
-  local own_grants, wrong = permissions.merge_grants(self.own_grants, fields.grants)
+  local own_grants, wrong = self.grants_check:merge(self.own_grants, fields.grants)
   if not own_grants then return nil, wrong end
   local settings = {}
   for setting, value in pairs(self.settings) do settings[setting] = value end

@@ -116,12 +116,21 @@ local function is_revoked(identity, date, strict)
   return identity.iat < timestamp.parse(date)
 end
 
+local function revoked_for(self, identity, user)
+  return is_revoked(identity, self.app:get "revoke_tokens_issued_before", false)
+    or is_revoked(identity, user and user.revoke_tokens_issued_before, true)
+end
+
 local function check_revoked(self, identity, user)
-  if is_revoked(identity, self.app:get "revoke_tokens_issued_before", false)
-    or is_revoked(identity, user and user.revoke_tokens_issued_before, true) then
-    return failures.fail(5, "JWTAuth error: token was revoked")
-  end
-  return true
+  if not revoked_for(self, identity, user) then return true end
+  return failures.fail(5, "JWTAuth error: token was revoked")
+end
+
+--- Whether the token of somebody who is connected has been revoked since.
+---@param caller stream_events.server.Caller
+---@return boolean
+function Auth:is_revoked(caller)
+  return caller.kind ~= "anonymous" and revoked_for(self, caller, caller.user)
 end
 
 -- The kind of authentication a request claims: "jwt" or "anonymous".

@@ -5,7 +5,6 @@ local native = require "stream_events.native"
 local access = require "stream_events.server.access"
 local failures = require "stream_events.server.failure"
 local input = require "stream_events.server.input"
-local permissions = require "stream_events.server.permissions"
 local views = require "stream_events.server.views"
 
 local M = {}
@@ -79,8 +78,8 @@ function M.user_ids(server, list, where)
   return ids
 end
 
-local function check_role(role)
-  if type(role) == "string" and permissions.CHANNEL_ROLES[role] then return true end
+local function check_role(server, role)
+  if type(role) == "string" and server.roles:is_for_members(role) then return true end
   return failures.fail(4, "channel_role must be the name of a role that members can have")
 end
 
@@ -98,7 +97,7 @@ function M.members(context, list, where)
       id = item.user_id
       local role = item.channel_role
       if role ~= nil and role ~= native.json.null then
-        local ok, failure = check_role(role)
+        local ok, failure = check_role(context.server, role)
         if ok and role ~= "channel_member" then
           ok, failure = access.check_server(context.caller, "giving a channel role")
         end
@@ -116,10 +115,11 @@ function M.members(context, list, where)
 end
 
 --- Roles for members.
+---@param server table
 ---@param list any[] decoded, of { user_id, channel_role }
 ---@return { user_id: string, channel_role: string }[]? roles
 ---@return stream_events.server.Failure? failure
-function M.roles(list)
+function M.roles(server, list)
   if #list > MAX_MEMBERS then
     return failures.fail(4, ("assign_roles holds %d entries, %d are allowed in one call"):format(
       #list, MAX_MEMBERS))
@@ -129,7 +129,7 @@ function M.roles(list)
     if not input.is_object(item) or type(item.user_id) ~= "string" then
       return failures.fail(4, "assign_roles must be a list of objects with user_id and channel_role")
     end
-    local ok, failure = check_role(item.channel_role)
+    local ok, failure = check_role(server, item.channel_role)
     if not ok then return nil, failure end
     roles[i] = { user_id = item.user_id, channel_role = item.channel_role }
   end

@@ -4,8 +4,8 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
+local grants = require "stream_events.server.grants"
 local input = require "stream_events.server.input"
-local permissions = require "stream_events.server.permissions"
 
 local M = {}
 
@@ -247,6 +247,8 @@ end
 ---@class stream_events.server.ChannelTypes
 ---@field private store stream_events.server.Store
 ---@field private by_name table<string, stream_events.server.ChannelType>
+---@field private grants_check stream_events.server.Grants
+---@field private own_configs table<table, table> by a channel's overrides: { channel_type, config }
 ---@field private now fun(): string
 local ChannelTypes = { __name = "stream_events.server.channel_types" }
 ChannelTypes.__index = ChannelTypes
@@ -275,7 +277,7 @@ end
 -- Puts together what is derived: the effective grants and the config of answers.
 local function complete(channel_type)
   channel_type.grants =
-    permissions.effective_grants(permissions.defaults(channel_type.name), channel_type.own_grants)
+    grants.effective(grants.defaults(channel_type.name), channel_type.own_grants)
   channel_type.config = as_config(channel_type, channel_type.settings)
   return channel_type
 end
@@ -294,13 +296,15 @@ end
 
 --- Takes up what the store holds; a store without any type gets the built-in ones.
 ---@param store stream_events.server.Store
----@param options { now: (fun(): number)? }?
+---@param options { now: (fun(): number)?, grants: stream_events.server.Grants }
 ---@return stream_events.server.ChannelTypes
 function M.new(store, options)
-  local clock = options and options.now or native.time
+  local clock = options.now or native.time
   local self = setmetatable({
     store = store,
+    grants_check = options.grants,
     by_name = {},
+    own_configs = setmetatable({}, { __mode = "k" }),
     now = function() return timestamp.format(clock()) end,
   }, ChannelTypes)
   for name, document in store:each("channel_type") do
@@ -324,6 +328,14 @@ function M.new(store, options)
     end)
   end
   return self
+end
+
+--- The same as they are now, whatever is changed later; only to be read.
+---@return stream_events.server.ChannelTypes
+function ChannelTypes:frozen()
+  return setmetatable({
+    by_name = copy_of(self.by_name), own_configs = setmetatable({}, { __mode = "k" }),
+  }, ChannelTypes)
 end
 
 ---@param name string
@@ -357,9 +369,14 @@ function ChannelTypes:config(name, overrides)
   local channel_type = self.by_name[name]
   if not channel_type then return nil end
   if not overrides or next(overrides) == nil then return channel_type.config end
+  -- Asked for with every event, so it is kept as long as the type and the overrides stay the same.
+  local own = self.own_configs[overrides]
+  if own and own.channel_type == channel_type then return own.config end
   local settings = copy_of(channel_type.settings)
   for key, value in pairs(overrides) do settings[key] = value end
-  return as_config(channel_type, settings)
+  own = { channel_type = channel_type, config = as_config(channel_type, settings) }
+  self.own_configs[overrides] = own
+  return own.config
 end
 
 --- A type as GET /channeltypes shows it: its config and its grants. The caller's to change.
@@ -376,7 +393,7 @@ end
 ---@param value any decoded
 ---@return table? overrides
 ---@return stream_events.server.Failure? failure
-function ChannelTypes.check_overrides(_, value)
+function ChannelTypes:check_overrides(value)
   if not is_object(value) then return failures.fail(4, "config_overrides must be an object") end
   local fields = copy_of(value)
   fields.grants = nil
@@ -385,7 +402,7 @@ function ChannelTypes.check_overrides(_, value)
   -- Absent and null are the same here: nothing is overridden.
   apply(overrides, copy_of(overrides))
   if value.grants ~= nil and value.grants ~= json.null then
-    overrides.grants, failure = permissions.check_grants(value.grants, true)
+    overrides.grants, failure = self.grants_check:check(value.grants, true)
     if not overrides.grants then return nil, failure end
   end
   return overrides
@@ -394,7 +411,7 @@ end
 -- The type that comes of an old one and a request. The old one stays as it is.
 local function changed(self, old, fields)
   local rest = copy_of(fields)
-  local own_grants, grants_failure = permissions.merge_grants(old.own_grants, rest.grants)
+  local own_grants, grants_failure = self.grants_check:merge(old.own_grants, rest.grants)
   if not own_grants then return nil, grants_failure end
   rest.grants = nil
   local changes, failure = check_settings(rest, CHECKS, "a channel type")

@@ -153,6 +153,37 @@ function Channels:all()
   return self.by_cid
 end
 
+--- The channels somebody has looked at since the start: those that are watched are among them.
+---@return fun(): string?, stream_events.server.Channel?
+function Channels:awake()
+  local cid, channel
+  return function()
+    repeat cid, channel = next(self.by_cid, cid) until type(channel) ~= "string"
+    return cid, channel
+  end
+end
+
+-- Whether one of the members of a channel has a role.
+local function holds_role(self, cid, role)
+  local text = self.member_texts[cid]
+  if text then return text:find(('"channel_role":"%s"'):format(role), 1, true) ~= nil end
+  local channel = self.by_cid[cid]
+  for _, member in pairs(type(channel) == "table" and channel.members or {}) do
+    if member.channel_role == role then return true end
+  end
+  return false
+end
+
+--- Some channel that has a member with a channel role.
+---@param role string
+---@return string? cid
+function Channels:with_role(role)
+  for cid in pairs(self.by_cid) do
+    if holds_role(self, cid, role) then return cid end
+  end
+  return nil
+end
+
 ---@param channel_type string
 ---@return boolean
 function Channels:uses_type(channel_type)
@@ -285,6 +316,24 @@ function Channels:change(channel, changes)
   for _, member in ipairs(updated) do adopt_member(channel, member) end
   for _, member in ipairs(removed) do drop_member(self, channel, member) end
   return added, removed, updated
+end
+
+--- Takes a user out of every channel it belongs to.
+---@param user_id string
+---@return { channel: stream_events.server.Channel, member: stream_events.server.Member }[] left
+function Channels:remove_user(user_id)
+  local left = {}
+  for _, channel in pairs(self:of_member(user_id)) do
+    left[#left + 1] = { channel = channel, member = channel.members[user_id] }
+  end
+  if not left[1] then return left end
+  self.store:transaction(function()
+    for _, each in ipairs(left) do
+      self.store:delete("member", member_key(each.channel.cid, user_id))
+    end
+  end)
+  for _, each in ipairs(left) do drop_member(self, each.channel, each.member) end
+  return left
 end
 
 --- Removes a channel and its members.

@@ -142,6 +142,16 @@ function Connections:of(user_id)
   return self.by_user[user_id] or {}
 end
 
+--- The connections behind a Connection.key: all of a user's, or the one that is anonymous. As keys.
+---@param key string
+---@return table<stream_events.server.Connection, true>
+function Connections:behind(key)
+  local id = key:match "^!anon/(.*)$"
+  if not id then return self:of(key) end
+  local connection = self.by_id[id]
+  return connection and { [connection] = true } or {}
+end
+
 local function check(self, connection, now)
   connection.checked = now
   self.listener:send(connection.number, HEALTH_CHECK:format(connection.id, clock.stamp()))

@@ -3,6 +3,8 @@
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
+local permission_ids = require "stream_events.server.permission_ids"
+local roles = require "stream_events.server.roles"
 
 local M = {}
 
@@ -44,7 +46,7 @@ local FIELDS = {
     id = "text", role = "text", language = "text", teams = "texts", created_at = "date", updated_at = "date",
     custom = "object", name = "?text", image = "?text", last_active = "?date", deactivated_at = "?date",
     deleted_at = "?date", revoke_tokens_issued_before = "?date", invisible = "?switch",
-    privacy_settings = "?object",
+    privacy_settings = "?object", is_erased = "?switch",
   },
   channel = {
     type = "text", id = "text", created_at = "date", updated_at = "date", frozen = "switch",
@@ -56,6 +58,15 @@ local FIELDS = {
   },
   channel_type = {
     name = "text", created_at = "date", updated_at = "date", settings = "object", grants = "grants",
+  },
+  role = { name = "text", created_at = "date", updated_at = "date" },
+  permission = {
+    id = "text", name = "text", description = "text", action = "text", owner = "switch", tags = "texts",
+    created_at = "date", updated_at = "date",
+  },
+  ban = {
+    target_user_id = "text", shadow = "switch", created_at = "date", cid = "?text",
+    banned_by_id = "?text", reason = "?text", expires = "?date",
   },
   webhook = { hook = "text", id = "text", type = "text", body = "text" },
 }
@@ -84,7 +95,14 @@ end
 -- kind exists.
 local RELATIONS = {}
 
-function RELATIONS.user(key, user, report)
+local function check_role(name, report, known)
+  if type(name) == "string" and not roles.is_built_in(name) and not known("role", name) then
+    report(("there is no role %s"):format(json.encode(name)))
+  end
+end
+
+function RELATIONS.user(key, user, report, known)
+  check_role(user.role, report, known)
   if user.id ~= key then report(("its id is %s"):format(json.encode(user.id))) end
   local ok, message = names.user_id(key)
   if not ok then report(message) end
@@ -108,6 +126,7 @@ function RELATIONS.channel(key, channel, report, known)
 end
 
 function RELATIONS.member(key, member, report, known)
+  check_role(member.channel_role, report, known)
   local cid, user_id = key:match "^([^/]*)/(.*)$"
   if not cid then return report "its key is not that of a member" end
   if member.cid ~= cid or member.user_id ~= user_id then report "its channel or its user is another" end
@@ -119,6 +138,27 @@ function RELATIONS.channel_type(key, channel_type, report)
   if channel_type.name ~= key then report(("its name is %s"):format(json.encode(channel_type.name))) end
   local ok, message = names.channel_type(key)
   if not ok then report(message) end
+end
+
+function RELATIONS.role(key, role, report)
+  if role.name ~= key then report(("its name is %s"):format(json.encode(role.name))) end
+end
+
+function RELATIONS.permission(key, permission, report)
+  if permission.id ~= key then report(("its id is %s"):format(json.encode(permission.id))) end
+  if type(permission.action) == "string" and not permission_ids.ACTIONS[permission.action] then
+    report(("there is no action %s"):format(json.encode(permission.action)))
+  end
+end
+
+function RELATIONS.ban(key, ban, report, known)
+  local user_id, cid = key:match "^([^/]*)/(.*)$"
+  if not user_id then return report "its key is not that of a ban" end
+  if ban.target_user_id ~= user_id or (ban.cid or "") ~= cid then
+    report "its user or its channel is another"
+  end
+  if not known("user", user_id) then report(("there is no user %q"):format(user_id)) end
+  if cid ~= "" and not known("channel", cid) then report(("there is no channel %q"):format(cid)) end
 end
 
 function RELATIONS.webhook(key, delivery, report)

@@ -66,6 +66,44 @@ function Events:to_user(user_id, text)
   return broadcast(self, self.connections:group_of(user_id), text)
 end
 
+--- To those connections of a user that watch the channel.
+---@param user_id string
+---@param channel stream_events.server.Channel
+---@param text string
+---@return integer receivers
+function Events:to_user_watching(user_id, channel, text)
+  self.sent = self.sent + 1
+  local receivers = 0
+  for connection in pairs(self.connections:of(user_id)) do
+    if connection.watches[channel.cid] and self.listener:send(connection.number, text) then
+      receivers = receivers + 1
+    end
+  end
+  self.deliveries = self.deliveries + receivers
+  return receivers
+end
+
+--- To every connection that watches one of these channels, and those of the user they have in common;
+--- once to each.
+---@param user_id string
+---@param channels table<string, stream_events.server.Channel>
+---@param text string
+function Events:to_company(user_id, channels, text)
+  local receivers = {}
+  for connection in pairs(self.connections:of(user_id)) do receivers[connection] = true end
+  for _, channel in pairs(channels) do
+    for key in pairs(channel.audience and channel.audience.present or {}) do
+      for connection in pairs(self.connections:behind(key)) do
+        if connection.watches[channel.cid] then receivers[connection] = true end
+      end
+    end
+  end
+  self.sent = self.sent + 1
+  for connection in pairs(receivers) do
+    if self.listener:send(connection.number, text) then self.deliveries = self.deliveries + 1 end
+  end
+end
+
 --- To those connections of a user that do not watch the channel.
 ---@param user_id string
 ---@param channel stream_events.server.Channel

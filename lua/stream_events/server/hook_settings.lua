@@ -23,6 +23,7 @@ M.OLDER = "webhook_url"
 --- none of them.
 M.TYPES = {
   "channel.deleted", "channel.updated", "member.added", "member.removed", "member.updated",
+  "user.banned", "user.deactivated", "user.deleted", "user.reactivated", "user.unbanned",
 }
 
 -- Each gives what is kept, or nil and what is wrong.

@@ -7,25 +7,31 @@
 -- It starts no loop, prints nothing and handles no signals: the program around it does.
 local app = require "stream_events.server.app"
 local auth = require "stream_events.server.auth"
+local bans = require "stream_events.server.bans"
 local channel_types = require "stream_events.server.channel_types"
 local channels = require "stream_events.server.channels"
 local connections = require "stream_events.server.connections"
+local custom_permissions = require "stream_events.server.custom_permissions"
 local dashboard = require "stream_events.server.dashboard"
 local errors = require "stream_events.error"
 local events = require "stream_events.server.events"
+local grants = require "stream_events.server.grants"
 local health = require "stream_events.server.health"
 local http = require "stream_events.server.http"
 local listener = require "stream_events.server.listener"
 local live = require "stream_events.server.live"
 local logs = require "stream_events.server.log"
-local page = require "stream_events.server.dashboard.page"
+local moderation = require "stream_events.server.moderation"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
+local page = require "stream_events.server.dashboard.page"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
 local requests = require "stream_events.server.requests"
 local retention = require "stream_events.server.retention"
+local rights_changes = require "stream_events.server.rights_changes"
+local roles = require "stream_events.server.roles"
 local rules_module = require "stream_events.server.rules"
 local sockets = require "stream_events.server.sockets"
 local store = require "stream_events.server.store"
@@ -44,7 +50,10 @@ local ROUTES = {
   require "stream_events.server.routes.events",
   require "stream_events.server.routes.sync",
   require "stream_events.server.routes.users",
+  require "stream_events.server.routes.accounts",
   require "stream_events.server.routes.channel_types",
+  require "stream_events.server.routes.roles",
+  require "stream_events.server.routes.moderation",
   require "stream_events.server.routes.app",
   require "stream_events.server.routes.operation",
 }
@@ -93,17 +102,24 @@ local function build(options, database, loop, rules, log)
   self.alarm = function(call) return loop:alarm(call) end
   self.store = database
   self.health = health.new(self)
-  self.app = app.new(database, { api_key = options.api_key, api_secret = options.api_secret })
-  self.users = users.new(database)
-  self.channel_types = channel_types.new(database)
-  self.permissions = permissions.new(self.channel_types, self.app)
+  self.roles = roles.new(database)
+  self.custom_permissions = custom_permissions.new(database)
+  self.grants = grants.new(self.roles, self.custom_permissions)
+  self.app = app.new(database,
+    { api_key = options.api_key, api_secret = options.api_secret, grants = self.grants })
+  self.users = users.new(database, { roles = self.roles })
+  self.channel_types = channel_types.new(database, { grants = self.grants })
+  self.permissions = permissions.new(self.channel_types, self.app, self.custom_permissions)
   self.auth = auth.new(self.app, self.users)
   self.channels = channels.new(database)
   self.retention = retention.new(self)
   self.connections = connections.new(self.listener)
+  self.bans = bans.new(database, self.users)
   self.views = views.new(self)
   self.events = events.new(self)
   self.watching = watching.new(self)
+  self.rights = rights_changes.new(self)
+  self.moderation = moderation.new(self)
   self.webhooks = webhooks.new(self, options)
   self.outcomes = outcomes.new(self)
   self.router = http.new(self)
@@ -142,7 +158,10 @@ local function handlers(parts)
       parts.webhooks:tick()
       parts.retention:tick()
       if parts.dashboard then parts.dashboard.live:second() end
+      parts.moderation:tick() -- the last: it raises when the database cannot be written
+      if parts.webhooks:unwritten() > 0 then parts.webhooks:settle() end
     end,
+    rest = function() return parts.rights:step() end,
     failed = function(what, err)
       parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
     end,

@@ -15,6 +15,7 @@ local M = {}
 ---@field message fun(number: integer)
 ---@field closed fun(number: integer, code: integer)
 ---@field second fun() called about once a second
+---@field rest (fun(): boolean)? called in every turn for work that is spread over turns; true: there is more
 ---@field failed fun(what: string, err: any) a handler raised
 
 ---@class stream_events.server.Loop
@@ -128,6 +129,10 @@ local function wind_up(self)
   if self.core:stats().connections == 0 or native.now() >= self.stop_by then finish(self) end
 end
 
+local function rest(self)
+  self.more = self.handlers.rest()
+end
+
 local function turn(self)
   if self.finished then return end
   local listener = self.core
@@ -138,9 +143,17 @@ local function turn(self)
     release(self)
     drain(self)
   end
+  self.more = false
+  if self.handlers.rest then guarded(self, "rest", rest, self) end
   listener:flush()
   if self.stop_by then wind_up(self) end
-  if not self.finished then arm(self) end
+  if self.finished then return end
+  if self.more then
+    self.rings = native.now()
+    self.timer:start(0, 0, self.turn)
+  else
+    arm(self)
+  end
 end
 
 --- Begins to serve.

@@ -1,286 +1,222 @@
---- Who may do what: actions, roles, grants (protocol §8).
--- A call is judged by the union of what the caller's user role and, for members, its channel role
--- have been granted in the scope: a channel type with the channel's own overrides, or ".app".
--- Server tokens are never judged.
+--- Who may do what (protocol §8). A call is judged by the union of what the caller's user role and,
+-- for members, its channel role have been granted in the scope: a channel type with the channel's own
+-- overrides, or ".app". Server tokens are never judged.
+--
+-- The order (§8.2, §7.4), for each role by itself: the grants of the type, then what the channel adds,
+-- then what it takes away with "!". Beyond the protocol, permissions to send may name one event type:
+-- a role with "send-custom-event" may send everything, one without it what it has been granted by
+-- type, and "!send-custom-event:x" of a channel keeps a role from sending x whatever else it has.
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
-local input = require "stream_events.server.input"
+local grants = require "stream_events.server.grants"
+local permission_ids = require "stream_events.server.permission_ids"
 
 local M = {}
 
---- The scope of everything that belongs to no channel.
-M.APP = ".app"
+local ACTIONS = permission_ids.ACTIONS
+local SENDING = ACTIONS.SendCustomEvent
+local NOTHING = {}
 
--- Action to the permission that allows it everywhere. Two suffixes make others of it: "-owner" (only
--- on what the user made), "-any-team" (in the channels of every team; here every user is in reach of
--- every channel, so it allows what the plain one does).
-local ACTIONS = {
-  SendCustomEvent = "send-custom-event",
-  ReadChannel = "read-channel",
-  CreateChannel = "create-channel",
-  UpdateChannel = "update-channel",
-  UpdateChannelMembers = "update-channel-members",
-  DeleteChannel = "delete-channel",
-  JoinChannel = "join-channel",
-  LeaveChannel = "leave-channel",
-  SearchUser = "search-user",
-  UpdateUser = "update-user",
-}
+-- What a role may do in one place, for look-ups: every event that is sent is judged by it.
+---@class stream_events.server.Rights
+---@field ids table<string, true> built-in permissions
+---@field types table<string, stream_events.server.TypeRights> by event type; empty for most
+---@field some_types boolean whether there is a type that may be sent anywhere
+---@field some_own_types boolean likewise, in one's own channels
 
--- Permissions of the service for things that this server has not got. Grants may name them, so that
--- a list made for the service can be used as it is.
-local WITHOUT_EFFECT = {
-  "add-links", "ban-channel-member", "ban-user", "create-attachment", "create-call", "create-mention",
-  "create-message", "create-reaction", "create-reply", "create-restricted-visibility-message",
-  "create-system-message", "delete-attachment", "delete-message", "delete-reaction", "flag-message",
-  "flag-user", "join-call", "mute-channel", "mute-user", "pin-message", "read-channel-members",
-  "read-flag-reports", "read-message-flags", "recreate-channel", "remove-own-channel-membership",
-  "run-message-action", "skip-channel-cooldown", "skip-message-moderation", "truncate-channel",
-  "unblock-message", "update-channel-cooldown", "update-channel-frozen", "update-flag-reports",
-  "update-message", "update-thread", "update-user-role", "update-user-teams", "upload-attachment",
-  "use-frozen-channel",
-}
+---@class stream_events.server.TypeRights
+---@field all boolean? may be sent
+---@field owner boolean? may be sent in one's own channels
+---@field forbidden boolean? may not, whatever is granted
+---@field owner_forbidden boolean? not by the right of an owner
 
-local IDS = {} -- action -> the three permissions that allow it
-local KNOWN = {}
-for action, id in pairs(ACTIONS) do
-  IDS[action] = { all = id, owner = id .. "-owner", any_team = id .. "-any-team" }
-end
-local function know(id)
-  KNOWN[id], KNOWN[id .. "-owner"], KNOWN[id .. "-any-team"] = true, true, true
-end
-for _, id in pairs(ACTIONS) do know(id) end
-for _, id in ipairs(WITHOUT_EFFECT) do know(id) end
-
---- Roles a user can have; every connection without a token has "anonymous".
-M.USER_ROLES = {
-  user = true, guest = true, admin = true, moderator = true, global_moderator = true,
-  global_admin = true,
-}
-
---- Roles a member can have.
-M.CHANNEL_ROLES = { channel_member = true, channel_moderator = true }
-
-local ROLES = { anonymous = true }
-for role in pairs(M.USER_ROLES) do ROLES[role] = true end
-for role in pairs(M.CHANNEL_ROLES) do ROLES[role] = true end
-
-local R, S, C = "read-channel", "send-custom-event", "create-channel"
-local R_OWN, S_OWN = "read-channel-owner", "send-custom-event-owner"
-local JOIN, LEAVE = "join-channel", "leave-channel"
-local MEMBERS, MEMBERS_OWN = "update-channel-members", "update-channel-members-owner"
-local UPDATE, UPDATE_OWN = "update-channel", "update-channel-owner"
-local DELETE, DELETE_OWN = "delete-channel", "delete-channel-owner"
-
-local ADMIN = { R, S, C, JOIN, LEAVE, MEMBERS, MEMBERS_OWN, UPDATE, DELETE }
-local MODERATOR = { R, S, C, JOIN, LEAVE, MEMBERS, UPDATE }
-local MEMBER = { R, S, JOIN, LEAVE }
-
--- What the built-in channel types grant (§8.4). A role that is not named has nothing.
-local DEFAULTS = {
-  messaging = {
-    admin = ADMIN, moderator = MODERATOR, channel_member = MEMBER, channel_moderator = MEMBER,
-    user = { R_OWN, S_OWN, C, MEMBERS_OWN, UPDATE_OWN, DELETE_OWN },
-  },
-  gaming = {
-    admin = ADMIN, moderator = { R, S, JOIN, LEAVE }, channel_member = MEMBER,
-    channel_moderator = MEMBER, user = { R_OWN, S_OWN },
-  },
-  commerce = {
-    admin = ADMIN, moderator = MODERATOR, channel_member = MEMBER, channel_moderator = MEMBER,
-    user = { R_OWN, S_OWN, MEMBERS_OWN, UPDATE_OWN, DELETE_OWN }, guest = { R_OWN, C },
-  },
-  livestream = {
-    admin = ADMIN, moderator = { R, S, C, JOIN, LEAVE }, user = { R, S, C, JOIN, LEAVE },
-    guest = { R }, anonymous = { R },
-  },
-}
-DEFAULTS.team = DEFAULTS.messaging
-
-local APP_USER = { "flag-user", "mute-user", "search-user", "update-user-owner" }
-local APP_MODERATOR = {
-  "flag-user", "mute-user", "search-user", "update-user-owner", "read-flag-reports",
-  "update-flag-reports",
-}
-local APP_DEFAULTS =
-  { user = APP_USER, guest = APP_USER, moderator = APP_MODERATOR, admin = APP_MODERATOR }
-
---- The grants a scope starts with: those of a built-in channel type, for other types those of
---- messaging.
----@param scope string a channel type's name, or ".app"
----@return table<string, string[]> role to permissions; not to be changed
-function M.defaults(scope)
-  if scope == M.APP then return APP_DEFAULTS end
-  return DEFAULTS[scope] or DEFAULTS.messaging
+local function type_rights(rights, event_type)
+  rights.types[event_type] = rights.types[event_type] or {}
+  return rights.types[event_type]
 end
 
-local function check_grant(id, overrides)
-  if type(id) ~= "string" then return "must be a list of permissions" end
-  if overrides and id:sub(1, 1) == "!" then id = id:sub(2) end
-  if not KNOWN[id] then
-    local hint = ""
-    if KNOWN[id:gsub("s$", "")] then
-      hint = (", did you mean %q? Capabilities are written with an s, permissions without")
-        :format((id:gsub("s$", "")))
+-- `ids`: what is granted; `taken`: permissions for single types that the channel takes away.
+local function compile(custom, ids, taken)
+  local rights = { ids = {}, types = {}, some_types = false, some_own_types = false }
+  for id in pairs(ids) do
+    local base, event_type = grants.split(id)
+    if not event_type then
+      rights.ids[custom:effect(id)] = true
+    else
+      type_rights(rights, event_type)[base == SENDING.owner and "owner" or "all"] = true
     end
-    return ("names the unknown permission %q%s"):format(id, hint)
   end
-end
-
---- Checks grants as they come in a request: an object of role to a list of permissions.
----@param value any decoded
----@param overrides boolean? for a channel: "!permission" takes one away
----@return table<string, string[]>? grants
----@return stream_events.server.Failure? failure
-function M.check_grants(value, overrides)
-  if type(value) ~= "table" or input.is_list(value) then
-    return failures.fail(4, "grants must be an object: each role with its list of permissions")
+  for id in pairs(taken) do
+    local base, event_type = grants.split(id)
+    type_rights(rights, event_type)[base == SENDING.owner and "owner_forbidden" or "forbidden"] = true
   end
-  local grants = {}
-  for role, list in pairs(value) do
-    if not ROLES[role] then
-      return failures.fail(4, ("grants names the unknown role %q"):format(role))
+  for _, named in pairs(rights.types) do
+    if not named.forbidden then
+      rights.some_types = rights.some_types or named.all == true
+      rights.some_own_types = rights.some_own_types or (named.owner and not named.owner_forbidden) == true
     end
-    local wrong = not input.is_list(list) and "must be a list of permissions" or nil
-    local copy, seen = native.json.array {}, {}
-    for _, id in ipairs(not wrong and list or {}) do
-      wrong = wrong or check_grant(id, overrides)
-      if not wrong and not seen[id] then
-        seen[id] = true
-        copy[#copy + 1] = id
-      end
-    end
-    if wrong then return failures.fail(4, ("grants.%s %s"):format(role, wrong)) end
-    grants[role] = copy
   end
-  return grants
+  return rights
 end
 
---- The replaced lists of a scope after a request: each role it names gets its list, null resets all.
----@param old table<string, string[]>
----@param value any decoded; nil: nothing changes
----@return table<string, string[]>? grants
----@return stream_events.server.Failure? failure
-function M.merge_grants(old, value)
-  if value == nil then return old end
-  if value == native.json.null then return {} end
-  local replaced, failure = M.check_grants(value)
-  if not replaced then return nil, failure end
-  return M.effective_grants(old, replaced)
-end
-
---- Grants with some lists replaced, as a new table.
----@param grants table<string, string[]>
----@param replaced table<string, string[]>
----@return table<string, string[]>
-function M.effective_grants(grants, replaced)
-  local result = {}
-  for role, list in pairs(grants) do result[role] = list end
-  for role, list in pairs(replaced) do result[role] = list end
-  return result
-end
-
--- A caller's rights are looked up for every event that is sent, hence sets.
 local function set_of(list)
   local set = {}
-  for _, id in ipairs(list or {}) do set[id] = true end
+  for _, id in ipairs(list or NOTHING) do set[id] = true end
   return set
 end
 
 -- A channel's overrides for one role: bare permissions are added, those behind "!" taken away,
 -- whatever their order.
-local function overridden(set, list)
-  local result = {}
-  for id in pairs(set) do result[id] = true end
-  for _, id in ipairs(list) do
-    if id:sub(1, 1) ~= "!" then result[id] = true end
+local function overridden(list, overrides)
+  local ids, taken = set_of(list), {}
+  for _, id in ipairs(overrides) do
+    if id:sub(1, 1) ~= "!" then ids[id] = true end
   end
-  for _, id in ipairs(list) do
-    if id:sub(1, 1) == "!" then result[id:sub(2)] = nil end
+  for _, id in ipairs(overrides) do
+    if id:sub(1, 1) == "!" then
+      id = id:sub(2)
+      ids[id] = nil
+      if id:find(":", 1, true) then taken[id] = true end
+    end
   end
-  return result
+  return ids, taken
 end
-
-local NOTHING = {}
 
 ---@class stream_events.server.Permissions
 ---@field private channel_types stream_events.server.ChannelTypes
 ---@field private app stream_events.server.App
----@field private sets table<table, table<string, table<string, true>>> a scope's grants to sets
----@field private own table<table, table> a channel's overrides to { base, role -> set }
+---@field private custom stream_events.server.CustomPermissions
+---@field private version integer of the custom permissions that the rights below were made with
+---@field private rights table<table, table<string, stream_events.server.Rights>> by grants and role
+---@field private own table<table, table> by a channel's overrides: { base, roles = by role }
 local Permissions = { __name = "stream_events.server.permissions" }
 Permissions.__index = Permissions
 
 ---@param channel_types stream_events.server.ChannelTypes
 ---@param app stream_events.server.App
+---@param custom stream_events.server.CustomPermissions
 ---@return stream_events.server.Permissions
-function M.new(channel_types, app)
+function M.new(channel_types, app, custom)
   -- Changed grants are new tables, so what was made of the old ones is simply never asked for again.
   return setmetatable({
-    channel_types = channel_types,
-    app = app,
-    sets = setmetatable({}, { __mode = "k" }),
+    channel_types = channel_types, app = app, custom = custom, version = custom.version,
+    rights = setmetatable({}, { __mode = "k" }),
     own = setmetatable({}, { __mode = "k" }),
   }, Permissions)
 end
 
+--- What is in force now, to be asked about after a change.
+---@return stream_events.server.Permissions
+function Permissions:frozen()
+  return M.new(self.channel_types:frozen(), self.app:frozen(), self.custom:frozen())
+end
+
 local function scope_grants(self, scope)
-  if scope == M.APP then return self.app:grants() end
+  if scope == grants.APP then return self.app:grants() end
   return self.channel_types:grants(scope) or NOTHING
 end
 
--- What a role may do in a scope: set of permissions.
-local function rights(self, scope, role, channel)
-  local grants = scope_grants(self, scope)
-  local sets = self.sets[grants]
-  if not sets then
-    sets = {}
-    self.sets[grants] = sets
-  end
-  local set = sets[role]
-  if not set then
-    set = set_of(grants[role])
-    sets[role] = set
-  end
+local function forget(self)
+  self.version = self.custom.version
+  self.rights = setmetatable({}, { __mode = "k" })
+  self.own = setmetatable({}, { __mode = "k" })
+end
+
+---@return stream_events.server.Rights
+local function rights_of(self, scope, role, channel)
+  if self.version ~= self.custom.version then forget(self) end
+  local granted = scope_grants(self, scope)
   local overrides = channel and channel.config_overrides and channel.config_overrides.grants
-  if not overrides or not overrides[role] then return set end
-  local own = self.own[overrides]
-  if not own or own.base ~= grants then
-    own = { base = grants, roles = {} }
-    self.own[overrides] = own
+  if overrides and overrides[role] then
+    local own = self.own[overrides]
+    if not own or own.base ~= granted then
+      own = { base = granted, roles = {} }
+      self.own[overrides] = own
+    end
+    local rights = own.roles[role]
+    if not rights then
+      rights = compile(self.custom, overridden(granted[role], overrides[role]))
+      own.roles[role] = rights
+    end
+    return rights
   end
-  own.roles[role] = own.roles[role] or overridden(set, overrides[role])
-  return own.roles[role]
+  local by_role = self.rights[granted]
+  if not by_role then
+    by_role = {}
+    self.rights[granted] = by_role
+  end
+  local rights = by_role[role]
+  if not rights then
+    rights = compile(self.custom, set_of(granted[role]), NOTHING)
+    by_role[role] = rights
+  end
+  return rights
 end
 
-local function has(set, ids, owner)
-  return set[ids.all] or set[ids.any_team] or (owner and set[ids.owner])
+local function has(rights, ids, owner)
+  local set = rights.ids
+  return set[ids.all] or set[ids.any_team] or (owner and set[ids.owner]) or false
 end
 
-local function role_of(caller)
-  return caller.user and caller.user.role or "anonymous"
+local function has_type(rights, event_type, owner)
+  local named = rights.types[event_type]
+  if not named then return has(rights, SENDING, owner) end
+  if named.forbidden then return false end
+  local ids = rights.ids
+  if named.all or ids[SENDING.all] or ids[SENDING.any_team] then return true end
+  return (owner and not named.owner_forbidden and (named.owner or ids[SENDING.owner])) or false
+end
+
+local function has_some_type(rights, _, owner)
+  return has(rights, SENDING, owner) or rights.some_types or (owner and rights.some_own_types)
+end
+
+-- Asks one role after the other. `holds(rights, what, owner)` says whether a role's rights do.
+local function judge(self, caller, scope, channel, member, holds, what, owner)
+  if caller.kind == "server" or self.app:get "disable_permissions_checks" then return true end
+  if channel then owner = caller.id ~= nil and channel.created_by_id == caller.id end
+  local role = caller.user and caller.user.role or "anonymous"
+  if holds(rights_of(self, scope, role, channel), what, owner) then return true end
+  if not member then return false, role end
+  local channel_role = member.channel_role
+  if holds(rights_of(self, scope, channel_role, channel), what, owner) then return true end
+  return false, role, channel_role
 end
 
 --- Whether a caller may do something. Where there is no channel (yet) the caller counts as the owner
 --- of what it is about.
 ---@param caller stream_events.server.Caller
----@param action string "SendCustomEvent", "ReadChannel", ...
+---@param action string "SendCustomEvent" (of some type), "ReadChannel", ...
 ---@param scope string a channel type's name, or ".app"
 ---@param channel stream_events.server.Channel?
 ---@param member stream_events.server.Member? the caller's own, if it is a member
 ---@return boolean allowed
----@return string[]? roles that were asked in vain
+---@return string? role that was asked in vain
+---@return string? channel_role likewise
 function Permissions:allowed(caller, action, scope, channel, member)
-  local ids = IDS[action] or error("no such action: " .. tostring(action), 2)
-  if caller.kind == "server" or self.app:get("disable_permissions_checks") then return true end
-  local owner = true
-  if channel then owner = caller.id ~= nil and channel.created_by_id == caller.id end
-  local role = role_of(caller)
-  if has(rights(self, scope, role, channel), ids, owner) then return true end
-  if not member then return false, { role } end
-  local channel_role = member.channel_role
-  if has(rights(self, scope, channel_role, channel), ids, owner) then return true end
-  return false, { role, channel_role }
+  local ids = ACTIONS[action] or error("no such action: " .. tostring(action), 2)
+  return judge(self, caller, scope, channel, member, ids == SENDING and has_some_type or has, ids,
+    not ids.about_others)
+end
+
+--- Whether a caller may send events of a custom type to a channel.
+---@param caller stream_events.server.Caller
+---@param event_type string
+---@param channel stream_events.server.Channel
+---@param member stream_events.server.Member?
+---@return boolean allowed
+---@return string? role that was asked in vain
+---@return string? channel_role likewise
+function Permissions:may_send(caller, event_type, channel, member)
+  return judge(self, caller, channel.type, channel, member, has_type, event_type)
+end
+
+local function refuse(caller, action, scope, role, channel_role, event_type)
+  local roles = channel_role and ("'%s', '%s'"):format(role, channel_role) or ("'%s'"):format(role)
+  local about = event_type and (" with events of type '%s'"):format(event_type) or ""
+  return failures.fail(17,
+    ("User '%s' with roles [%s] is not allowed to perform action %s in scope '%s'%s"):format(
+      caller.id, roles, action, scope, about))
 end
 
 --- As allowed, with the failure to answer.
@@ -292,11 +228,23 @@ end
 ---@return true? ok
 ---@return stream_events.server.Failure? failure
 function Permissions:check(caller, action, scope, channel, member)
-  local allowed, roles = self:allowed(caller, action, scope, channel, member)
+  local allowed, role, channel_role = self:allowed(caller, action, scope, channel, member)
   if allowed then return true end
-  return failures.fail(17,
-    ("User '%s' with roles ['%s'] is not allowed to perform action %s in scope '%s'"):format(
-      caller.id, table.concat(roles, "', '"), action, scope))
+  return refuse(caller, action, scope, role, channel_role)
+end
+
+--- As may_send, with the failure to answer. It names the event type where other types would do.
+---@param caller stream_events.server.Caller
+---@param event_type string
+---@param channel stream_events.server.Channel
+---@param member stream_events.server.Member?
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function Permissions:check_send(caller, event_type, channel, member)
+  local allowed, role, channel_role = self:may_send(caller, event_type, channel, member)
+  if allowed then return true end
+  local others = self:allowed(caller, "SendCustomEvent", channel.type, channel, member)
+  return refuse(caller, "SendCustomEvent", channel.type, role, channel_role, others and event_type or nil)
 end
 
 -- Capabilities that are the channel type's, whoever asks.
@@ -308,18 +256,27 @@ local BY_CONFIG = {
 -- Capabilities that are somebody's right. What this server cannot do (messages, polls) is in nobody's
 -- list, whatever is granted.
 local BY_RIGHT = {
-  { "delete-channel", "DeleteChannel" }, { "join-channel", "JoinChannel" },
-  { "leave-channel", "LeaveChannel" }, { "update-channel", "UpdateChannel" },
-  { "update-channel-members", "UpdateChannelMembers" },
+  { "ban-channel-members", "BanChannelMember" }, { "delete-channel", "DeleteChannel" },
+  { "join-channel", "JoinChannel" }, { "leave-channel", "LeaveChannel" },
+  { "update-channel", "UpdateChannel" }, { "update-channel-members", "UpdateChannelMembers" },
 }
 
---- The own_capabilities of a caller in a channel.
+--- The configuration of a channel: its type's, with what the channel overrides.
+---@param channel stream_events.server.Channel
+---@return table? config nil when there is no such type; not to be changed
+function Permissions:config(channel)
+  return self.channel_types:config(channel.type, channel.config_overrides)
+end
+
+--- The own_capabilities of a caller in a channel. `send-custom-events` is among them when the channel
+--- type has custom events on, nobody banned the caller, and it may send at least one event type.
 ---@param caller stream_events.server.Caller
 ---@param channel stream_events.server.Channel
 ---@param member stream_events.server.Member?
+---@param banned boolean? whether the caller must not send here
 ---@return string[] sorted
-function Permissions:capabilities(caller, channel, member)
-  local config = self.channel_types:config(channel.type, channel.config_overrides) or NOTHING
+function Permissions:capabilities(caller, channel, member, banned)
+  local config = self:config(channel) or NOTHING
   local list = native.json.array {}
   for _, entry in ipairs(BY_CONFIG) do
     if config[entry[2]] then list[#list + 1] = entry[1] end
@@ -329,7 +286,7 @@ function Permissions:capabilities(caller, channel, member)
       list[#list + 1] = entry[1]
     end
   end
-  if config.custom_events
+  if config.custom_events and not banned
     and self:allowed(caller, "SendCustomEvent", channel.type, channel, member) then
     list[#list + 1] = "send-custom-events"
   end

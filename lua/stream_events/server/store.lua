@@ -16,6 +16,7 @@ local json, run, reason = native.json, database.run, database.reason
 -- Each entry leads from one schema version to the next; entries are never changed, only added.
 -- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
 -- Version 3: the events that are kept for those who were away, while no server runs.
+-- Version 4: custom roles and permissions, bans.
 local MIGRATIONS = {
   {
     "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
@@ -26,11 +27,17 @@ local MIGRATIONS = {
   },
   { "CREATE TABLE webhooks (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
   { "CREATE TABLE kept_events (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
+  {
+    "CREATE TABLE roles (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE permissions (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE bans (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
+  },
 }
 
 local TABLES = {
   user = "users", channel = "channels", member = "members", channel_type = "channel_types",
   app = "app", webhook = "webhooks", kept_events = "kept_events",
+  role = "roles", permission = "permissions", ban = "bans",
 }
 
 M.MIGRATIONS, M.VERSION, M.TABLES = MIGRATIONS, #MIGRATIONS, TABLES
@@ -191,7 +198,7 @@ local function check_key(key)
 end
 
 --- Writes a document, in place of what was there.
----@param kind "user"|"channel"|"member"|"channel_type"|"app"|"webhook"|"kept_events"
+---@param kind string a key of TABLES: "user", "channel", "member", ...
 ---@param key string
 ---@param document table anything that can be encoded as JSON
 function Store:put(kind, key, document)

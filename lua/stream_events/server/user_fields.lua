@@ -5,7 +5,6 @@ local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
 local input = require "stream_events.server.input"
-local permissions = require "stream_events.server.permissions"
 
 local M = {}
 
@@ -22,7 +21,7 @@ local OBJECT = { is_object, "an object" }
 local LIST = { is_list, "a list" }
 local DATE = { function(value) return timestamp.parse(value) ~= nil end, "a date as in RFC 3339" }
 local ROLE = {
-  function(value) return type(value) == "string" and permissions.USER_ROLES[value] == true end,
+  function(value, roles) return type(value) == "string" and roles:is_for_users(value) end,
   "a role that users can have",
 }
 local TEAMS = {
@@ -87,13 +86,13 @@ function M.empty(id, now)
   }
 end
 
-local function check_value(name, value, spec)
-  if spec[1](value) then return true end
+local function check_value(name, value, spec, roles)
+  if spec[1](value, roles) then return true end
   return failures.fail(4, ("the user's %s must be %s"):format(name, spec[2]))
 end
 
 -- Whether one field may be set. nil, false: it may not, but is passed over; nil, failure: refused.
-local function settable(name, value, by, old)
+local function settable(name, value, by, old, roles)
   local null = value == json.null
   local restricted = RESTRICTED[name]
   if restricted then
@@ -112,7 +111,7 @@ local function settable(name, value, by, old)
   end
   local spec = restricted or OWN[name]
   if null or not spec then return true end
-  return check_value(name, value, spec)
+  return check_value(name, value, spec, roles)
 end
 
 --- Checks what a request says about a user.
@@ -120,9 +119,10 @@ end
 ---@param id string the user's; fields may repeat it
 ---@param by "server"|"self"|"connect" a backend; the user itself; the user as it connects
 ---@param old stream_events.server.User?
+---@param roles stream_events.server.Roles
 ---@return table<string, any>? changes by name, custom ones included; json.null for what is null
 ---@return stream_events.server.Failure? failure
-function M.check(fields, id, by, old)
+function M.check(fields, id, by, old, roles)
   if not is_object(fields) then return failures.fail(4, "a user must be an object") end
   if fields.id ~= nil and fields.id ~= id then
     return failures.fail(4, "the id inside a user must be its own")
@@ -130,7 +130,7 @@ function M.check(fields, id, by, old)
   local changes = {}
   for name, value in pairs(fields) do
     if name ~= "id" then
-      local ok, failure = settable(name, value, by, old)
+      local ok, failure = settable(name, value, by, old, roles)
       if failure then return nil, failure end
       if ok then changes[name] = value end
     end
@@ -197,8 +197,8 @@ local function set_custom(custom, path, value)
   return true
 end
 
-local function set_field(record, name, value, by)
-  local ok, failure = settable(name, value, by, record)
+local function set_field(record, name, value, by, roles)
+  local ok, failure = settable(name, value, by, record, roles)
   if failure then return nil, failure end
   if not ok then return true end
   if value == json.null then value = nil end
@@ -210,12 +210,12 @@ local function set_field(record, name, value, by)
   return set_custom(record.custom, name, value)
 end
 
-local function unset_field(record, name, by)
+local function unset_field(record, name, by, roles)
   if type(name) ~= "string" then return failures.fail(4, "unset must be a list of names") end
   if SERVERS[name] or name == "id" then
     return failures.fail(4, ("%s of a user cannot be unset"):format(name))
   end
-  return set_field(record, name, json.null, by)
+  return set_field(record, name, json.null, by, roles)
 end
 
 --- Changes single fields of a record.
@@ -223,9 +223,10 @@ end
 ---@param set any decoded
 ---@param unset any decoded
 ---@param by "server"|"self"
+---@param roles stream_events.server.Roles
 ---@return stream_events.server.User? record
 ---@return stream_events.server.Failure? failure
-function M.patch(record, set, unset, by)
+function M.patch(record, set, unset, by, roles)
   if set == nil or set == json.null then set = {} end
   if unset == nil or unset == json.null then unset = json.array {} end
   if not is_object(set) then return failures.fail(4, "set must be an object") end
@@ -237,12 +238,12 @@ function M.patch(record, set, unset, by)
     return failures.fail(4, "the id of a user cannot be changed")
   end
   for _, name in ipairs(unset) do
-    local ok, failure = unset_field(record, name, by)
+    local ok, failure = unset_field(record, name, by, roles)
     if not ok then return nil, failure end
   end
   for name, value in pairs(set) do
     if name ~= "id" then
-      local ok, failure = set_field(record, name, value, by)
+      local ok, failure = set_field(record, name, value, by, roles)
       if not ok then return nil, failure end
     end
   end

@@ -7,16 +7,15 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
 local failures = require "stream_events.server.failure"
-local filter = require "stream_events.server.filter"
-local input = require "stream_events.server.input"
+local roles_module = require "stream_events.server.roles"
 local user_fields = require "stream_events.server.user_fields"
+local user_query = require "stream_events.server.user_query"
 
 local M = {}
 
 local json = native.json
 
 M.MAX_PER_CALL = 100
-local MAX_PAGE, DEFAULT_PAGE, MAX_OFFSET = 100, 30, 1000
 -- Seconds by which a stored last_active may lag behind: connecting again need not write.
 local ACTIVE_EVERY = 15 * 60
 
@@ -33,16 +32,19 @@ local ACTIVE_EVERY = 15 * 60
 ---@field updated_at string
 ---@field last_active string?
 ---@field deactivated_at string? may not connect or call until it is reactivated
----@field deleted_at string? for good
+---@field deleted_at string? likewise, until it is restored
+---@field is_erased boolean? deleted for good
 ---@field revoke_tokens_issued_before string?
 ---@field custom table<string, any>
 
 ---@class stream_events.server.Users
 ---@field private store stream_events.server.Store
+---@field private roles stream_events.server.Roles
 ---@field private clock fun(): number
 ---@field private by_id table<string, stream_events.server.User|string>
 ---@field private online table<stream_events.server.User, true>
 ---@field private texts table<stream_events.server.User, string> encoded public form
+---@field private bans table<string, stream_events.server.Ban> those that are shown, by user
 ---@field private stored_active table<stream_events.server.User, number> when last written
 ---@field private anonymous_user stream_events.server.User
 local Users = { __name = "stream_events.server.users" }
@@ -50,15 +52,18 @@ Users.__index = Users
 
 --- Takes up what the store holds.
 ---@param store stream_events.server.Store
----@param options { now: (fun(): number)? }?
+---@param options { now: (fun(): number)?, roles: stream_events.server.Roles? }?
 ---@return stream_events.server.Users
 function M.new(store, options)
+  options = options or {}
   local self = setmetatable({
     store = store,
-    clock = options and options.now or native.time,
+    roles = options.roles or roles_module.new(store, options),
+    clock = options.now or native.time,
     by_id = {},
     online = {},
     texts = setmetatable({}, { __mode = "k" }),
+    bans = {},
     stored_active = {},
   }, Users)
   for id, text in store:texts("user") do self.by_id[id] = text end
@@ -111,9 +116,11 @@ local function public_fields(self, user)
   add("teams", user.teams)
   add("created_at", user.created_at)
   add("updated_at", user.updated_at)
-  add("banned", false)
+  local ban = self.bans[user.id]
+  add("banned", ban ~= nil)
   add("online", self:is_online(user))
   add("last_active", user.last_active)
+  add("ban_expires", ban and ban.expires)
   add("deactivated_at", user.deactivated_at)
   add("deleted_at", user.deleted_at)
   add("blocked_user_ids", json.array {})
@@ -146,6 +153,30 @@ function Users:json(user)
   text = "{" .. table.concat(parts, ",") .. "}"
   self.texts[user] = text
   return text
+end
+
+--- Shows to everybody that a user is banned from the app, or is not any more. Shadow bans stay hidden.
+---@param id string
+---@param ban stream_events.server.Ban?
+function Users:show_ban(id, ban)
+  self.bans[id] = ban and not ban.shadow and ban or nil
+  local user = self.by_id[id]
+  if user then self.texts[user] = nil end
+end
+
+--- Some user who has a role.
+---@param role string
+---@return stream_events.server.User?
+function Users:with_role(role)
+  local written = ('"role":"%s"'):format(role)
+  for id, user in pairs(self.by_id) do
+    -- Custom data may hold the same words, so a text that does is looked at.
+    if type(user) ~= "string" or user:find(written, 1, true) then
+      user = find(self, id)
+      if user.role == role then return user end
+    end
+  end
+  return nil
 end
 
 --- Whether a user looks online to others.
@@ -225,7 +256,8 @@ local function replacement(self, id, fields, options)
   if not ok then return failures.fail(4, message) end
   local old = find(self, id)
   if old and old.deleted_at then return failures.fail(4, ("user %q was deleted"):format(id)) end
-  local changes, failure = user_fields.check(fields, id, options.trusted and "server" or "self", old)
+  local changes, failure = user_fields.check(fields, id, options.trusted and "server" or "self", old,
+    self.roles)
   if not changes then return nil, failure end
   local now = timestamp.format(self.clock())
   local record = user_fields.empty(id, now)
@@ -279,7 +311,7 @@ function Users:patch_all(list, options)
     end
     seen[item.id] = true
     local record, failure = user_fields.patch(copy_of(old), item.set, item.unset,
-      options.trusted and "server" or "self")
+      options.trusted and "server" or "self", self.roles)
     if not record then return nil, failure end
     record.updated_at = timestamp.format(self.clock())
     records[i] = record
@@ -323,7 +355,7 @@ function Users:connect(id, details)
     local alive, dead = self:check_alive(old)
     if not alive then return nil, dead end
   end
-  local changes, failure = user_fields.check(details or {}, id, "connect", old)
+  local changes, failure = user_fields.check(details or {}, id, "connect", old, self.roles)
   if not changes then return nil, failure end
   local now = timestamp.format(self.clock())
   local base = old and copy_of(old) or user_fields.empty(id, now)
@@ -348,7 +380,7 @@ function Users:create_guest(fields)
   local id = ("guest-%s-%s"):format(native.crypto.uuid(), fields.id)
   ok, message = names.user_id(id)
   if not ok then return failures.fail(4, "with what guests are called by, " .. message) end
-  local changes, failure = user_fields.check(fields, fields.id, "connect", nil)
+  local changes, failure = user_fields.check(fields, fields.id, "connect", nil, self.roles)
   if not changes then return nil, failure end
   local record, too_large =
     user_fields.merge(user_fields.empty(id, timestamp.format(self.clock())), changes)
@@ -384,7 +416,7 @@ function Users:reactivate(id)
   return mark(self, id, "deactivated_at", nil)
 end
 
---- Locks a user out for good. The record stays: channels name it as their maker.
+--- Locks a user out until it is restored. The record stays: channels name it as their maker.
 ---@param id string
 ---@return stream_events.server.User? user
 ---@return stream_events.server.Failure? failure
@@ -392,63 +424,59 @@ function Users:delete(id)
   return mark(self, id, "deleted_at", timestamp.format(self.clock()))
 end
 
--- The fields that queries may ask about: public ones, and custom data.
+--- Locks a user out for good, and forgets all that was known about it but its id, which nobody else
+--- may have.
+---@param id string
+---@return stream_events.server.User? user
+---@return stream_events.server.Failure? failure
+function Users:erase(id)
+  local user = find(self, id)
+  if not user or user.is_erased then
+    return failures.fail(16, ("user %q does not exist"):format(id))
+  end
+  local now = timestamp.format(self.clock())
+  local record = user_fields.empty(id, user.created_at)
+  record.updated_at, record.deleted_at, record.is_erased = now, user.deleted_at or now, true
+  return save(self, { record })[1]
+end
+
+--- Lets users in again that were deleted and not erased; all of them or none.
+---@param ids string[]
+---@return stream_events.server.User[]? users
+---@return stream_events.server.Failure? failure
+function Users:restore(ids)
+  local records = {}
+  for i, id in ipairs(ids) do
+    local user = find(self, id)
+    if not user then return failures.fail(16, ("user %q does not exist"):format(id)) end
+    if not user.deleted_at or user.is_erased then
+      return failures.fail(4, ("user %q cannot be restored: it %s"):format(id,
+        user.is_erased and "was deleted for good" or "is not deleted"))
+    end
+    records[i] = copy_of(user)
+    records[i].deleted_at = nil
+    records[i].updated_at = timestamp.format(self.clock())
+  end
+  return save(self, records)
+end
+
+-- What queries may ask about: public fields, and custom data.
 local READABLE = {
   id = true, name = true, image = true, language = true, role = true, teams = true,
   created_at = true, updated_at = true, last_active = true,
 }
-
-local function read(user, field)
-  if READABLE[field] then return user[field] end
-  if field == "banned" then return false end
-  return user.custom[field]
-end
-
-local function newest_first(a, b)
-  if a.created_at ~= b.created_at then return a.created_at > b.created_at end
-  return a.id < b.id
-end
-
-local function bounded(value, name, default, least, most)
-  if value == nil or value == json.null then return default end
-  local whole = type(value) == "number" and math.tointeger(value)
-  if whole and whole >= least and whole <= most then return whole end
-  return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
-end
-
--- Where a filter names its users only those are looked at: a set of ids, or everybody.
-local function candidates(self, conditions)
-  local ids = input.is_object(conditions) and conditions.id
-  if input.is_object(ids) then ids = ids["$in"] or ids["$eq"] end
-  if type(ids) == "string" then ids = json.array { ids } end
-  if not input.is_list(ids) then return self.by_id end
-  local set = {}
-  for _, id in ipairs(ids) do set[id] = self.by_id[id] and true end
-  return set
-end
 
 --- Finds users; without a sort order the newest come first.
 ---@param request table decoded: filter_conditions, sort, limit, offset, include_deactivated_users
 ---@return stream_events.server.User[]? users
 ---@return stream_events.server.Failure? failure
 function Users:query(request)
-  local limit, wrong_limit = bounded(request.limit, "limit", DEFAULT_PAGE, 0, MAX_PAGE)
-  if not limit then return nil, wrong_limit end
-  local offset, wrong_offset = bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
-  if not offset then return nil, wrong_offset end
-  local matches, wrong_filter = filter.compile(request.filter_conditions, read)
-  if not matches then return nil, wrong_filter end
-  local before, wrong_sort = filter.order(request.sort, read, newest_first)
-  if not before then return nil, wrong_sort end
-  local found = {}
-  for id in pairs(candidates(self, request.filter_conditions)) do
-    local user = find(self, id)
-    local there = not user.deleted_at
-      and (not user.deactivated_at or request.include_deactivated_users == true)
-    if there and matches(user) then found[#found + 1] = user end
-  end
-  table.sort(found, before)
-  return { table.unpack(found, offset + 1, offset + limit) }
+  return user_query.find(request, self.by_id, function(id) return find(self, id) end,
+    function(user, field)
+      if READABLE[field] then return user[field] end
+      if field == "banned" then return self.bans[user.id] ~= nil end
+      return user.custom[field]
+    end)
 end
 
 return M

@@ -25,12 +25,12 @@ end
 local Views = { __name = "stream_events.server.views" }
 Views.__index = Views
 
----@param parts { users: table, channel_types: table, permissions: table, channels: table }
+---@param parts { users: table, channel_types: table, permissions: table, channels: table, bans: table }
 ---@return stream_events.server.Views
 function M.new(parts)
   return setmetatable({
     users = parts.users, channel_types = parts.channel_types, permissions = parts.permissions,
-    channels = parts.channels,
+    channels = parts.channels, bans = parts.bans,
   }, Views)
 end
 
@@ -41,6 +41,19 @@ function Views:user(user_id)
   local user = self.users:get(user_id)
   if user then return self.users:public(user) end
   return { id = user_id, role = "user", deleted = true }
+end
+
+--- A user for an answer to a caller: a backend also sees what is hidden from everybody else.
+---@param user stream_events.server.User
+---@param caller stream_events.server.Caller
+---@return table
+function Views:account(user, caller)
+  local view = self.users:public(user)
+  if caller.kind ~= "server" then return view end
+  local ban = self.bans:in_app(user.id)
+  view.shadow_banned = ban ~= nil and ban.shadow or nil
+  view.revoke_tokens_issued_before = user.revoke_tokens_issued_before
+  return view
 end
 
 --- The configuration that holds in one channel: its type's, with what the channel overrides.
@@ -55,19 +68,23 @@ local function legacy_role(channel, member)
   return member.channel_role == "channel_moderator" and "moderator" or "member"
 end
 
---- A member as lists show it.
+--- A member as lists show it. That somebody is under a shadow ban is shown to backends only.
 ---@param channel stream_events.server.Channel
 ---@param member stream_events.server.Member
+---@param for_backend boolean?
 ---@return table
-function Views:member(channel, member)
+function Views:member(channel, member, for_backend)
+  local ban = self.bans:in_channel(member.user_id, channel.cid)
+  local shadow = ban ~= nil and ban.shadow
   return {
     user_id = member.user_id,
     user = self:user(member.user_id),
     status = "member",
     created_at = member.created_at,
     updated_at = member.updated_at,
-    banned = false,
-    shadow_banned = false,
+    banned = ban ~= nil and not shadow,
+    ban_expires = ban and (for_backend or not shadow) and ban.expires or nil,
+    shadow_banned = for_backend == true and shadow,
     role = legacy_role(channel, member),
     channel_role = member.channel_role,
     notifications_muted = false,
@@ -78,12 +95,13 @@ end
 ---@param channel stream_events.server.Channel
 ---@param limit integer
 ---@param offset integer
+---@param for_backend boolean?
 ---@return table list
-function Views:members(channel, limit, offset)
+function Views:members(channel, limit, offset, for_backend)
   local all = self.channels:members_of(channel)
   local list = json.array {}
   for i = offset + 1, math.min(#all, offset + limit) do
-    list[#list + 1] = self:member(channel, all[i])
+    list[#list + 1] = self:member(channel, all[i], for_backend)
   end
   return list
 end
@@ -108,7 +126,8 @@ function Views:channel(channel, caller)
   view.config = self:config(channel)
   if caller then
     local member = caller.id and channel.members[caller.id]
-    view.own_capabilities = self.permissions:capabilities(caller, channel, member)
+    view.own_capabilities = self.permissions:capabilities(caller, channel, member,
+      caller.kind ~= "server" and self.bans:silences(caller.id, channel.cid))
     view.hidden = false
     view.blocked = false
     view.message_count = 0
@@ -131,7 +150,7 @@ function Views:state(channel, caller, page)
     threads = json.array {},
     watcher_count = page.watcher_count > 0 and page.watcher_count or nil,
     watchers = page.watchers,
-    members = self:members(channel, page.members, page.offset),
+    members = self:members(channel, page.members, page.offset, caller.kind == "server"),
     membership = membership and self:member(channel, membership) or nil,
   }
 end

@@ -1,4 +1,5 @@
 --- GET and PATCH /app: the settings of the app; GET /hook/events: what webhooks can be about.
+local connect = require "stream_events.server.routes.connect"
 local hook_settings = require "stream_events.server.hook_settings"
 local native = require "stream_events.native"
 
@@ -11,9 +12,15 @@ local function get(context)
 end
 
 local function update(context)
-  local ok, failure = context.server.app:update(context.body)
+  local server = context.server
+  local before = server.permissions:frozen()
+  local ok, failure = server.app:update(context.body)
   if not ok then return nil, failure end
-  context.server.webhooks:configure()
+  server.webhooks:configure()
+  if context.body.disable_permissions_checks ~= nil then server.rights:everywhere(before) end
+  if context.body.revoke_tokens_issued_before ~= nil then
+    connect.expel_revoked(server, server.connections.by_number)
+  end
   return 200, {}
 end
 

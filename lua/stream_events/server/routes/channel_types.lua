@@ -30,10 +30,12 @@ local function create(context)
 end
 
 local function update(context)
-  local types = context.server.channel_types
+  local server, types = context.server, context.server.channel_types
+  local before = server.permissions:frozen()
   local channel_type, failure = types:update(context.params.name, context.body)
   if not channel_type then return nil, failure end
   context.server.retention:follow()
+  server.rights:of_type(before, channel_type.name)
   return 201, types:describe(channel_type)
 end
 

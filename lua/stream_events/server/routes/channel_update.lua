@@ -66,7 +66,7 @@ local function read_members(context, channel, body)
     if not lists[name] then return nil, failure end
   end
   local roles
-  roles, failure = channel_input.roles(body.assign_roles or {})
+  roles, failure = channel_input.roles(server, body.assign_roles or {})
   if not roles then return nil, failure end
   -- Moderators are members: who is none yet becomes one.
   append(add, lists.add_moderators)
@@ -138,10 +138,37 @@ local function tell_all(context, channel, added, removed, updated)
   tell_elsewhere(server, channel, "notification.removed_from_channel", removed)
 end
 
-local function tell_updated(context, channel)
-  local server = context.server
-  tell_watchers(context, channel, "channel.updated", server.events:text("channel.updated", channel,
-    context.caller.user, { channel = server.views:channel(channel) }))
+-- Whether a change of the channel's own fields is one of what may be done there.
+local function changes_rights(channel, fields)
+  return fields.config_overrides ~= nil
+    or (fields.disabled ~= nil and fields.disabled ~= (channel.disabled or false))
+end
+
+-- `rights_changed`: then everybody is told by itself, with what it may do now.
+local function tell_updated(context, channel, rights_changed)
+  local server, user = context.server, context.caller.user
+  local text = server.events:text("channel.updated", channel, user,
+    { channel = server.views:channel(channel) })
+  if rights_changed then
+    server.rights:of_channel(channel, user)
+  else
+    server.events:to_watchers(channel, text)
+  end
+  server.webhooks:copy_built_in(context, "channel.updated", channel, text)
+end
+
+-- The members that a change is about, as they are; false for who is none.
+local function standing_of(channel, changes)
+  local before = {}
+  for _, list in ipairs { changes.add, changes.roles } do
+    for _, entry in ipairs(list) do
+      before[entry.user_id] = channel.members[entry.user_id] or false
+    end
+  end
+  for _, user_id in ipairs(changes.remove) do
+    before[user_id] = channel.members[user_id] or false
+  end
+  return before
 end
 
 local function answer(context, channel)
@@ -178,9 +205,12 @@ local function update_channel(context)
     if not ok then return nil, failure end
     return 201, answer(context, channel)
   end
+  local before = standing_of(channel, changes)
+  local rights_changed = changes.fields ~= nil and changes_rights(channel, changes.fields)
   local added, removed, updated = server.channels:change(channel, changes)
   tell_all(context, channel, added, removed, updated)
-  if changes.fields then tell_updated(context, channel) end
+  for user_id, member in pairs(before) do server.rights:of_member(channel, user_id, member) end
+  if changes.fields then tell_updated(context, channel, rights_changed) end
   return 201, answer(context, channel)
 end
 
@@ -220,8 +250,9 @@ local function patch_channel(context)
   local fields
   fields, failure = patched(context, channel, body.set or {}, body.unset or {})
   if not fields then return nil, failure end
+  local rights_changed = changes_rights(channel, fields)
   server.channels:change(channel, { fields = fields })
-  tell_updated(context, channel)
+  tell_updated(context, channel, rights_changed)
   return 200, answer(context, channel)
 end
 
@@ -238,6 +269,7 @@ local function delete_channel(context)
   for user_id in pairs(channel.members) do members[#members + 1] = user_id end
   server.channels:delete(channel)
   server.retention:drop(channel)
+  server.bans:clear(nil, channel.cid)
   local user, fields = context.caller.user, { channel = view }
   tell_watchers(context, channel, "channel.deleted",
     server.events:text("channel.deleted", channel, user, fields))

@@ -15,11 +15,12 @@ local function encode(value)
   return text
 end
 
-local function refuse(server, number, failure)
+local function refuse(server, number, failure, connection_id)
   local envelope = failures.envelope(failure, "Connect", "")
   envelope.more_info = ""
   server.listener:send(number, encode {
-    type = "connection.error", connection_id = "", created_at = clock.stamp(), error = envelope,
+    type = "connection.error", connection_id = connection_id or "", created_at = clock.stamp(),
+    error = envelope,
   })
   server.listener:close(number, 1000, "")
 end
@@ -82,6 +83,30 @@ function M.closed(server, number, code)
   server.watching:stop_all(connection)
   server.log("debug", "disconnected",
     { user = connection.caller.id, connection_id = connection.id, code = code })
+end
+
+--- Ends a connection whose user may not have it any more. An error frame and 1000 after it tell
+--- clients not to come back with what they have (protocol §3.5).
+---@param server table
+---@param connection stream_events.server.Connection
+---@param failure stream_events.server.Failure
+function M.expel(server, connection, failure)
+  refuse(server, connection.number, failure, connection.id)
+  -- At once: what is sent from now on is not for it.
+  M.closed(server, connection.number, 1000)
+end
+
+--- Ends the connections whose tokens have been revoked. A client that can get a new token comes back
+--- with it: to such clients it is the same as an expired one.
+---@param server table
+---@param connections table<any, stream_events.server.Connection>
+function M.expel_revoked(server, connections)
+  local revoked = {}
+  for _, connection in pairs(connections) do
+    if server.auth:is_revoked(connection.caller) then revoked[#revoked + 1] = connection end
+  end
+  local failure = failures.new(40, "JWTAuth error: token was revoked")
+  for _, connection in ipairs(revoked) do M.expel(server, connection, failure) end
 end
 
 local function no_upgrade()

@@ -27,8 +27,13 @@ local function check_type(context, channel, event)
   elseif caller.kind == "anonymous" then
     return failures.fail(17, "anonymous users can only read")
   end
-  local action = kind == "custom" and "SendCustomEvent" or "ReadChannel"
-  local ok, failure = access.check(server, caller, action, channel.type, channel)
+  local ok, failure = access.check_not_banned(server, caller)
+  if not ok then return nil, failure end
+  if kind == "custom" then
+    ok, failure = access.check_send(server, caller, event.type, channel)
+  else
+    ok, failure = access.check(server, caller, "ReadChannel", channel.type, channel)
+  end
   if not ok then return nil, failure end
   return kind
 end
@@ -39,8 +44,22 @@ local function sender(context, event)
   local id, failure = custom_event.sender(event)
   if not id then return nil, failure end
   local user = context.server.users:get(id)
-  if user then return user end
-  return failures.fail(16, ("Can't find user with id %s"):format(id))
+  if not user then return failures.fail(16, ("Can't find user with id %s"):format(id)) end
+  if user.deactivated_at or user.deleted_at then
+    return failures.fail(17, ("User '%s' was %s"):format(id, user.deleted_at and "deleted" or "deactivated"))
+  end
+  return user
+end
+
+-- Sends to those who are to get it. Of a user under a shadow ban that is nobody but the user itself,
+-- which is not to notice; second result: whether it went to everybody.
+local function distribute(server, caller, kind, channel, text)
+  if caller.kind ~= "server" and server.bans:shadows(caller.id, channel.cid) then
+    return server.events:to_user_watching(caller.id, channel, text), false
+  end
+  -- In a crowd nobody is told who is typing (protocol §4.3).
+  if kind ~= "custom" and server.watching:crowded(channel) then return 0, true end
+  return server.events:to_watchers(channel, text), true
 end
 
 -- The text as the rules let it go. Those of built-in types have a way of their own: only rules that
@@ -73,12 +92,8 @@ local function send_event(context)
   local text, stamp = custom_event.text(event, server.users:json(user), channel)
   text, failure = judged(server, kind, event.type, text)
   if not text then return nil, failure end
-  local receivers = 0
-  -- In a crowd nobody is told who is typing (protocol §4.3).
-  if kind == "custom" or not server.watching:crowded(channel) then
-    receivers = server.events:to_watchers(channel, text)
-  end
-  if kind == "custom" then
+  local receivers, is_public = distribute(server, context.caller, kind, channel, text)
+  if kind == "custom" and is_public then
     server.retention:keep(channel, text, stamp)
     server.webhooks:copy(context, event.type, true, text)
   end
@@ -97,7 +112,9 @@ local function send_user_event(context)
   local ok, message = names.user_id(user_id)
   if not ok then return failures.fail(4, message) end
   local user = server.users:get(user_id)
-  if not user then return failures.fail(16, ("Can't find user with id %s"):format(user_id)) end
+  if not user or user.deleted_at then
+    return failures.fail(16, ("Can't find user with id %s"):format(user_id))
+  end
   ok, failure = check_size(server, event)
   if not ok then return nil, failure end
   local text = custom_event.text(event, server.users:json(user))

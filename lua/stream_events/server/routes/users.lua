@@ -1,9 +1,10 @@
 --- POST, GET and PATCH /users, POST /guest.
 local native = require "stream_events.native"
 local token = require "stream_events.token"
+local connect = require "stream_events.server.routes.connect"
 local failures = require "stream_events.server.failure"
+local grants = require "stream_events.server.grants"
 local input = require "stream_events.server.input"
-local permissions = require "stream_events.server.permissions"
 local users_model = require "stream_events.server.users"
 
 local json = native.json
@@ -26,13 +27,39 @@ local function check_own(context, list)
       return failures.fail(17, "only the user itself and backends may change a user")
     end
   end
-  return context.server.permissions:check(caller, "UpdateUser", permissions.APP)
+  return context.server.permissions:check(caller, "UpdateUser", grants.APP)
 end
 
 local function answer(context, users)
   local by_id = {}
-  for _, user in ipairs(users) do by_id[user.id] = context.server.users:public(user) end
+  for _, user in ipairs(users) do
+    by_id[user.id] = context.server.views:account(user, context.caller)
+  end
   return { users = by_id, membership_deletion_task_id = "" }
+end
+
+-- The roles of users before a change, by id.
+local function roles_of(server, list)
+  local roles = {}
+  for _, item in ipairs(list) do
+    local user = server.users:get(item.id)
+    roles[item.id] = user and user.role
+  end
+  return roles
+end
+
+-- What a change of users means for those of their connections that are open.
+local function take_effect(server, users, roles)
+  for _, user in ipairs(users) do
+    if roles[user.id] and roles[user.id] ~= user.role then
+      server.rights:of_user(user, roles[user.id])
+    end
+    if user.revoke_tokens_issued_before then
+      local open = {}
+      for connection in pairs(server.connections:of(user.id)) do open[#open + 1] = connection end
+      connect.expel_revoked(server, open)
+    end
+  end
 end
 
 local function upsert(context)
@@ -46,8 +73,10 @@ local function upsert(context)
   if ok then ok, failure = check_own(context, list) end
   if not ok then return nil, failure end
   local trusted = context.caller.kind == "server"
+  local roles = roles_of(context.server, list)
   local users, refused = context.server.users:upsert_all(list, { trusted = trusted })
   if not users then return nil, refused end
+  take_effect(context.server, users, roles)
   return 201, answer(context, users)
 end
 
@@ -65,19 +94,21 @@ local function patch(context)
   if ok then ok, failure = check_own(context, given) end
   if not ok then return nil, failure end
   local trusted = context.caller.kind == "server"
+  local roles = roles_of(context.server, given)
   local users, refused = context.server.users:patch_all(given, { trusted = trusted })
   if not users then return nil, refused end
+  take_effect(context.server, users, roles)
   return 200, answer(context, users)
 end
 
 local function query(context)
   local ok, failure =
-    context.server.permissions:check(context.caller, "SearchUser", permissions.APP)
+    context.server.permissions:check(context.caller, "SearchUser", grants.APP)
   if not ok then return nil, failure end
   local users, refused = context.server.users:query(context.payload or {})
   if not users then return nil, refused end
   local list = json.array {}
-  for i, user in ipairs(users) do list[i] = context.server.users:public(user) end
+  for i, user in ipairs(users) do list[i] = context.server.views:account(user, context.caller) end
   return 200, { users = list }
 end
 

@@ -1,0 +1,63 @@
+--- Queries for users: filter, order and page (protocol §9.1).
+local native = require "stream_events.native"
+local failures = require "stream_events.server.failure"
+local filter = require "stream_events.server.filter"
+local input = require "stream_events.server.input"
+
+local M = {}
+
+local json = native.json
+
+local MAX_PAGE, DEFAULT_PAGE, MAX_OFFSET = 100, 30, 1000
+
+local function newest_first(a, b)
+  if a.created_at ~= b.created_at then return a.created_at > b.created_at end
+  return a.id < b.id
+end
+
+local function bounded(value, name, default, least, most)
+  if value == nil or value == json.null then return default end
+  local whole = type(value) == "number" and math.tointeger(value)
+  if whole and whole >= least and whole <= most then return whole end
+  return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
+end
+
+-- Where a filter names its users only those are looked at: a set of ids, or everybody.
+local function candidates(by_id, conditions)
+  local ids = input.is_object(conditions) and conditions.id
+  if input.is_object(ids) then ids = ids["$in"] or ids["$eq"] end
+  if type(ids) == "string" then ids = json.array { ids } end
+  if not input.is_list(ids) then return by_id end
+  local set = {}
+  for _, id in ipairs(ids) do set[id] = by_id[id] and true end
+  return set
+end
+
+--- Finds users; without a sort order the newest come first. Deleted ones are never found.
+---@param request table decoded: filter_conditions, sort, limit, offset, include_deactivated_users
+---@param by_id table<string, any> whose keys are the ids of all users
+---@param get fun(id: string): stream_events.server.User
+---@param read fun(user: stream_events.server.User, field: string): any
+---@return stream_events.server.User[]? users
+---@return stream_events.server.Failure? failure
+function M.find(request, by_id, get, read)
+  local limit, wrong_limit = bounded(request.limit, "limit", DEFAULT_PAGE, 0, MAX_PAGE)
+  if not limit then return nil, wrong_limit end
+  local offset, wrong_offset = bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
+  if not offset then return nil, wrong_offset end
+  local matches, wrong_filter = filter.compile(request.filter_conditions, read)
+  if not matches then return nil, wrong_filter end
+  local before, wrong_sort = filter.order(request.sort, read, newest_first)
+  if not before then return nil, wrong_sort end
+  local found = {}
+  for id in pairs(candidates(by_id, request.filter_conditions)) do
+    local user = get(id)
+    local there = not user.deleted_at
+      and (not user.deactivated_at or request.include_deactivated_users == true)
+    if there and matches(user) then found[#found + 1] = user end
+  end
+  table.sort(found, before)
+  return { table.unpack(found, offset + 1, offset + limit) }
+end
+
+return M
