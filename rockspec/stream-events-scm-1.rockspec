@@ -113,6 +113,7 @@ build = {
     ["stream_events.backend.roles"] = "lua/stream_events/backend/roles.lua",
     ["stream_events.backend.users"] = "lua/stream_events/backend/users.lua",
     ["stream_events.backoff"] = "lua/stream_events/backoff.lua",
+    ["stream_events.capabilities"] = "lua/stream_events/capabilities.lua",
     ["stream_events.channel"] = "lua/stream_events/channel.lua",
     ["stream_events.channel_changes"] = "lua/stream_events/channel_changes.lua",
     ["stream_events.channel_overrides"] = "lua/stream_events/channel_overrides.lua",

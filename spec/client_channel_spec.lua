@@ -307,6 +307,143 @@ describe("a watched channel", function()
     assert.is_false(channel:can "send-custom-events")
   end)
 
+  describe("follows what the service says of its user's capabilities", function()
+    local function updated(fake, channel)
+      fake.socket:event("channel.updated", { channel = channel }, "messaging:general")
+    end
+
+    local function following()
+      local fake, client, channel = watched()
+      local changes = {}
+      client:subscribe_for("capabilities.changed", function(event) changes[#changes + 1] = event end)
+      return fake, client, channel, changes
+    end
+
+    for _, event_type in ipairs { "channel.updated", "notification.removed_from_channel" } do
+      it("in " .. event_type, function()
+        local fake, client, channel, changes = following()
+        local fields = { own_capabilities = native.json.array { "read-events" } }
+        fake.socket:event(event_type, { channel = fields }, "messaging:general")
+        client:poll()
+        client:poll()
+        assert.is_false(channel:can "send-custom-events")
+        assert.is_true(channel:can "read-events")
+        assert.same({ "read-events" }, changes[1].own_capabilities)
+        assert.equal("messaging:general", changes[1].cid)
+        assert.is_nil(channel.data.own_capabilities)
+      end)
+    end
+
+    it("and says nothing when they are the same", function()
+      local fake, client, channel, changes = following()
+      updated(fake, { own_capabilities = native.json.array { "read-events", "send-custom-events" } })
+      client:poll()
+      client:poll()
+      assert.same({}, changes)
+      assert.is_true(channel:can "send-custom-events")
+    end)
+
+    local many = {}
+    for i = 1, 257 do many[i] = "c" .. i end
+    for name, value in pairs {
+      ["a text"] = "send-custom-events", ["a number"] = 7, ["an object"] = { a = "read-events" },
+      ["null"] = native.json.null,
+      ["a list of other things"] = native.json.array { 1, true, { "x" } },
+      ["names that are too long"] = native.json.array { ("x"):rep(65) },
+      ["too many names"] = native.json.array(many),
+    } do
+      it("but not " .. name, function()
+        local fake, client, channel, changes = following()
+        updated(fake, { own_capabilities = value })
+        client:poll()
+        client:poll()
+        assert.same({}, changes)
+        assert.is_true(channel:can "send-custom-events")
+      end)
+    end
+
+    it("and takes the names out of a list that holds other things, too", function()
+      local fake, client, channel = following()
+      local odd = native.json.array { 1, "read-events", native.json.null, "__index" }
+      updated(fake, { own_capabilities = odd })
+      client:poll()
+      assert.same({ "read-events", "__index" }, channel.own_capabilities)
+      assert.is_false(channel:can "constructor")
+    end)
+
+    it("in a refusal because custom events are off", function()
+      local fake, client, channel, changes = following()
+      fake.answer = function() return 400, '{"code":18,"message":"off","StatusCode":400}' end
+      assert.equal(18, select(2, channel:send_event("poke")).code)
+      client:poll()
+      assert.is_false(channel:can "send-custom-events")
+      assert.is_true(channel:can "read-events")
+      assert.is_false(channel.config.custom_events)
+      assert.equal(1, #changes)
+      channel:send_event("poke")
+      client:poll()
+      assert.equal(1, #changes)
+    end)
+
+    for name, case in pairs {
+      ["of a built-in type"] = { "typing.start", 400, 18 }, ["for another reason"] = { "poke", 403, 17 },
+    } do
+      it("but not in a refusal " .. name, function()
+        local fake, client, channel, changes = following()
+        fake.answer = function()
+          return case[2], ('{"code":%d,"message":"no","StatusCode":%d}'):format(case[3], case[2])
+        end
+        assert.equal(case[3], select(2, channel:send_event(case[1])).code)
+        client:poll()
+        assert.is_true(channel:can "send-custom-events")
+        assert.same({}, changes)
+      end)
+    end
+
+    it("and asks once, without watching, when custom events come on and nothing more is said", function()
+      local fake, client, channel = following()
+      updated(fake, { config = { custom_events = true } })
+      client:poll()
+      local before = #fake.requests
+      updated(fake, { config = { custom_events = false } })
+      updated(fake, { config = { custom_events = true } })
+      updated(fake, { config = { custom_events = true } })
+      client:poll()
+      client:poll()
+      assert.equal(before + 1, #fake.requests)
+      local request = fake.requests[#fake.requests]
+      assert.equal("/channels/messaging/general/query", request.path)
+      assert.is_false(body(request).watch)
+      assert.is_true(channel:can "send-custom-events")
+      assert.is_true(channel.watching)
+    end)
+
+    it("and asks after a refusal, when the service says that they are on again", function()
+      local fake, client, channel, changes = following()
+      fake.answer = function() return 400, '{"code":18,"message":"off","StatusCode":400}' end
+      channel:send_event("poke")
+      fake.answer = fake.usual_answer
+      updated(fake, { config = { custom_events = true } })
+      client:poll()
+      client:poll()
+      client:poll()
+      assert.is_true(channel:can "send-custom-events")
+      assert.equal(2, #changes)
+    end)
+
+    it("and survives when the question has no answer", function()
+      local fake, client, channel = following()
+      updated(fake, { config = { custom_events = false } })
+      fake.answer = function() return 403, '{"code":17,"message":"no","StatusCode":403}' end
+      updated(fake, { config = { custom_events = true } })
+      client:poll()
+      client:poll()
+      assert.is_true(channel:can "send-custom-events")
+      assert.equal("what may be done in a channel is not known for certain",
+        fake.logs[#fake.logs][2] or fake.logs[#fake.logs].message)
+    end)
+  end)
+
   it("knows what its user can do, by either name", function()
     local _, _, channel = watched()
     for _, name in ipairs { "send-custom-events", "send-custom-event", "read-events" } do

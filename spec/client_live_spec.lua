@@ -275,6 +275,29 @@ describe("a client and the server", function()
     assert(channel:send_event("poke"))
   end)
 
+  it("follow capabilities that change while they watch", function()
+    local members = { "john", "jane" }
+    assert(backend:channel("team", "plaza", { created_by_id = "john", members = members }):create())
+    local john, jane = user "john", user "jane"
+    local here = assert(john:channel("team", "plaza"):watch())
+    local there = assert(jane:channel("team", "plaza"):watch())
+    local changes = {}
+    jane:subscribe_for("capabilities.changed", function(event) changes[#changes + 1] = event end)
+    assert(backend:update_channel_type("team", { custom_events = false }))
+    wait(function() return not here:can "send-custom-events" and not there:can "send-custom-events" end,
+      john, jane)
+    assert.equal(18, select(2, there:send_event("poke")).code)
+    assert(backend:update_channel_type("team", { custom_events = true }))
+    wait(function() return here:can "send-custom-events" and there:can "send-custom-events" end, john, jane)
+    jane:poll()
+    assert.equal(2, #changes)
+    assert.equal("team:plaza", changes[1].cid)
+    assert(there:send_event("poke"))
+    assert(backend:channel("team", "plaza"):remove_members { "jane" })
+    wait(function() return not there.watching end, jane)
+    assert.is_true(here.watching)
+  end)
+
   it("add and remove members", function()
     local john = user "john"
     local channel = assert(john:channel("messaging", "team", { members = { "john" } }):watch())

@@ -1,5 +1,6 @@
 --- One channel as a client sees it: watching it, sending to it, subscribing to its events.
 local changes = require "stream_events.channel_changes"
+local capabilities = require "stream_events.capabilities"
 local dispatch = require "stream_events.dispatch"
 local errors = require "stream_events.error"
 local names = require "stream_events.names"
@@ -21,7 +22,7 @@ local M = {}
 ---@field config table? of its channel type, from the last query
 ---@field members table<string, table> member objects by user id, those that the service sent
 ---@field membership table? this user's own member object
----@field own_capabilities string[]? what this user may do here, from the last query
+---@field own_capabilities string[]? what this user may do here, as far as it is known
 ---@field watcher_count integer? from the last query
 ---@field watching boolean whether its events come in (again after every reconnect)
 ---@field client stream_events.Client
@@ -64,9 +65,9 @@ function Channel:create_with(data)
   if not self.config then self.data = data end
 end
 
---- Whether this user may do something here, by the last query. Takes the names of capabilities
---- (`send-custom-events`) and those of permissions (`send-custom-event`) alike. Nil when the
---- channel has not been queried as a user (protocol §8.6).
+--- Whether this user may do something here, by the last query and what the service has said since.
+--- Takes the names of capabilities (`send-custom-events`) and those of permissions
+--- (`send-custom-event`) alike. Nil when the channel has not been queried as a user (protocol §8.6).
 ---@param capability string
 ---@return boolean?
 function Channel:can(capability)
@@ -106,12 +107,7 @@ function Channel:take_answer(answer)
     local channels = self.context.channels
     channels[self.cid] = channels[self.cid] or self
   end
-  if state.apply_answer(self, answer) then
-    self.context.emit {
-      type = "capabilities.changed", cid = self.cid, channel_type = self.type, channel_id = self.id,
-      own_capabilities = self.own_capabilities,
-    }
-  end
+  if state.apply_answer(self, answer) then capabilities.announce(self) end
   return true
 end
 
@@ -161,6 +157,19 @@ function Channel:watch_again(receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(offline(self)) end
   query(self, { state = true, watch = true }, function(_, err) receive(err) end)
+end
+
+--- Queries without watching, to learn what this user may do now; one query at a time.
+---@package
+function Channel:ask_again()
+  if self.asking then return end
+  self.asking = true
+  query(self, { state = true, watch = false }, function(ok, err)
+    self.asking = nil
+    if ok then return end
+    self.context.log("warning", "what may be done in a channel is not known for certain",
+      { cid = self.cid, error = tostring(err) })
+  end)
 end
 
 local function finish_with_self(self, call)
@@ -227,7 +236,10 @@ end
 
 -- The answer holds the event as it was distributed.
 local function settle_sent(call, err, _, body)
-  if err then return call:finish(nil, err) end
+  if err then
+    capabilities.refused(call.channel, err, call.body)
+    return call:finish(nil, err)
+  end
   call:finish(native.event.new(body, call.event_options))
 end
 
@@ -238,7 +250,9 @@ local function new_sending(self, as)
   if not self.path then
     return errors.fail("protocol", "the channel has no id yet: query or watch it first")
   end
-  local common = { method = "POST", settle = settle_sent, timeout = context.api.timeout }
+  local common = {
+    method = "POST", settle = settle_sent, timeout = context.api.timeout, channel = self,
+  }
   local server, err = context.api:sign(common, as)
   if err then return nil, err end
   common.url = context.api.base .. self.path .. "/event?" .. context.identity:query(server)

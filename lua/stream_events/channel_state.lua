@@ -1,31 +1,11 @@
 --- What is known of a channel: taken over from answers and events of the service (protocol §4.2).
+local capabilities = require "stream_events.capabilities"
 local native = require "stream_events.native"
 
 local M = {}
 
 local function as_table(value)
   return type(value) == "table" and value or nil
-end
-
-local function set_of(list)
-  local set = {}
-  for _, name in ipairs(list) do
-    if type(name) == "string" then set[name] = true end
-  end
-  return set
-end
-
-local function same_set(a, b)
-  for name in pairs(a) do if not b[name] then return false end end
-  for name in pairs(b) do if not a[name] then return false end end
-  return true
-end
-
--- Takes over the capabilities; true when they are others than before.
-local function apply_capabilities(channel, list)
-  local before, now = channel.capability_set, set_of(list)
-  channel.own_capabilities, channel.capability_set = list, now
-  return before ~= nil and not same_set(before, now)
 end
 
 local function add_member(channel, member)
@@ -54,8 +34,7 @@ function M.apply_answer(channel, answer)
   local fields = as_table(answer.channel)
   if fields then
     apply_fields(channel, fields)
-    local capabilities = as_table(fields.own_capabilities)
-    if capabilities then changed = apply_capabilities(channel, capabilities) end
+    changed = capabilities.apply(channel, fields.own_capabilities)
   end
   if as_table(answer.members) then
     channel.members = {}
@@ -79,7 +58,10 @@ end
 local APPLY = {
   ["channel.updated"] = function(channel, event)
     local fields = as_table(event.channel)
-    if fields then apply_fields(channel, fields) end
+    if not fields then return end
+    local was_on = channel.config and channel.config.custom_events
+    apply_fields(channel, fields)
+    capabilities.heard(channel, was_on, fields.own_capabilities)
   end,
   ["member.added"] = function(channel, event) add_member(channel, event.member) end,
   ["member.updated"] = function(channel, event) add_member(channel, event.member) end,
@@ -108,6 +90,10 @@ function M.register(context)
   for _, name in ipairs(GONE) do
     context.registry:on(name, function(event)
       local channel = event.cid and context.channels[event.cid]
+      local fields = channel and as_table(event.raw_data.channel)
+      if fields and capabilities.apply(channel, fields.own_capabilities) then
+        capabilities.announce(channel)
+      end
       if channel and channel.watching then
         context.recovery:forget(channel)
         context.log("info", "a channel is no longer watched", { cid = channel.cid, reason = name })
