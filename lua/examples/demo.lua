@@ -88,7 +88,8 @@ local function start_server()
   local handle
   handle = assert(luv.spawn(COMMAND, {
     args = {
-      "serve", "--port", "0", "--data", ":memory:", "--api-key", API_KEY, "--api-secret", SECRET, "--json",
+      "serve", "--port", "0", "--data", ":memory:", "--api-key", API_KEY, "--api-secret", SECRET,
+      "--log-level", "warn", "--json",
     },
     stdio = { nil, out, 2 },
   }, function()

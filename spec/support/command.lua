@@ -1,4 +1,5 @@
 --- The real command as child processes, and a real server started by it.
+local luv = require "luv"
 local process = require "support.process"
 
 local M = {}
@@ -11,6 +12,9 @@ local CLEAN = {
   STREAM_BASE_URL = false, STREAM_API_KEY = false, STREAM_API_SECRET = false, STREAM_USER_TOKEN = false,
   NO_COLOR = false,
 }
+for name in pairs(luv.os_environ()) do
+  if name:find "^STREAM_EVENTS_" then CLEAN[name] = false end
+end
 
 local function with(env)
   local result = {}

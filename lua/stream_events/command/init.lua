@@ -5,6 +5,7 @@ local format = require "stream_events.command.format"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
 local rules = require "stream_events.command.rules"
+local serve_options = require "stream_events.command.serve_options"
 
 local M = {}
 
@@ -29,7 +30,7 @@ local function examples(...)
 end
 
 local function add_json(command, what)
-  command:flag("--json", "For programs: " .. what .. "; errors as JSON on standard error.")
+  return command:flag("--json", "For programs: " .. what .. "; errors as JSON on standard error.")
 end
 
 local function add_join(command)
@@ -41,21 +42,25 @@ end
 
 local function add_serve(parser)
   local command = parser:command("serve", "Run the bundled server.")
-  command:option("--host", "Address to listen on.", "127.0.0.1")
-  command:option("--port", "Port to listen on; 0 picks a free one.", "3030"):convert(whole(0, 65535, "port"))
-  command:option("--rules", "Rule file that every custom event must pass; what it refuses reaches nobody. "
-    .. "Read again whenever it changes, and on SIGHUP."):argname "<file>"
-  command:option("--data", "File to keep the state in, or :memory:. Default: in your state folder.")
-  command:option("--api-key", "API key that clients use (default: STREAM_API_KEY, else devkey).")
-  command:option("--api-secret", "Secret of backends (default: STREAM_API_SECRET, else, on a loopback "
-    .. "address, lan-dev-secret). Others can see it in the list of processes: prefer the environment.")
-  command:flag("--check-data", "Start no server: look through the data, also while a server is using it, "
-    .. "and print what is wrong with it.")
-  add_json(command, "the address, or what --check-data found, as a JSON object")
-  command:epilog(examples(
+  command:usage "Usage: stream-events serve [<option> ...]"
+  command:help_description_margin(37)
+  local config = command:option("--config", "Settings file: lines like max_event = 8192. Read again on "
+    .. "SIGHUP. Default: STREAM_EVENTS_CONFIG."):argname "<file>"
+  local print_config = command:flag("--print-config",
+    "Start no server: print all settings, and where each is from.")
+  local check = command:flag("--check-data", "Start no server: look through the data, also while a server "
+    .. "is using it, and print what is wrong with it.")
+  local as_json = add_json(command,
+    "the address, or what --check-data or --print-config found, as a JSON object")
+  command:group("What to do", config, print_config, check, as_json)
+  serve_options.add_flags(command)
+  command:epilog("Every setting has a flag, a line in the settings file (max_event = 8192) and a "
+    .. "variable (STREAM_EVENTS_MAX_EVENT; for the key and the secret those below). Flags go before "
+    .. "variables, those before the file. A switch has a --no-... as well.\n\n" .. examples(
     "stream-events serve",
     "stream-events serve --port 0 --data :memory:",
     "stream-events serve --rules rules.lua",
+    "stream-events serve --config settings.lua --print-config",
     "STREAM_API_SECRET=$(openssl rand -hex 32) stream-events serve --host 0.0.0.0"))
 end
 

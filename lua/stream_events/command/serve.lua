@@ -2,32 +2,60 @@
 local bundled = require "stream_events.command.bundled"
 local data = require "stream_events.command.data"
 local file = require "stream_events.command.rules.file"
+local format = require "stream_events.command.format"
+local logs = require "stream_events.command.log"
 local luv = require "luv"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
+local print_config = require "stream_events.command.print_config"
+local serve_settings = require "stream_events.command.serve_settings"
 local settings = require "stream_events.command.settings"
 
 local M = {}
 
--- Ends the server on the first signal; whoever sends a second one does not want to wait. SIGHUP reads
--- the rules again.
-local function obey_signals(server, has_rules)
-  local signals = {}
-  local stopping = false
-  local function stop()
+local function warn(log, found)
+  for _, warning in ipairs(found.warnings) do log.write("warn", warning) end
+end
+
+-- Reads settings and rules again. What is wrong with either leaves both as they are.
+local function reload(server, args, log)
+  local found, message = serve_settings.gather(args)
+  if not found then
+    return log.write("error", "the settings were not reloaded: the ones before stay in force",
+      { error = message })
+  end
+  warn(log, found)
+  server:reload(serve_settings.for_server(found, log.write), function(report, err)
+    if not report then
+      return log.write("error", "the settings were not reloaded: the ones before stay in force",
+        { error = tostring(err) })
+    end
+    log.configure(found.values)
+    log.write("info", "the settings were reloaded", { file = found.file })
+  end)
+end
+
+-- Ends the server on the first signal; whoever sends a second one does not want to wait.
+local function obey_signals(server, args, log)
+  local signals, stopping = {}, false
+  local function on(name, act)
+    local signal = assert(luv.new_signal())
+    signal:start(name, act)
+    signals[#signals + 1] = signal
+  end
+  local function stop(name)
     if stopping then os.exit(output.FAILURE) end
     stopping = true
+    log.write("info", "the server is stopping", { signal = name })
     server:stop(function()
       for _, signal in ipairs(signals) do signal:close() end
     end)
   end
-  for i, name in ipairs { "sigint", "sigterm" } do
-    signals[i] = luv.new_signal()
-    signals[i]:start(name, stop)
-  end
-  if not has_rules then return end
-  signals[#signals + 1] = luv.new_signal()
-  signals[#signals]:start("sighup", function() server:reload_rules() end)
+  on("sigint", stop)
+  on("sigterm", stop)
+  on("sighup", function() reload(server, args, log) end)
+  -- Whoever read the log may be gone; the server goes on without.
+  on("sigpipe", function() end)
 end
 
 -- The variables that other terminals need, because what the server was given is not the default.
@@ -47,52 +75,18 @@ local function explain_dashboard(server)
     .. (server.dashboard_url:find("#", 1, true) and "" or " (with the key it was given)"))
 end
 
-local function explain(server, args)
+local function explain(server, args, path)
   local command = environment(server, args)
   output.note(([[
 In two other terminals:
   %s listen messaging:general --as thierry
   %s send messaging:general friendship_request text='Hey there' --as tommaso
 Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the server.]])
-    :format(command, command, server.url, server.api_key, args.data))
+    :format(command, command, server.url, format.plain(server.api_key), format.plain(path)))
   explain_dashboard(server)
 end
 
----@param args table
----@return integer exit code
-function M.run(args)
-  if args.check_data then return data.check(args) end
-  local values, message = settings.for_server(args)
-  if not values then return output.misuse(message) end
-  local module
-  module, message = bundled.load "stream_events.server"
-  if not module then return output.fail(message) end
-
-  for _, name in ipairs { "data", "rules", "api_key", "api_secret" } do
-    if args[name] == "" then return output.misuse(("--%s must not be empty"):format(name:gsub("_", "-"))) end
-  end
-  local by_default = not args.data
-  if args.rules then
-    local ok
-    ok, message = file.readable(args.rules, args)
-    if not ok then return output.misuse(message) end
-  end
-  args.data = args.data or require "stream_events.server.store".default_path()
-  local server, err = module.start {
-    host = args.host, port = args.port, data = args.data, logger = output.log,
-    api_key = values.api_key, api_secret = values.secret,
-    rules = args.rules, watch = args.rules and true or nil,
-  }
-  if not server then
-    if err.kind == "rule" then return file.fail(err, args.rules, args) end
-    if err.kind == "network" then
-      err.hint = "Is a server running there already? --port 0 picks a port that is free."
-    elseif by_default then
-      err.hint = "Name a file of your own with --data, or --data :memory:."
-    end
-    return output.fail(err, args.json)
-  end
-  obey_signals(server, args.rules ~= nil)
+local function announce(server, args, found, log)
   local line = "listening on " .. server.url
   if args.json then
     line = native.json.encode {
@@ -100,7 +94,44 @@ function M.run(args)
     }
   end
   output.line(line)
-  if not args.json then explain(server, args) end
+  if found.values.log_format == "json" then
+    log.write("info", "the server is listening", { url = server.url, version = native.version })
+  elseif not args.json then
+    explain(server, args, found.values.data)
+  end
+end
+
+local function failed(err, found, args)
+  if err.kind == "rule" then return file.fail(err, found.values.rules, args) end
+  if err.kind == "network" then
+    err.hint = "Is a server running there already? --port 0 picks a port that is free."
+  elseif found.origins.data.from == "default" then
+    err.hint = "Name a file of your own with --data, or --data :memory:."
+  end
+  return output.fail(err, args.json)
+end
+
+---@param args table
+---@return integer exit code
+function M.run(args)
+  local module, message = bundled.load "stream_events.server"
+  if not module then return output.fail(message) end
+  local found
+  found, message = serve_settings.gather(args)
+  if not found then return output.misuse(message) end
+  local log = logs.new(found.values)
+  warn(log, found)
+  if args.print_config then return print_config.run(found, args) end
+  if args.check_data then return data.check { data = found.values.data, json = args.json } end
+  if found.values.rules then
+    local ok
+    ok, message = file.readable(found.values.rules, args)
+    if not ok then return output.misuse(message) end
+  end
+  local server, err = module.start(serve_settings.for_server(found, log.write))
+  if not server then return failed(err, found, args) end
+  obey_signals(server, args, log)
+  announce(server, args, found, log)
   -- Most of the memory belongs to connections that are idle; by default Lua lets the heap grow to
   -- twice what is in use before it collects.
   collectgarbage("incremental", 135, 200)

@@ -57,20 +57,4 @@ function M.read()
   }
 end
 
---- The values a server is started with: options first, then the environment, then the defaults.
----@param options { host: string, api_key: string?, api_secret: string? }
----@return { api_key: string, secret: string }? values
----@return string? message
-function M.for_server(options)
-  local secret = options.api_secret or variable "STREAM_API_SECRET"
-  if not secret and not M.is_loopback(options.host) then
-    return nil, ("%s can be reached from other machines: choose a secret with --api-secret or "
-      .. "STREAM_API_SECRET"):format(options.host)
-  end
-  return {
-    api_key = options.api_key or variable "STREAM_API_KEY" or M.API_KEY,
-    secret = secret or M.API_SECRET,
-  }
-end
-
 return M

@@ -48,6 +48,7 @@ local M = {}
 ---@field is_secret boolean? never shown
 ---@field is_live boolean? takes effect when the settings are read again, without a restart
 ---@field is_listener boolean? handed on to the listening socket, which takes changes, too
+---@field group string? what it and those behind it belong to
 ---@field about string for people: a sentence
 
 local DAY = 86400
@@ -55,7 +56,8 @@ local DAY = 86400
 --- In the order in which they are shown.
 ---@type stream_events.server.OptionSpec[]
 M.LIST = {
-  { name = "host", kind = "text", default = "127.0.0.1", about = "Address to listen on." },
+  { name = "host", group = "Address, state and keys", kind = "text", default = "127.0.0.1",
+    about = "Address to listen on." },
   { name = "port", kind = "whole", default = 0, least = 0, most = 65535,
     about = "Port to listen on; 0 picks a free one." },
   { name = "data", kind = "text", default = ":memory:",
@@ -64,8 +66,9 @@ M.LIST = {
   { name = "api_secret", kind = "text", is_secret = true, about = "Secret of backends." },
   { name = "logger", kind = "function", about = "Told of what happens: level, message, fields." },
 
-  { name = "log_level", kind = "choice", choices = { "debug", "info", "warn", "error" }, default = "info",
-    is_live = true, about = "What is less important is not logged." },
+  { name = "log_level", group = "Operation", kind = "choice", default = "info",
+    choices = { "debug", "info", "warn", "error" }, is_live = true,
+    about = "What is less important is not logged." },
   { name = "access_log", kind = "switch", default = false, is_live = true,
     about = "Log every HTTP request." },
   { name = "metrics_key", kind = "text", is_secret = true, is_live = true,
@@ -73,7 +76,7 @@ M.LIST = {
   { name = "stop_timeout", kind = "seconds", default = 5, most = DAY, is_live = true,
     about = "Seconds that a stop may take." },
 
-  { name = "rules", kind = "rules", about = "Rule file that every custom event must pass." },
+  { name = "rules", group = "Rules", kind = "rules", about = "Rule file that every custom event must pass." },
   { name = "watch", kind = "switch", default = false, about = "Read the rule file again when it changes." },
   { name = "rule_instructions", kind = "whole", default = 1000000, most = 2 ^ 31,
     about = "Instructions of one call of a rule's function." },
@@ -84,14 +87,14 @@ M.LIST = {
   { name = "rule_breaches", kind = "whole", default = 5, most = 2 ^ 31,
     about = "So many broken budgets switch a rule off until it is read again." },
 
-  { name = "max_event", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
+  { name = "max_event", group = "Events", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
     about = "Bytes of a custom event." },
 
   { name = "retention_bytes", kind = "whole", default = 64 << 20, least = 65536, most = 2 ^ 36,
     is_live = true, about = "Bytes of custom events that are kept for those who were away." },
 
-  { name = "webhook_queue", kind = "whole", default = 10000, most = 2 ^ 31, is_live = true,
-    about = "Deliveries that may wait for one hook; more are not taken." },
+  { name = "webhook_queue", group = "Webhooks", kind = "whole", default = 10000, most = 2 ^ 31,
+    is_live = true, about = "Deliveries that may wait for one hook; more are not taken." },
   { name = "webhook_in_flight", kind = "whole", default = 8, most = 60, is_live = true,
     about = "Requests to one hook at a time; with 1 events arrive in their order." },
   { name = "webhook_total", kind = "seconds", default = 15, most = 3600, is_live = true,
@@ -99,15 +102,16 @@ M.LIST = {
   { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600, is_live = true,
     about = "Seconds before the second attempt; twice that before the third." },
 
-  { name = "trusted_proxies", kind = "addresses", is_live = true,
+  { name = "trusted_proxies", group = "Connections", kind = "addresses", is_live = true,
     about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
 
-  { name = "dashboard", kind = "switch", default = true, about = "Offer the dashboard." },
+  { name = "dashboard", group = "Dashboard", kind = "switch", default = true,
+    about = "Offer the dashboard." },
   { name = "dashboard_key", kind = "text", least = 12, is_secret = true,
     about = "What opens the dashboard; without it a key is made up at every start." },
 
-  { name = "max_connections", kind = "whole", default = 10000, most = 1000000, is_listener = true,
-    about = "Connections at a time; more are answered 503." },
+  { name = "max_connections", group = "Connections", kind = "whole", default = 10000, most = 1000000,
+    is_listener = true, about = "Connections at a time; more are answered 503." },
   { name = "max_connections_per_address", kind = "whole", default = 1000, least = 0, most = 1000000,
     is_listener = true,
     about = "Connections from one address that is not this machine or a trusted proxy; 0: any number." },
@@ -136,7 +140,13 @@ M.LIST = {
 --- The same by name.
 ---@type table<string, stream_events.server.OptionSpec>
 M.BY_NAME = {}
-for _, spec in ipairs(M.LIST) do M.BY_NAME[spec.name] = spec end
+do
+  local group
+  for _, spec in ipairs(M.LIST) do
+    group = spec.group or group
+    spec.group, M.BY_NAME[spec.name] = group, spec
+  end
+end
 
 local TYPES = { text = "string", switch = "boolean", ["function"] = "function" }
 
@@ -182,6 +192,13 @@ local function wrong_choice(spec, value)
   return "must be one of " .. table.concat(spec.choices, ", ")
 end
 
+local WORDS = {
+  ["true"] = true, yes = true, on = true, ["1"] = true,
+  ["false"] = false, no = false, off = false, ["0"] = false,
+}
+-- As a number of each kind is written.
+local NUMBERS = { whole = "^%d+$", seconds = "^%d*%.?%d+$" }
+
 --- What is wrong with the value of an option; nil: nothing.
 ---@param spec stream_events.server.OptionSpec
 ---@param value any
@@ -198,6 +215,28 @@ function M.wrong(spec, value)
   if spec.kind == "text" and spec.least and #value < spec.least then
     return ("must have at least %d bytes"):format(spec.least)
   end
+end
+
+--- The value of an option out of a text, as flags and the environment have it.
+---@param spec stream_events.server.OptionSpec
+---@param text string
+---@return any value
+---@return string? message what is wrong with it, when there is no value
+function M.from_text(spec, text)
+  if spec.kind == "function" then return nil, "cannot be a text" end
+  local value = text
+  if text == "" then
+    return nil, M.wrong(spec, text)
+  elseif spec.kind == "switch" then
+    value = WORDS[text:lower()]
+    if value == nil then return nil, ("must be true or false, not %q"):format(text) end
+  elseif NUMBERS[spec.kind] then
+    value = text:find(NUMBERS[spec.kind]) and tonumber(text)
+    if not value then return nil, ("%s, not %q"):format(M.wrong(spec, -0.5), text) end
+  end
+  local wrong = M.wrong(spec, value)
+  if wrong then return nil, wrong end
+  return value
 end
 
 --- Checks what a program gave, and fills in what it left out. Raises on the first that is wrong.
