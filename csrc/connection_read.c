@@ -163,6 +163,21 @@ static int is_text(se_connection *c, const se_ws_item *item) {
   return 0;
 }
 
+/* What the scan found: SE_NEXT_NOTHING when nobody wants it, and when it is no event. */
+static int scanned(se_connection *c, int found, se_received *out) {
+  if (found != SE_SCAN_EVENT)
+    return SE_NEXT_NOTHING;
+  out->envelope = &c->home->envelope;
+  out->route = c->route;
+  return c->route == SE_ROUTE_DELIVER ? SE_NEXT_EVENT : SE_NEXT_JUDGE;
+}
+
+static int malformed(const se_envelope *envelope, se_received *out) {
+  out->reason = envelope->reason;
+  out->position = envelope->position;
+  return SE_NEXT_MALFORMED;
+}
+
 /* What to make of a message: SE_NEXT_NOTHING when nobody wants it. */
 static int on_message(se_connection *c, const se_ws_item *item, se_received *out) {
   se_envelope *envelope = &c->home->envelope;
@@ -178,20 +193,23 @@ static int on_message(se_connection *c, const se_ws_item *item, se_received *out
     out->position = 0;
     return SE_NEXT_MALFORMED;
   }
-  switch (se_scan(item->data, item->len, !item->unchecked, is_wanted, c, envelope)) {
-    case SE_SCAN_EVENT: /* it has checked the text itself */
-      out->envelope = envelope;
-      out->route = c->route;
-      return c->route == SE_ROUTE_DELIVER ? SE_NEXT_EVENT : SE_NEXT_JUDGE;
-    case SE_SCAN_UNWANTED:
-      return SE_NEXT_NOTHING;
-    default:
-      if (!is_text(c, item))
-        return SE_NEXT_NOTHING;
-      out->reason = envelope->reason;
-      out->position = envelope->position;
-      return SE_NEXT_MALFORMED;
-  }
+  /* The scan checks the text itself when somebody wants it. */
+  int found = se_scan(item->data, item->len, !item->unchecked, is_wanted, c, envelope);
+  if (found != SE_SCAN_BAD)
+    return scanned(c, found, out);
+  return is_text(c, item) ? malformed(envelope, out) : SE_NEXT_NOTHING;
+}
+
+int se_connection_judge(se_connection *c, const char *text, size_t len, se_received *out) {
+  if (c->home == NULL)
+    return SE_NEXT_NOTHING;
+  se_envelope *envelope = &c->home->envelope;
+  c->home->serial++;
+  out->data = text;
+  out->len = len;
+  out->received_at = wall_clock();
+  int found = se_scan(text, len, 0, is_wanted, c, envelope);
+  return found == SE_SCAN_BAD ? malformed(envelope, out) : scanned(c, found, out);
 }
 
 /* Goes through the bytes that are there. A result of SE_NEXT_*; SE_NEXT_NOTHING also when the
@@ -257,6 +275,8 @@ int se_connection_pull(se_connection *c, se_received *out) {
 
 int se_connection_next(se_connection *c, se_received *out) {
   c->pulled = 1;
+  if (c->home != NULL)
+    c->home->serial++; /* also where nothing is read any more */
   int what = se_connection_pull(c, out);
   if (!is_over(c) && !c->blocked && se_buffer_length(&c->output) > 0)
     se_connection_flush(c); /* pongs */

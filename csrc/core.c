@@ -84,6 +84,7 @@ int luaopen_stream_events_core(lua_State *L) {
   lua_setfield(L, -2, "version");
   se_open_json(L);
   se_open_json_split(L); /* adds to it */
+  se_open_json_list(L);  /* likewise */
   lua_setfield(L, -2, "json");
   se_open_event(L);
   lua_setfield(L, -2, "event");

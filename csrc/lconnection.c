@@ -19,9 +19,20 @@
 #define MOST_SECONDS 1e6
 #define MOST_JUDGING 0.005 /* seconds in functions of rules, after which a call gives up looking */
 
+#define POSITION 40 /* bytes of a created_at that is noted; longer ones are none of a server's */
+
+/* What the user value holds. */
+enum { TRANSPORT = 1, ROUTER, TEXTS };
+
 typedef struct {
   se_connection *connection; /* NULL only while it is being made, and after __gc */
   const lrouter *router;     /* NULL: none */
+  /* Texts that are given out before what comes in: the list is at TEXTS of the user value, the next
+   * one at 'replay_at' of it; 0: there are none. */
+  int replay_at, replay_count;
+  int tracks; /* notes the created_at of each event that is given out */
+  size_t position_len;
+  char position[POSITION];
   size_t self_len;
   char self[]; /* the id of the connected user */
 } lconnection;
@@ -110,15 +121,18 @@ int se_push_connection(lua_State *L, se_transport *const *transport, int default
   lconnection *box = lua_newuserdatauv(L, sizeof *box + self_len, 1);
   box->connection = NULL;
   box->router = router_box;
+  box->replay_at = box->replay_count = 0;
+  box->tracks = 0;
+  box->position_len = 0;
   box->self_len = self_len;
   if (self_len > 0)
     memcpy(box->self, self, self_len);
   luaL_setmetatable(L, CONNECTION_MT);
   lua_createtable(L, 2, 0);
   lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, 1);
+  lua_rawseti(L, -2, TRANSPORT);
   lua_pushvalue(L, router);
-  lua_rawseti(L, -2, 2);
+  lua_rawseti(L, -2, ROUTER);
   lua_setiuservalue(L, -2, 1);
 
   if (*transport == NULL)
@@ -326,7 +340,7 @@ static int push_outcome(lua_State *L, judging *it) {
 /* Puts the rules of the connection's router in their place. Allocates nothing. */
 static void push_rules(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
-  lua_rawgeti(L, -1, 2);
+  lua_rawgeti(L, -1, ROUTER);
   se_router_push_rules(L, -1);
   lua_replace(L, RULES);
   lua_pop(L, 2);
@@ -382,6 +396,55 @@ static int judge(lua_State *L, const lconnection *box, const se_received *got, d
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
+static void note_position(lconnection *box, const se_received *got) {
+  const se_slice at = got->envelope->created_at;
+  if (at.at == NULL || at.len > POSITION)
+    return;
+  memcpy(box->position, at.at, at.len);
+  box->position_len = at.len;
+}
+
+/* All texts were given out. What was noted is their position, which says nothing of what comes in. */
+static void end_replay(lua_State *L, lconnection *box) {
+  lua_getiuservalue(L, 1, 1);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, TEXTS);
+  lua_pop(L, 1);
+  box->replay_at = box->replay_count = 0;
+  box->position_len = 0;
+}
+
+/* As se_connection_next, for the texts of a replay: those that nobody wants are passed over. They
+ * stay where they are until the end, so that nothing can take away what is at work. */
+static int next_replayed(lua_State *L, lconnection *box, se_received *got) {
+  int what = SE_NEXT_NOTHING;
+  while (what == SE_NEXT_NOTHING && box->replay_at <= box->replay_count &&
+         se_connection_state(box->connection) != SE_CLOSED) {
+    size_t len;
+    lua_getiuservalue(L, 1, 1);
+    lua_rawgeti(L, -1, TEXTS);
+    lua_rawgeti(L, -1, box->replay_at++);
+    const char *text = lua_tolstring(L, -1, &len);
+    what = text == NULL ? SE_NEXT_NOTHING : se_connection_judge(box->connection, text, len, got);
+    lua_pop(L, 3);
+  }
+  return what;
+}
+
+static int next_message(lua_State *L, lconnection *box, se_received *got) {
+  int what = SE_NEXT_NOTHING;
+  if (box->replay_at > 0) {
+    what = next_replayed(L, box, got);
+    if (what == SE_NEXT_NOTHING && box->replay_at > box->replay_count)
+      end_replay(L, box);
+  }
+  if (what == SE_NEXT_NOTHING)
+    what = se_connection_next(box->connection, got);
+  if (box->tracks && (what == SE_NEXT_EVENT || what == SE_NEXT_JUDGE))
+    note_position(box, got);
+  return what;
+}
+
 static int push_malformed(lua_State *L, const se_received *got) {
   lua_settop(L, 1);
   /* while it is there */
@@ -404,7 +467,7 @@ static int connection_next(lua_State *L) {
   if (box->router != NULL && box->router->rules != NULL && box->router->router != NULL)
     se_router_observe(box->router->router, se_rules_observed(box->router->rules));
   while (count == 0 && spent < MOST_JUDGING) {
-    switch (se_connection_next(box->connection, &got)) {
+    switch (next_message(L, box, &got)) {
       case SE_NEXT_EVENT: return push_event(L, box, &got);
       case SE_NEXT_JUDGE: count = judge(L, box, &got, &spent); break;
       case SE_NEXT_RAW:
@@ -418,6 +481,49 @@ static int connection_next(lua_State *L) {
       return 0;
   }
   return count;
+}
+
+/* connection:replay(texts) */
+static int connection_replay(lua_State *L) {
+  lconnection *box = check_box(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_argcheck(L, box->router != NULL, 1, "connection has no router");
+  luaL_argcheck(L, box->replay_at == 0, 1, "connection is replaying already");
+  lua_settop(L, 2);
+  int count = (int)lua_rawlen(L, 2);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, 2, i);
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 2, "must be a list of texts");
+    lua_pop(L, 1);
+  }
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, TEXTS);
+  box->replay_at = 1;
+  box->replay_count = count;
+  box->position_len = 0;
+  return 0;
+}
+
+/* connection:track(yes) */
+static int connection_track(lua_State *L) {
+  lconnection *box = check_box(L);
+  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  box->tracks = lua_toboolean(L, 2);
+  if (!box->tracks)
+    box->position_len = 0;
+  return 0;
+}
+
+/* connection:position() -> created_at or nil, replaying */
+static int connection_position(lua_State *L) {
+  const lconnection *box = check_box(L);
+  if (box->position_len > 0)
+    lua_pushlstring(L, box->position, box->position_len);
+  else
+    lua_pushnil(L);
+  lua_pushboolean(L, box->replay_at > 0);
+  return 2;
 }
 
 /* connection:heard() -> monotonic seconds */
@@ -490,7 +596,8 @@ static int connection_gc(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"state", connection_state}, {"next", connection_next},   {"heard", connection_heard},
     {"pause", connection_pause}, {"send", connection_send},   {"close", connection_close},
-    {"abort", connection_abort}, {NULL, NULL}};
+    {"abort", connection_abort}, {"replay", connection_replay}, {"track", connection_track},
+    {"position", connection_position}, {NULL, NULL}};
 static const luaL_Reg meta[] = {
     {"__gc", connection_gc}, {"__close", connection_abort}, {NULL, NULL}};
 

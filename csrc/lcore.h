@@ -26,6 +26,7 @@ void se_open_transport(lua_State *L); /* transport (ltransport.c) */
 void se_open_gzip(lua_State *L);      /* gzip, gunzip (lgzip.c) */
 /* Likewise, to the functions of JSON. */
 void se_open_json_split(lua_State *L); /* splitter, split (ljson_split.c) */
+void se_open_json_list(lua_State *L);  /* list (ljson_list.c) */
 
 /* The value of one JSON text that a scan or an earlier decode has found good; pushes it and
  * returns 1, or pushes nothing and returns 0 with *reason (constant text) and *position set. Raises

@@ -207,6 +207,10 @@ local function settle_json(request, err, status, body)
   request.receive(answer)
 end
 
+local function settle_raw(request, err, _, body)
+  request.receive(not err and body or nil, err)
+end
+
 ---@class stream_events.Request
 ---@field method string
 ---@field path string
@@ -214,14 +218,16 @@ end
 ---@field body table|string|nil
 ---@field as "acting"|"server"|"backend"|"guest"
 ---@field connection boolean? name the connection in the query
+---@field is_raw boolean? the answer is given as the text it is
 ---@field exact boolean? lists of the answer stay lists when they are empty, numbers to the last digit
 
 --- Makes a call whose answer is JSON.
 ---@param options stream_events.Request
----@param receive fun(answer: table?, err: stream_events.Error?)
+---@param receive fun(answer: table|string|nil, err: stream_events.Error?)
 function Api:call(options, receive)
   local request = {
-    method = options.method, settle = settle_json, receive = receive, exact = options.exact,
+    method = options.method, settle = options.is_raw and settle_raw or settle_json, receive = receive,
+    exact = options.exact,
   }
   local server, err = self:sign(request, options.as)
   if err then return receive(nil, err) end

@@ -24,6 +24,7 @@ local M = {}
 ---@field membership table? this user's own member object
 ---@field own_capabilities string[]? what this user may do here, as far as it is known
 ---@field watcher_count integer? from the last query
+---@field watched_at string? since when this connection watches, where the server keeps its events
 ---@field watching boolean whether its events come in (again after every reconnect)
 ---@field client stream_events.Client
 local Channel = { __name = "stream_events.channel" }
@@ -143,6 +144,7 @@ local function watch(self, receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(nil, offline(self)) end
   self.being_watched = true
+  self.context.recovery:expect()
   query(self, { state = true, watch = true }, function(ok, err)
     self.being_watched = nil
     if ok then self.context.recovery:watched(self, connection_id) end

@@ -41,6 +41,7 @@ function M.apply_answer(channel, answer)
     for _, member in ipairs(answer.members) do add_member(channel, member) end
   end
   channel.membership = as_table(answer.membership)
+  if answer.watched_at ~= nil then channel.watched_at = answer.watched_at end
   channel.watcher_count = type(answer.watcher_count) == "number" and answer.watcher_count or 0
   return changed
 end

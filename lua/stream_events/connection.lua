@@ -22,7 +22,7 @@ function M.new(context)
     context = context,
     base = (options.base_url:gsub("^http", "ws")),
     instance = native.crypto.uuid(), -- names this client in its health checks
-    paused = false,
+    paused = false, held = false, delivers = false, replays = false,
   }, Link)
 end
 
@@ -71,7 +71,8 @@ end
 function Link:drop()
   local socket = self.socket
   self.last_heard = self:heard() or self.last_heard
-  self.socket, self.paused = nil, false
+  if self.delivers then self.context.recovery:left_off(socket:position()) end
+  self.socket, self.paused, self.held, self.delivers = nil, false, false, false
   self.context.delivery.source(nil)
   self.context.identity.connection_id = nil
   if socket then socket:abort() end
@@ -80,6 +81,7 @@ end
 function Link:close()
   self.context.delivery.source(nil)
   self.context.identity.connection_id = nil
+  self.held, self.delivers = false, false
   self.socket:close(1000, "disconnect", self.context.options.timeouts.close)
 end
 
@@ -90,9 +92,36 @@ function Link:send_health()
   self.socket:send(text)
 end
 
--- Events may be delivered from now on.
-function Link:deliver()
+--- Nothing is delivered yet: what was missed has to come first. Meanwhile nothing is read.
+function Link:hold()
+  self.held = true
+  self:pause(true)
+end
+
+--- Events may be delivered from now on: first these, which were missed, as if they came in now.
+---@param texts string[]?
+function Link:deliver(texts)
+  self.held, self.delivers = false, true
+  if texts and texts[1] then
+    self.socket:replay(texts)
+    self.replays = true
+  end
   self.context.delivery.source(self.socket)
+end
+
+--- Whether events that were missed are still to be delivered; the descriptor does not say so.
+---@return boolean
+function Link:is_replaying()
+  if self.replays then
+    self.replays = self.socket ~= nil and select(2, self.socket:position())
+  end
+  return self.replays
+end
+
+--- Has the place noted up to which events have come, or no longer.
+---@param yes boolean
+function Link:track(yes)
+  if self.socket then self.socket:track(yes) end
 end
 
 -- What comes in ------------------------------------------------------------------------------------
@@ -214,6 +243,7 @@ end
 --- Stops reading while too many handlers wait, and goes on afterwards.
 ---@param yes boolean
 function Link:pause(yes)
+  yes = yes or self.held
   if self.paused == yes then return end
   self.paused = yes
   if self.socket then self.socket:pause(yes) end

@@ -104,9 +104,12 @@ local function warn_unwatched(context)
 end
 
 local function established(context, first)
-  context.link:deliver()
   context.check_unwatched = true
-  if not first or next(context.recovery.watches) ~= nil then context.recovery:start() end
+  if not first or next(context.recovery.watches) ~= nil then
+    context.recovery:start(context.link)
+  else
+    context.link:deliver()
+  end
   local call = context.connect_call
   context.connect_call = nil
   if call then call:finish(context.identity.me or {}) end

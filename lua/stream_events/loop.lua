@@ -60,8 +60,8 @@ local function deliver(self, limit)
   context.link:pause(too_many_wait(context))
   local delivered = context.delivery.run(limit - ran)
   if context.closed then return ran + delivered end
-  self.more = not context.delivery.dry() and not too_many_wait(context)
-    and context.session.state == "online"
+  self.more = (not context.delivery.dry() or context.link:is_replaying())
+    and not too_many_wait(context) and context.session.state == "online"
   context.link:after_delivery()
   tick(self)
   return ran + delivered

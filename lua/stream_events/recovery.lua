@@ -1,7 +1,9 @@
 --- The watched channels, and how they are watched again after a reconnect (protocol §3.8).
--- A watch ends with its connection. After a reconnect every query is repeated, a few at a time;
--- when all of them have an answer, connection.recovered tells what could not be restored.
+-- A watch ends with its connection. After a reconnect what the server has kept meanwhile is asked for,
+-- and delivered before anything else; then every query is repeated, a few at a time. When all of them
+-- have an answer, connection.recovered tells what could not be restored, and where events are missing.
 local backoff = require "stream_events.backoff"
+local replay = require "stream_events.replay"
 local timestamp = require "stream_events.timestamp"
 
 local M = {}
@@ -18,7 +20,16 @@ Recovery.__index = Recovery
 ---@param context table of the client: clock, random, identity, emit, log
 ---@return stream_events.Recovery
 function M.new(context)
-  return setmetatable({ context = context, watches = {} }, Recovery)
+  return setmetatable({ context = context, watches = {}, replay = replay.new(context) }, Recovery)
+end
+
+--- A query that watches is about to be made: from its beginning on the way of the connection counts.
+function Recovery:expect()
+  self.context.link:track(true)
+end
+
+local function follow_connection(self)
+  self.context.link:track(self.replay:is_any_kept(self.watches))
 end
 
 --- A channel is watched now, on the connection that the query named.
@@ -27,6 +38,7 @@ end
 function Recovery:watched(channel, connection_id)
   self.watches[channel.cid] = channel
   channel.watching = true
+  follow_connection(self)
   local current = self.context.identity.connection_id
   -- Reconnected while the query was under way: the watch is bound to a connection that is gone.
   if current and current ~= connection_id then
@@ -39,19 +51,31 @@ end
 ---@param channel stream_events.Channel
 function Recovery:forget(channel)
   channel.watching = false
-  if channel.cid then self.watches[channel.cid] = nil end
+  if channel.cid then
+    self.watches[channel.cid] = nil
+    self.replay:forget(channel.cid)
+  end
 end
 
 --- No channel is watched any more.
 function Recovery:forget_all()
   for _, channel in pairs(self.watches) do channel.watching = false end
   self.watches, self.run, self.since = {}, nil, nil
+  self.replay:forget_all()
+end
+
+--- A connection that events were delivered from is gone.
+---@param position string? as of Connection:position()
+---@param replaying boolean
+function Recovery:left_off(position, replaying)
+  self.replay:left_off(self.watches, position, replaying)
 end
 
 --- The connection is gone: what is under way is void. Remembers since when events may be missing.
 ---@param silent number seconds since the server was heard last
 function Recovery:interrupted(silent)
   self.run = nil
+  self.replay:cancel()
   self.since = self.since or self.context.clock.time() - silent
 end
 
@@ -64,7 +88,8 @@ local function by_cid(a, b)
 end
 
 --- Begins to watch everything again.
-function Recovery:start()
+---@param link stream_events.Link delivers as soon as it is known what was missed
+function Recovery:start(link)
   local run = self:new_run()
   for _, channel in pairs(self.watches) do
     run.queue[#run.queue + 1] = { channel = channel, attempts = 0 }
@@ -72,6 +97,18 @@ function Recovery:start()
   table.sort(run.queue, by_cid)
   run.report = true
   self.run = run
+  run.waits = true
+  self:expect()
+  local asks = self.replay:begin(self.watches, function(texts)
+    run.waits, run.replayed = false, #texts
+    link:deliver(texts)
+  end)
+  if not asks then
+    run.waits = false
+    link:deliver()
+  elseif run.waits then
+    link:hold()
+  end
   self:step()
 end
 
@@ -99,14 +136,28 @@ local function ask(self, run, item)
   item.channel:watch_again(function(err) answered(self, run, item, err) end)
 end
 
+-- The channels that may lack events: nobody kept them, or not all, or the channel is gone.
+local function gaps(self, run)
+  local cids = self.replay:report()
+  local known = {}
+  for _, cid in ipairs(cids) do known[cid] = true end
+  for cid in pairs(run.failed) do
+    if not known[cid] then cids[#cids + 1] = cid end
+  end
+  table.sort(cids)
+  return cids
+end
+
 local function finish(self, run)
   self.run = nil
+  follow_connection(self)
   if not run.report then return end
-  local since = self.since
+  local since, gap_cids = self.since, gaps(self, run)
   self.since = nil
   self.context.emit {
     type = "connection.recovered",
-    gap = true, -- the service keeps no custom events: what came meanwhile is lost
+    -- Without a channel nobody can say.
+    gap = #gap_cids > 0 or next(self.watches) == nil, gap_cids = gap_cids, replayed = run.replayed or 0,
     since = since and timestamp.format(since),
     restored = run.restored, failed = run.failed,
   }
@@ -125,7 +176,7 @@ end
 --- Goes on with what can be done now.
 function Recovery:step()
   local run = self.run
-  if not run then return end
+  if not run or run.waits then return end
   requeue(self, run)
   while run.in_flight < AT_A_TIME and #run.queue > 0 do
     local item = table.remove(run.queue, 1)

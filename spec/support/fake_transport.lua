@@ -5,6 +5,7 @@ local native = require "stream_events.native"
 local M = {}
 
 local json = native.json
+local unpack = table.unpack or unpack -- luacheck: ignore 113 (Lua 5.1)
 
 -- Socket ------------------------------------------------------------------------------------------
 
@@ -32,21 +33,34 @@ function Socket:state()
   return self.now_state
 end
 
+-- The next text, those of a replay first.
+function Socket:take()
+  local missed = self.missed
+  if missed and #missed > 0 then return table.remove(missed, 1) end
+  if missed then self.missed, self.position_at = nil, nil end
+  if self.paused or #self.inbox == 0 then return nil end
+  self.heard_at = self.fake.clock.now() -- what lies in a socket unread has not been heard
+  return table.remove(self.inbox, 1)
+end
+
+function Socket:replay(texts) self.missed = { unpack(texts) } end
+function Socket:track(yes) self.tracks = yes end
+function Socket:position() return self.tracks and self.position_at or nil, self.missed ~= nil end
+
 function Socket:next()
-  if self.paused then return nil end
-  while #self.inbox > 0 do
-    local text = table.remove(self.inbox, 1)
-    self.heard_at = self.fake.clock.now() -- what lies in a socket unread has not been heard
+  while true do
+    local text = self:take()
+    if not text then return nil end
     local router = self.fake.router
     local event, err = native.event.new(text, { self = self.options.self })
     if not event then
       return false, "malformed", err.message, text:sub(1, 200)
     end
     router.received = router.received + 1
+    self.position_at = event.created_at
     if wanted(router.wants, event.type) then return event, event.type, event.cid end
     router.unwanted = router.unwanted + 1
   end
-  return nil
 end
 
 function Socket:heard() return self.heard_at end

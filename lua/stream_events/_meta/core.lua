@@ -72,6 +72,15 @@ function core.json.array(list) end
 ---@return string? message
 function core.json.members(text) end
 
+--- The elements of a list in an object, each as the raw text it was written in and nested as deep as
+--- a text of its own may be.
+---@param text string
+---@param member string the list's name
+---@return string[]? elements
+---@return string rest_or_kind the object's text with an empty list in its place
+---@return string? message
+function core.json.list(text, member) end
+
 --- What split() is to look for, made once.
 ---@param taken string[] names of members whose values are wanted
 ---@param left_out string[] names of members that nobody wants; 32 names in all
@@ -337,6 +346,21 @@ function Connection:state() end
 ---@return string? cid_or_reason
 ---@return string? excerpt
 function Connection:next() end
+
+--- Gives texts to next() before anything that comes in: each is looked at, counted and judged as if it
+--- had just been received. Not while an earlier list is being given out.
+---@param texts string[] events, oldest first; not to be changed any more
+function Connection:replay(texts) end
+
+--- Notes the created_at of every event that next() finds, or no longer; an event that nobody wants
+--- need not be looked at so far.
+---@param yes boolean
+function Connection:track(yes) end
+
+--- How far next() has come.
+---@return string? created_at of the last event found, while it tracks; nil: of none
+---@return boolean replaying whether texts of replay() are left, or the last of them was the last event
+function Connection:position() end
 
 --- Monotonic time (core.now) at which bytes last arrived.
 ---@return number

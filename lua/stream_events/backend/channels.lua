@@ -45,6 +45,7 @@ function methods:query_channels(filter, options, callback)
     })
   end
   body.state = true
+  if connection_id then context.recovery:expect() end
   return calls.ask(self, call, {
     method = "POST", path = "/channels", as = "acting", body = body, connection = body.watch,
   }, function(answer)
@@ -53,8 +54,10 @@ function methods:query_channels(filter, options, callback)
   end)
 end
 
---- What happened in channels since a point in time: channel, message and reaction events, as tables.
---- Custom events are not kept by the service, so none are among them (protocol §3.10).
+--- What happened in channels since a point in time: channel, message and reaction events, as tables
+--- (protocol §3.10). The hosted service keeps no custom events, so none are among them; the bundled server
+--- keeps those of channel types with custom_event_retention. The client itself asks for what it missed
+--- after a reconnect.
 ---@param cids string[] at most 255
 ---@param last_sync_at string RFC 3339
 ---@param callback (fun(events: table[]?, err: stream_events.Error?))?

@@ -1,0 +1,244 @@
+--- What was missed while the connection was gone, asked for where the server keeps custom events
+-- (custom_event_retention of the channel type): POST /sync, from where each channel was left off. The
+-- hosted service keeps none, and is not asked.
+--
+-- A channel is left off at the greatest of two dates, both the server's: that of the last event which
+-- the lost connection gave, and that of the beginning of its watch. Only this server writes the second
+-- one (`watched_at` of a query, `synced_at` of a sync).
+local channel_state = require "stream_events.channel_state"
+local native = require "stream_events.native"
+local plain_json = require "stream_events.plain_json"
+local timestamp = require "stream_events.timestamp"
+
+local M = {}
+
+local AT_ONCE = 100 -- channels in one call, as official clients ask for (protocol §3.10)
+-- What broke the WebSocket has mostly broken kept connections of HTTP as well, and that shows only now.
+local ATTEMPTS = 3
+
+---@class stream_events.Replay
+---@field private context table of the client
+---@field private since table<string, string> by cid: where a channel was left off
+---@field private missing table<string, true> cids of which events may be missing, not yet reported
+---@field private run table? the calls under way
+local Replay = { __name = "stream_events.replay" }
+Replay.__index = Replay
+
+---@param context table of the client: api, clock, options, limits, log
+---@return stream_events.Replay
+function M.new(context)
+  return setmetatable({ context = context, since = {}, missing = {} }, Replay)
+end
+
+-- Dates of one server, in UTC; without the "Z", or "5.25Z" would come behind "5.253Z".
+local function is_later(a, b)
+  return b == nil or a:sub(1, -2) > b:sub(1, -2)
+end
+
+local function later(a, b)
+  if a == nil or (b ~= nil and is_later(b, a)) then return b end
+  return a
+end
+
+local function date(value)
+  return type(value) == "string" and value:sub(-1) == "Z" and timestamp.parse(value) and value or nil
+end
+
+local function is_kept(channel)
+  local config = channel.config
+  return config ~= nil and type(config.custom_event_retention) == "table"
+end
+
+--- Whether one of the channels is kept, so that the way of the connection has to be followed.
+---@param watches table<string, stream_events.Channel>
+---@return boolean
+function Replay.is_any_kept(_, watches)
+  for _, channel in pairs(watches) do
+    if is_kept(channel) then return true end
+  end
+  return false
+end
+
+--- Notes where the channels were left off: their connection is gone.
+---@param watches table<string, stream_events.Channel>
+---@param position string? date of the last event that the connection gave
+---@param replaying boolean whether that was still one of those asked for
+function Replay:left_off(watches, position, replaying)
+  position = date(position)
+  for cid, channel in pairs(watches) do
+    local began = is_kept(channel) and date(channel.watched_at)
+    if began and replaying then
+      -- What came live after the sync of this channel was not given yet.
+      local reached = position and (is_later(began, position) and position or began)
+      self.since[cid] = later(self.since[cid], reached)
+    elseif began then
+      self.since[cid] = later(began, position)
+    end
+  end
+end
+
+--- Forgets a channel that is no longer watched.
+---@param cid string
+function Replay:forget(cid)
+  self.since[cid], self.missing[cid] = nil, nil
+end
+
+--- Forgets everything.
+function Replay:forget_all()
+  self.since, self.missing, self.run = {}, {}, nil
+end
+
+--- Gives up what is under way: the connection is gone again.
+function Replay:cancel()
+  self.run = nil
+end
+
+-- Answers --------------------------------------------------------------------------------------------
+
+local function give_up(self, cids, err)
+  for _, cid in ipairs(cids) do self.missing[cid] = true end
+  self.context.log("warning", "what was missed in channels cannot be had",
+    { channels = #cids, error = tostring(err) })
+end
+
+-- The events of an answer that are news, with their dates.
+local function take_events(run, texts)
+  local last = ""
+  for _, text in ipairs(texts) do
+    local event = native.event.new(text)
+    local cid = event and event.cid
+    local at = event and date(event.created_at)
+    -- What is no event is judged like one that came in.
+    local channel = cid and run.watches[cid]
+    if not event or (at and channel and channel.watching and is_later(at, run.since[cid])) then
+      last = at and at:sub(1, -2) or last
+      run.found[#run.found + 1] = { at = last, order = #run.found, cid = cid, text = text }
+    end
+  end
+end
+
+local function take_answer(self, run, cids, body)
+  local texts, rest, message = native.json.list(body, "events")
+  local answer = texts and plain_json.decode(rest)
+  if type(answer) ~= "table" or type(answer.gap_cids) ~= "table" then
+    return give_up(self, cids, message or "the answer does not say what is missing")
+  end
+  for _, cid in ipairs(answer.gap_cids) do
+    if run.watches[cid] then self.missing[cid] = true end
+  end
+  take_events(run, texts)
+  for _, cid in ipairs(cids) do
+    local channel = run.watches[cid]
+    channel.watched_at = channel.watched_at or date(answer.synced_at)
+  end
+end
+
+local function by_date(a, b)
+  if a.at ~= b.at then return a.at < b.at end
+  return a.order < b.order
+end
+
+-- All that was found as one row, of the length that one answer may have: the newest of it.
+local function in_order(self, run)
+  local found = run.found
+  table.sort(found, by_date)
+  local texts, bytes, first = {}, 0, 1
+  for i = #found, 1, -1 do
+    bytes = bytes + #found[i].text
+    if bytes > self.context.limits.answer_size then
+      first = i + 1
+      break
+    end
+  end
+  for i, item in ipairs(found) do
+    if i >= first then
+      texts[#texts + 1] = item.text
+    elseif item.cid then
+      self.missing[item.cid] = true
+    end
+  end
+  return texts
+end
+
+-- Asking ---------------------------------------------------------------------------------------------
+
+-- The earliest date at which one of the channels was left off.
+local function earliest(run, cids)
+  local since = run.since[cids[1]]
+  for _, cid in ipairs(cids) do
+    if is_later(since, run.since[cid]) then since = run.since[cid] end
+  end
+  return since
+end
+
+local function settle(self, run, cids, body, err)
+  if body then take_answer(self, run, cids, body) else give_up(self, cids, err) end
+  run.pending = run.pending - 1
+  if run.pending > 0 then return end
+  self.run = nil
+  run.done(in_order(self, run))
+end
+
+local function ask(self, run, cids, attempt)
+  self.context.api:call({
+    method = "POST", path = "/sync", as = "acting", connection = true, is_raw = true,
+    body = {
+      channel_cids = channel_state.list(cids), last_sync_at = earliest(run, cids), watch = true,
+    },
+  }, function(body, err)
+    if self.run ~= run then return end -- the connection was lost again
+    local again = err and err.kind == "network" and attempt < ATTEMPTS
+      and self.context.clock.now() < run.retry_until
+    if again then ask(self, run, cids, attempt + 1) else settle(self, run, cids, body, err) end
+  end)
+end
+
+-- The channels to be asked for, in calls; the others have a gap.
+local function calls_for(self, watches)
+  local cids, calls = {}, {}
+  for cid, channel in pairs(watches) do
+    channel.watched_at = nil -- on the connection that is gone
+    if is_kept(channel) and self.since[cid] then
+      cids[#cids + 1] = cid
+    else
+      self.missing[cid] = true
+    end
+  end
+  table.sort(cids)
+  for i, cid in ipairs(cids) do
+    if (i - 1) % AT_ONCE == 0 then calls[#calls + 1] = {} end
+    table.insert(calls[#calls], cid)
+  end
+  return calls
+end
+
+--- Asks for what was missed, and lets the present connection watch what it asks for. `done` is called
+--- once, with the texts of the events in their order, unless cancel() comes before. False: there is
+--- nothing to be asked, and `done` is not called.
+---@param watches table<string, stream_events.Channel>
+---@param done fun(texts: string[])
+---@return boolean asks
+function Replay:begin(watches, done)
+  local calls = calls_for(self, watches)
+  if #calls == 0 then return false end
+  local context = self.context
+  local run = {
+    watches = {}, since = {}, found = {}, pending = #calls, done = done,
+    retry_until = context.clock.now() + context.options.timeouts.request,
+  }
+  for cid, channel in pairs(watches) do run.watches[cid], run.since[cid] = channel, self.since[cid] end
+  self.run = run
+  for _, cids in ipairs(calls) do ask(self, run, cids, 1) end
+  return true
+end
+
+--- The channels of which events may be missing; they count as reported.
+---@return string[] cids
+function Replay:report()
+  local cids = {}
+  for cid in pairs(self.missing) do cids[#cids + 1] = cid end
+  self.missing = {}
+  return cids
+end
+
+return M

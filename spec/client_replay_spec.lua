@@ -1,0 +1,273 @@
+--- What a client makes of the answers to its syncs after a reconnect: good ones, late ones, bad ones.
+local fakes = require "support.fake_transport"
+local native = require "stream_events.native"
+
+local KEPT = { custom_events = true, custom_event_retention = { seconds = 60, count = 10 } }
+local fake, client, channel, got, recovered
+
+-- A server that keeps events; syncs are answered by `sync(body, request)`, nil: not at all.
+local function begin(sync, more)
+  fake = fakes.new()
+  fake.answer = function(request)
+    if request.path == "/sync" then return sync(native.json.decode(request.body), request) end
+    local id = request.path:match "^/channels/messaging/([^/]+)/query$"
+    if not id then return fake.usual_answer(request) end
+    return 201, native.json.encode {
+      channel = { type = "messaging", id = id, cid = "messaging:" .. id, config = KEPT },
+      members = native.json.array {}, watched_at = "2026-01-01T00:00:00.5Z",
+    }
+  end
+  client = fake.connected(more)
+  channel = client:channel("messaging", "general")
+  assert(channel:watch())
+  got, recovered = {}, {}
+  client:subscribe_for("tick", function(event) got[#got + 1] = event.n end)
+  client:subscribe_for("connection.recovered", function(event) recovered[#recovered + 1] = event end)
+end
+
+local function event(n, at, cid)
+  return { type = "tick", n = n, cid = cid or "messaging:general", created_at = at or
+    ("2026-01-01T00:00:%02dZ"):format(n), user = { id = "jane" } }
+end
+
+local function receive(n, at) fake.socket:receive(event(n, at)) end
+
+local function lose()
+  fake.socket:finish("network", "reset")
+end
+
+local function polls(count)
+  for _ = 1, count do client:poll(5) end
+end
+
+local function answer(events, gaps, more)
+  local body = {
+    events = native.json.array(events), gap_cids = native.json.array(gaps or {}),
+    synced_at = "2026-01-01T00:00:50Z",
+  }
+  for name, value in pairs(more or {}) do body[name] = value end
+  return 201, native.json.encode(body)
+end
+
+describe("after a reconnect", function()
+  it("the server is asked from the last event on that came, not by the client's clock", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body
+      return answer { event(4), event(5) }
+    end)
+    receive(2)
+    client:poll()
+    receive(3, "2026-01-01T00:00:03.25Z")
+    client:poll()
+    lose()
+    polls(6)
+    assert.same({ channel_cids = { "messaging:general" }, last_sync_at = "2026-01-01T00:00:03.25Z",
+      watch = true }, asked[1])
+    assert.same({ 2, 3, 4, 5 }, got)
+    assert.same({ false, {}, 2 }, { recovered[1].gap, recovered[1].gap_cids, recovered[1].replayed })
+    assert.truthy(fake.last("/sync").query:find("connection_id=connection-2", 1, true))
+  end)
+
+  it("the beginning of the watch counts where nothing came, and health checks count as well", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer {}
+    end)
+    lose()
+    polls(6)
+    fake.socket:receive { type = "health.check", cid = "*", created_at = "2026-01-01T00:00:59Z",
+      connection_id = "connection-2" }
+    client:poll()
+    lose()
+    polls(6)
+    assert.same({ "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:59Z" }, asked)
+  end)
+
+  it("what was missed comes before what is live, although that came first", function()
+    local request
+    begin(function(_, given) request = given end)
+    lose()
+    fake.on_connect = function(socket)
+      socket:greet()
+      socket:receive(event(9))
+    end
+    for _ = 1, 10 do if not request then client:poll(5) end end
+    for _ = 1, 5 do client:poll() end
+    assert.same({}, got)
+    fake.reply(request, answer { event(1), event(2) })
+    polls(4)
+    assert.same({ 1, 2, 9 }, got)
+    assert.is_false(recovered[1].gap)
+  end)
+
+  it("events that are known already, and those of other channels, are left out", function()
+    begin(function()
+      return answer { event(1), event(2), event(3), event(4, nil, "messaging:other") }
+    end)
+    receive(2)
+    client:poll()
+    lose()
+    polls(6)
+    assert.same({ 2, 3 }, got)
+  end)
+
+  it("a sync without an answer holds nothing up for longer than a request may take", function()
+    begin(function() return nil end)
+    lose()
+    fake.on_connect = function(socket)
+      socket:greet()
+      socket:receive(event(9))
+    end
+    local began = fake.clock.now()
+    for _ = 1, 20 do
+      if not recovered[1] then client:poll(5) end
+    end
+    assert.same({ 9 }, got)
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+    assert.is_true(fake.clock.now() - began < 12)
+  end)
+
+  it("a broken connection of HTTP is tried again", function()
+    local calls = 0
+    begin(function()
+      calls = calls + 1
+      if calls < 3 then return nil, "network" end
+      return answer { event(1) }
+    end)
+    local sync = fake.answer
+    fake.answer = function(request)
+      local status, body = sync(request)
+      if not status and body then
+        fake.reply(request, nil, "network", "reset")
+        return nil
+      end
+      return status, body
+    end
+    lose()
+    polls(8)
+    assert.same({ 3, { 1 }, false }, { calls, got, recovered[1].gap })
+  end)
+
+  for name, bad in pairs {
+    ["an error"] = { 500, '{"code":-1,"message":"x","StatusCode":500}' },
+    ["the hosted service's answer"] = { 201, '{"events":[],"duration":"1ms"}' },
+    ["no JSON"] = { 201, "oops" },
+    ["a list"] = { 201, "[]" },
+    ["no list of events"] = { 201, '{"events":{},"gap_cids":[]}' },
+    ["events twice"] = { 201, '{"events":[],"events":[],"gap_cids":[]}' },
+    ["gaps that are none"] = { 201, '{"events":[],"gap_cids":5}' },
+    ["half a text"] = { 201, '{"events":[{"type":"tick"' },
+  } do
+    it("an answer that is " .. name .. " is a gap, and no more", function()
+      begin(function() return bad[1], bad[2] end)
+      lose()
+      fake.on_connect = function(socket)
+        socket:greet()
+        socket:receive(event(9))
+      end
+      polls(8)
+      assert.same({ 9 }, got)
+      assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+      assert.is_true(channel.watching)
+    end)
+  end
+
+  it("strange events in an answer end nothing", function()
+    begin(function()
+      return 201, '{"gap_cids":[5,{},"messaging:unknown"],"synced_at":{},"events":['
+        .. '5,{"type":"tick","n":1,"cid":"messaging:general","created_at":5},{"type":7},'
+        .. '{"type":"tick","n":2,"cid":"messaging:general","created_at":"2026-01-01T00:00:02Z"},'
+        .. '{"type":"tick","n":3,"cid":"messaging:general"},'
+        .. '{"type":"tick","n":4,"cid":"messaging:general","created_at":"tomorrow"}]}'
+    end)
+    lose()
+    polls(6)
+    assert.same({ 2 }, got)
+    assert.equal(3, client:stats().malformed)
+    assert.is_false(recovered[1].gap)
+  end)
+
+  it("an event may be nested as deep as a live one", function()
+    local deep = ('{"a":'):rep(31) .. "1" .. ("}"):rep(31)
+    begin(function()
+      return 201, '{"gap_cids":[],"synced_at":"2026-01-01T00:00:50Z","events":[{"type":"tick","n":1,'
+        .. '"cid":"messaging:general","created_at":"2026-01-01T00:00:02Z","deep":' .. deep .. "}]}"
+    end)
+    lose()
+    polls(6)
+    assert.same({ { 1 }, false }, { got, recovered[1].gap })
+  end)
+
+  it("no more is held than one answer may have: the newest", function()
+    begin(function()
+      local events = {}
+      for n = 1, 40 do
+        events[n] = event(n)
+        events[n].text = ("x"):rep(100)
+      end
+      return answer(events)
+    end, { limits = { answer_size = 4000 } })
+    lose()
+    polls(6)
+    assert.is_true(#got > 5 and #got < 40)
+    assert.equal(40, got[#got])
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
+  it("a gap is reported even when the connection is lost again before it could be", function()
+    local calls = 0
+    begin(function()
+      calls = calls + 1
+      return answer({}, calls == 1 and { "messaging:general" } or nil)
+    end)
+    local usual = fake.answer
+    fake.answer = function(request)
+      if calls == 1 and request.path:find "query$" then return lose() end
+      return usual(request)
+    end
+    lose()
+    for _ = 1, 12 do
+      if not recovered[1] then client:poll(5) end
+    end
+    assert.equal(2, calls)
+    assert.equal(1, #recovered)
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
+  it("nothing is asked of a service that keeps nothing, and everything is a gap", function()
+    begin(function() error "asked" end)
+    fake.answer = fake.usual_answer
+    assert(channel:watch())
+    lose()
+    polls(6)
+    assert.is_nil(fake.last "/sync")
+    assert.same({ true, { "messaging:general" }, 0 },
+      { recovered[1].gap, recovered[1].gap_cids, recovered[1].replayed })
+    assert.is_false(fake.socket.tracks)
+  end)
+
+  it("a channel that is no longer watched is not asked for", function()
+    begin(function() error "asked" end)
+    assert(channel:stop_watching())
+    lose()
+    polls(6)
+    assert.is_nil(fake.last "/sync")
+  end)
+
+  it("what a channel brought while it was not watched stays away", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer {}
+    end)
+    receive(2)
+    client:poll()
+    assert(channel:stop_watching())
+    assert(channel:watch()) -- at a moment that the server gives
+    lose()
+    polls(6)
+    assert.same({ "2026-01-01T00:00:02Z" }, asked)
+  end)
+end)
