@@ -18,6 +18,10 @@ for name, case in pairs {
     call = { "create_role", "referee" }, sends = { "POST", "/roles", { name = "referee" } },
     answer = '{"role":{"name":"referee","custom":true}}', gives = { name = "referee", custom = true },
   },
+  search_roles = {
+    call = { "search_roles", "mod" }, sends = { "GET", "/roles/search" }, query = { query = "mod" },
+    answer = '{"roles":[{"name":"moderator"}]}', gives = { { name = "moderator" } },
+  },
   delete_role = {
     call = { "delete_role", "a/b" }, sends = { "DELETE", "/roles/a%2Fb" }, answer = "{}", gives = true,
   },
@@ -116,6 +120,14 @@ for name, case in pairs {
     call = { "reactivate_user", "eve", { name = "Eve" } },
     sends = { "POST", "/users/eve/reactivate", { name = "Eve" } },
     answer = '{"user":{"id":"eve"}}', gives = { id = "eve" },
+  },
+  delete_user = {
+    call = { "delete_user", "eve" }, sends = { "DELETE", "/users/eve" }, query = {},
+    answer = '{"user":{"id":"eve"}}', gives = { id = "eve" },
+  },
+  ["delete_user for good"] = {
+    call = { "delete_user", "eve", { hard_delete = true } }, sends = { "DELETE", "/users/eve" },
+    query = { hard_delete = "true" }, answer = '{"user":{"id":"eve"}}', gives = { id = "eve" },
   },
   delete_users = {
     call = { "delete_users", "eve" },
@@ -230,6 +242,8 @@ end)
 describe("misuse of a call of administration", function()
   for name, call in pairs {
     ["a role without a name"] = function(client) local _ = client:create_role "" end,
+    ["roles that hold no text"] = function(client) local _ = client:search_roles "" end,
+    ["a user to delete without an id"] = function(client) local _ = client:delete_user() end,
     ["a role with a line in its name"] = function(client) local _ = client:delete_role "a\nb" end,
     ["a permission that is a number"] = function(client) local _ = client:get_permission(7) end,
     ["a permission without an id"] = function(client) local _ = client:create_permission { name = "x" } end,

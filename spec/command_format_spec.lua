@@ -146,14 +146,21 @@ describe("fields.parse", function()
     ["bad JSON"] = { "a:=hello" },
     ["empty JSON"] = { "a:=" },
     ["a key twice"] = { "a=1", "a:=2" },
-    ["a type"] = { "type=x" },
   } do
     it("refuses " .. name, function()
-      local data, message = fields.parse(words)
-      assert.is_nil(data)
-      assert.is_string(message)
+      for _, parse in ipairs { fields.parse, fields.event_data } do
+        local data, message = parse(words)
+        assert.is_nil(data)
+        assert.is_string(message)
+      end
     end)
   end
+
+  it("knows that the type of an event is no data of it", function()
+    assert.same({ type = "x" }, fields.parse { "type=x" })
+    assert.is_nil((fields.event_data { "type=x" }))
+    assert.same({ text = "x" }, fields.event_data { "text=x" })
+  end)
 end)
 
 describe("settings.is_loopback", function()

@@ -239,7 +239,7 @@ function Api:call(options, receive)
   end
   request.body = body
   request.url = self.base .. options.path .. "?" .. self.identity:query(server, options.connection)
-    .. (options.query and "&" .. options.query or "")
+    .. ((options.query or "") ~= "" and "&" .. options.query or "")
   self:send(request)
 end
 

@@ -120,6 +120,27 @@ function methods:reactivate_user(user_id, options, callback)
   return change_one(self, call, user_id, "reactivate", body_of(options, REACTIVATE, 2))
 end
 
+--- Deletes one user at once. Errors: code 16 no such user.
+---@param user_id string
+---@param options { hard_delete: boolean?, mark_messages_deleted: boolean? }|function|nil hard_delete: for
+---  good; without it the user can be restored
+---@param callback (fun(user: table?, err: stream_events.Error?))?
+---@return table? user
+---@return stream_events.Error? err
+function methods:delete_user(user_id, options, callback)
+  options, callback = calls.optional(options, callback)
+  local call = self.context.tasks:begin(callback)
+  calls.expect_user_id(user_id, 2)
+  local given = calls.options(options, { hard_delete = "boolean", mark_messages_deleted = "boolean" }, 2)
+  local parameters = {}
+  for i, name in ipairs { "hard_delete", "mark_messages_deleted" } do
+    parameters[i] = { name, given[name] and "true" or nil }
+  end
+  return calls.ask(self, call, {
+    method = "DELETE", path = url.path("users", user_id), as = "server", query = url.query(parameters),
+  }, calls.member_or_whole "user")
+end
+
 local DELETE = {
   user = "string", messages = "string", conversations = "string", new_channel_owner_id = "string",
 }

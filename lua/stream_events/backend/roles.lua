@@ -17,6 +17,19 @@ function methods:list_roles(callback)
   return calls.ask(self, call, { method = "GET", path = "/roles", as = "server" }, calls.member "roles")
 end
 
+--- Roles whose name holds a text.
+---@param text string
+---@param callback (fun(roles: table[]?, err: stream_events.Error?))?
+---@return table[]? roles as of list_roles
+---@return stream_events.Error? err
+function methods:search_roles(text, callback)
+  local call = self.context.tasks:begin(callback)
+  calls.expect_name(text, "what to look for", 2)
+  return calls.ask(self, call, {
+    method = "GET", path = "/roles/search", as = "server", query = url.query { { "query", text } },
+  }, calls.member "roles")
+end
+
 --- Makes a custom role; there can be 25. Errors: code 4 when it exists, or the name cannot be one.
 ---@param name string at most 64 characters
 ---@param callback (fun(role: table?, err: stream_events.Error?))?

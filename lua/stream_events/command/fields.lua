@@ -1,4 +1,4 @@
---- Event data from the command line: `key=value` is a text, `key:=json` any JSON value.
+--- Data from the command line: `key=value` is a text, `key:=json` any JSON value.
 local json = require("stream_events.native").json
 
 local M = {}
@@ -13,8 +13,6 @@ function M.parse(words)
     local key, mark, text = word:match("^(.-)(:?=)(.*)$")
     if not key or key == "" then
       return nil, ("'%s' is neither key=value nor key:=json"):format(word)
-    elseif key == "type" then
-      return nil, "the type of an event is the word before its data, not a key"
     elseif data[key] ~= nil then
       return nil, ("the key '%s' is there twice"):format(key)
     end
@@ -25,6 +23,19 @@ function M.parse(words)
       if err then return nil, ("%s: %s"):format(key, err.message) end
     end
     data[key] = value
+  end
+  return data
+end
+
+--- The same for the data of an event.
+---@param words string[]
+---@return table<string, any>? data
+---@return string? message
+function M.event_data(words)
+  local data, message = M.parse(words)
+  if not data then return nil, message end
+  if data.type ~= nil then
+    return nil, "the type of an event is the word before its data, not a key"
   end
   return data
 end

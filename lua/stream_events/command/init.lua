@@ -1,11 +1,13 @@
 --- The command `stream-events`: reads the command line and runs one of its subcommands.
 -- Exit codes: 0 it worked, 1 it did not, 2 it was called in a way that cannot work.
+local admin = require "stream_events.command.admin"
 local argparse = require "argparse"
 local format = require "stream_events.command.format"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
 local rules = require "stream_events.command.rules"
 local serve_options = require "stream_events.command.serve_options"
+local token = require "stream_events.command.token"
 
 local M = {}
 
@@ -16,14 +18,6 @@ Environment:
   STREAM_API_KEY     its API key (default on this machine: devkey)
   STREAM_API_SECRET  its secret (default on this machine: lan-dev-secret)
   STREAM_USER_TOKEN  a token for --as, instead of one signed with the secret]]
-
-local function whole(low, high, what)
-  return function(text)
-    local number = text:match("^%d+$") and math.tointeger(tonumber(text))
-    if number and number >= low and number <= high then return number end
-    return nil, ("'%s' is no %s"):format(text, what)
-  end
-end
 
 local function examples(...)
   return "Examples:\n  " .. table.concat({ ... }, "\n  ") .. "\n\n" .. ENVIRONMENT
@@ -76,9 +70,7 @@ end
 
 local function add_token(parser)
   local command = parser:command("token", "Sign a token for a user.")
-  command:argument("user", "Id of the user.")
-  command:option("--exp", "Seconds until it expires (default: never).")
-    :convert(whole(1, 10000000000, "number of seconds")):argname "<seconds>"
+  token.arguments(command)
   add_json(command, "the token, the user id and the expiry as a JSON object")
   command:epilog(examples("stream-events token john", "stream-events token john --exp 3600"))
 end
@@ -135,9 +127,11 @@ local RUNS = {
   ["send-user"] = { "send", "to_user" },
   listen = { "listen", "run" },
   rules = { "rules", "run" },
+  admin = { "admin", "run" },
 }
 
-local function build()
+---@param first string? the first word of the command line
+local function build(first)
   local parser = argparse("stream-events", "Custom events of Stream Chat: a server to try them on, and "
     .. "commands to send and to see them.")
   parser:help_max_width(100)
@@ -153,6 +147,7 @@ local function build()
   add_send_user(parser)
   add_listen(parser)
   rules.add(parser)
+  admin.add(parser, first == "admin")
   parser:epilog("Examples:\n  stream-events serve\n  stream-events listen messaging:general --as thierry\n"
     .. '  stream-events send messaging:general friendship_request text="Hey there" --as tommaso\n\n'
     .. "`stream-events COMMAND --help` says more.\n\n" .. ENVIRONMENT)
@@ -179,7 +174,7 @@ end
 ---@param args string[] the command line, args[0] the command itself
 ---@return integer exit code
 function M.run(args)
-  local parser = build()
+  local parser = build(args[1])
   local misused = {}
   for _, word in ipairs(args) do output.json = output.json or word == "--json" end
   function parser.error(current, message)

@@ -14,7 +14,7 @@ local M = {}
 local function read_event(args)
   local ok, message = names.event_type(args.type)
   if not ok then return nil, message end
-  return fields.parse(args.data)
+  return fields.event_data(args.data)
 end
 
 ---@param args { cid: string, type: string, data: string[], user: string, join: boolean?, json: boolean? }

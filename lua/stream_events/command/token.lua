@@ -1,4 +1,5 @@
 --- `stream-events token USER`: signs a token with the secret from the environment.
+local convert = require "stream_events.command.convert"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
@@ -6,6 +7,14 @@ local settings = require "stream_events.command.settings"
 local token = require "stream_events.token"
 
 local M = {}
+
+--- Adds what the command line says.
+---@param command table of argparse
+function M.arguments(command)
+  command:argument("user", "Id of the user.")
+  command:option("--exp", "Seconds until it expires (default: never).")
+    :convert(convert.whole(1, 10000000000, "number of seconds")):argname "<seconds>"
+end
 
 ---@param args { user: string, exp: integer?, json: boolean? }
 ---@return integer exit code

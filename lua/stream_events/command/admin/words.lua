@@ -1,0 +1,190 @@
+--- What admin commands share of their words: names and data on the command line, pages of lists.
+local convert = require "stream_events.command.convert"
+local fields = require "stream_events.command.fields"
+local names = require "stream_events.names"
+local native = require "stream_events.native"
+local timestamp = require "stream_events.timestamp"
+
+local M = {}
+
+M.DATA = "key=value for texts, key:=json for other values."
+M.FILTERS = "Filters: field=text, field:=json; {\"$in\":[...]} and its like are JSON."
+
+--- Hint for code 4 where data was given: the most frequent slip.
+M.DATA_HINT = "key=value is a text; true, false, numbers, null and lists are written key:=value. "
+  .. "Nothing was changed."
+
+-- Checks of one argument, as check functions of commands want them: what is wrong, or nil.
+local function checked(check)
+  return function(value)
+    local ok, message = check(value)
+    return not ok and message or nil
+  end
+end
+
+M.wrong_user = checked(names.user_id)
+M.wrong_type = checked(names.channel_type)
+M.wrong_cid = checked(names.split_cid)
+
+--- What is wrong with the first of several that is wrong.
+---@param list string[]
+---@param wrong fun(value: string): string?
+---@return string?
+function M.wrong_in(list, wrong)
+  for _, value in ipairs(list) do
+    local message = wrong(value)
+    if message then return message end
+  end
+end
+
+--- Reads the words of args.data into args.fields. Options that are fields too, such as --role, may be
+--- given one way only.
+---@param args table
+---@param options string[]? names of options that are fields
+---@return string? message
+function M.read_data(args, options)
+  local data, message = fields.parse(args.data)
+  if not data then return message end
+  for _, name in ipairs(options or {}) do
+    if args[name] ~= nil then
+      if data[name] ~= nil then return ("%s is there twice: as --%s and as a key"):format(name, name) end
+      data[name] = args[name]
+    end
+  end
+  args.fields = data
+end
+
+--- The same where at least one thing has to be named: a key, an option, or one of args.unset.
+---@param args table
+---@param options string[]?
+---@return string? message
+function M.read_changes(args, options)
+  local message = M.read_data(args, options)
+  if message then return message end
+  if next(args.fields) == nil and #(args.unset or {}) == 0 then
+    return "nothing to change: name a key, as in name=\"New name\""
+  end
+  for _, name in ipairs(args.unset or {}) do
+    if args.fields[name] ~= nil then return ("the key '%s' is set and unset"):format(name) end
+  end
+end
+
+--- Adds --unset.
+function M.add_unset(command)
+  command:option("--unset", "Take this field away. May be repeated."):count("*"):argname "<key>"
+end
+
+--- Adds the options of lists that come in pages.
+function M.add_page(command, most, default)
+  command:option("--limit", ("At most so many, up to %d (default: %d)."):format(most, default))
+    :convert(convert.whole(1, most, ("whole number from 1 to %d"):format(most))):argname "<n>"
+  command:option("--offset", "Leave out so many at the beginning, up to 1000.")
+    :convert(convert.whole(0, 1000, "whole number from 0 to 1000")):argname "<n>"
+  command:option("--sort", "By this field; FIELD:desc the other way round. May be repeated."):count("*")
+    :argname "<field>"
+end
+
+--- The options of a query out of --limit, --offset and --sort.
+---@param args table
+---@return table
+function M.page_options(args)
+  local sort = {}
+  for i, field in ipairs(args.sort) do
+    local name = field:match("^(.+):desc$")
+    sort[i] = { field = name or field, direction = name and -1 or 1 }
+  end
+  return { limit = args.limit, offset = args.offset, sort = #sort > 0 and sort or nil }
+end
+
+--- Adds --before and --undo.
+function M.add_revocation(command)
+  command:option("--before", "Tokens issued before this time, as 2026-01-01T00:00:00Z (default: now).")
+    :argname "<time>"
+  command:flag("--undo", "Accept tokens again, however old.")
+end
+
+---@param args table
+---@return string? message
+function M.wrong_revocation(args)
+  if args.before and args.undo then return "--before and --undo exclude each other" end
+  if args.before and not timestamp.parse(args.before) then
+    return ("'%s' is no time, as 2026-01-01T00:00:00Z is"):format(args.before)
+  end
+end
+
+--- The time that --before and --undo stand for; null: none.
+---@param args table
+---@return string|lightuserdata
+function M.revocation(args)
+  if args.undo then return native.json.null end
+  return args.before or timestamp.format(native.time())
+end
+
+--- What became of tokens, for people.
+---@param value { revoke_tokens_issued_before: any }
+---@return string
+function M.revoked(value)
+  local before = value.revoke_tokens_issued_before
+  if before == native.json.null then return "accepted again, however old" end
+  return "refused when issued before " .. before
+end
+
+--- "on" or "off", for people.
+function M.on_off(value)
+  if value == nil then return nil end
+  return value and "on" or "off"
+end
+
+--- Texts of a list in one cell.
+---@param list any
+---@return string
+function M.joined(list)
+  if type(list) ~= "table" then return "" end
+  local texts = {}
+  for i, value in ipairs(list) do texts[i] = tostring(value) end
+  return table.concat(texts, ", ")
+end
+
+-- A value as its line shows it: of a list the texts, or the names of what is in it.
+local function shown(value)
+  if type(value) ~= "table" or #value == 0 then return value end
+  local texts = {}
+  for i, item in ipairs(value) do
+    local text = type(item) == "table" and item.name or item
+    if type(text) ~= "string" then return value end
+    texts[i] = text
+  end
+  return M.joined(texts)
+end
+
+--- The members of an object as rows, sorted by name, without some.
+---@param object table<string, any>
+---@param without table<string, true>?
+---@param first string[]? these come first, in this order
+---@return any[][]
+function M.rows(object, without, first)
+  local rows, taken = {}, {}
+  local function add(name)
+    if object[name] == nil or taken[name] or (without and without[name]) then return end
+    taken[name] = true
+    rows[#rows + 1] = { name, shown(object[name]) }
+  end
+  for _, name in ipairs(first or {}) do add(name) end
+  local rest = {}
+  for name in pairs(object) do rest[#rest + 1] = name end
+  table.sort(rest)
+  for _, name in ipairs(rest) do add(name) end
+  return rows
+end
+
+--- The keys of a table, sorted.
+---@param map table<string, any>
+---@return string[]
+function M.keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+return M
