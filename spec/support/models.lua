@@ -11,6 +11,7 @@ local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
+local rates = require "stream_events.server.rates"
 local requests = require "stream_events.server.requests"
 local rights_changes = require "stream_events.server.rights_changes"
 local roles = require "stream_events.server.roles"
@@ -63,6 +64,7 @@ function M.new(database)
   self.webhooks = webhooks.new(self, self.options)
   self.requests = requests.new(self)
   self.router = http.new(self)
+  self.rates = rates.new(self.options, self.router.endpoints, self.log)
   for _, name in ipairs { "users", "channel_types", "app" } do
     self.router:add(require("stream_events.server.routes." .. name))
   end
@@ -90,7 +92,7 @@ function Models:request(as, method, target, body)
   local path, query = target:match "^([^?]*)%??(.*)$"
   if type(body) == "table" then body = assert(native.json.encode(body)) end
   local status, text = self.router:answer(1, {
-    method = method, path = path, headers = headers, body = body or "",
+    method = method, path = path, headers = headers, body = body or "", peer = "127.0.0.1",
     query = "api_key=" .. M.KEY .. (query ~= "" and "&" .. query or ""),
   })
   assert(not self.logged[1], self.logged[1] and self.logged[1][2].error)

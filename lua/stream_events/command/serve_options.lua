@@ -72,6 +72,7 @@ end
 
 local WORDS = {
   whole = "<number>", seconds = "<seconds>", rules = "<file>", addresses = "<list>", text = "<text>",
+  rates = "<list>",
 }
 
 local function shown_default(option)

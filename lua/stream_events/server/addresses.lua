@@ -95,6 +95,17 @@ function M.canonical(text)
   return write_groups(groups, 1, from - 1) .. "::" .. write_groups(groups, from + length, GROUPS)
 end
 
+--- What one client can have for itself of the addresses around its own: IPv4 alone, IPv6 by its first 64
+--- bits, since whoever has one of those has them all.
+---@param text string an address
+---@return string
+function M.owner(text)
+  if not text:find(":", 1, true) then return text end
+  local groups = read(text)
+  if not groups or is_mapped(groups) then return M.canonical(text) or text:sub(1, LONGEST) end
+  return write_groups(groups, 1, 4) .. "::/64"
+end
+
 ---@class stream_events.server.Network
 ---@field groups integer[]
 ---@field bits integer of 128 that count

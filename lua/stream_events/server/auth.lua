@@ -219,13 +219,18 @@ local function check_named(identity, request, details)
   return true
 end
 
+local function anybody() return true end
+
 --- Who opens a WebSocket; makes the user or updates it with what it says about itself. Query
 --- parameters go before headers.
 ---@param query table<string, string>
 ---@param headers table<string, string> names in lower case
+---@param allow (fun(caller: stream_events.server.Caller, said: table): any, stream_events.server.Failure?)?
+---  asked when it is clear who that is, before anything is done for it; with what `json` says
 ---@return stream_events.server.Caller? caller
 ---@return stream_events.server.Failure? failure
-function Auth:connect(query, headers)
+function Auth:connect(query, headers, allow)
+  allow = allow or anybody
   local ok, failure = check_key(self, query)
   if not ok then return nil, failure end
   local text = bare_token(query.authorization or headers.authorization)
@@ -233,7 +238,11 @@ function Auth:connect(query, headers)
   if not kind then return nil, no_kind end
   local request, no_request = connect_request(query)
   if not request then return nil, no_request end
-  if kind == "anonymous" then return anonymous_caller(self) end
+  if kind == "anonymous" then
+    local caller = anonymous_caller(self)
+    ok, failure = allow(caller, request)
+    return ok and caller, failure
+  end
   local identity, bad_token = verify(self, text)
   if not identity then return nil, bad_token end
   if identity.kind == "server" then
@@ -244,6 +253,8 @@ function Auth:connect(query, headers)
   ok, failure = check_named(identity, request, details)
   if not ok then return nil, failure end
   ok, failure = check_revoked(self, identity, self.users:get(identity.id))
+  if not ok then return nil, failure end
+  ok, failure = allow(identity, request)
   if not ok then return nil, failure end
   local user, refused = self.users:connect(identity.id, details)
   if not user then return nil, refused end

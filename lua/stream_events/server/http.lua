@@ -1,12 +1,14 @@
 --- From a request to its answer: finds the route, authenticates the caller, decodes the body, runs
 -- the handler, and makes the answer or the error envelope out of what it returns.
 --
--- A route is a table { method, path, endpoint = name, handler = function, access = ..., raw = ... }.
+-- A route is a table { method, path, endpoint = name, handler = function, access = ..., raw = ...,
+-- refused = ... }.
 --   path      "/channels/{type}/{id}"; a literal segment goes before a parameter
 --   endpoint  the protocol's name for it, the beginning of every error message
 --   access    absent: whoever auth accepts; "server": server tokens only; "dashboard": whoever has the
 --             dashboard's key; "open": no look at all
 --   raw       true: the body is left as text (context.request.body)
+--   refused   function(context, failure): told when there were too many calls, and the handler is not run
 -- handler(context) returns
 --   status, answer [, headers]   answer: a table (`duration` is added) or a JSON text
 --   nil, failure
@@ -44,9 +46,11 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field endpoint string? the route's name, once there is a route
 ---@field event_type string? of the custom event that is sent, once it is known
 ---@field sender table? likewise: the record of the user it is from
+---@field rate_lines string[]? header lines of the answer, when calls are limited
 
 ---@class stream_events.server.Router
 ---@field private server table
+---@field endpoints table<string, true>
 ---@field private root table
 local Router = { __name = "stream_events.server.router" }
 Router.__index = Router
@@ -55,13 +59,14 @@ local function node()
   return { literals = {}, parameter = nil, methods = nil }
 end
 
----@param server table what handlers find as context.server; `auth`, `dashboard`, `requests` and `log` are
----  used here
+---@param server table what handlers find as context.server; `auth`, `dashboard`, `rates`, `requests`,
+---  `options` and `log` are used here
 ---@return stream_events.server.Router
 function M.new(server)
   return setmetatable({
     server = server,
     root = node(),
+    endpoints = {}, -- the names of all
     targets = {}, target_count = 0,
     queries = {}, query_count = 0,
   }, Router)
@@ -87,6 +92,7 @@ function Router:add(routes)
     place.methods = place.methods or {}
     if place.methods[method] then error(("two routes for %s %s"):format(method, path), 2) end
     place.methods[method] = { names = names, route = route }
+    self.endpoints[route.endpoint] = true
   end
 end
 
@@ -193,6 +199,17 @@ function M.duration(started)
   return ("%.2fms"):format((native.now() - started) * 1000)
 end
 
+-- Takes one of the calls that the caller may make. It comes before the request is looked at any closer,
+-- so that who calls too often costs little.
+local function take(self, context, route)
+  local sdk = context.request.headers["x-stream-client"] or context.query["X-Stream-Client"]
+  local lines, failure = self.server.rates:take(context.started, route.endpoint, context.caller,
+    context.address, sdk)
+  context.rate_lines = lines
+  if failure and route.refused then route.refused(context, failure) end
+  return failure
+end
+
 -- Fills the context step by step; the first failure ends it. The second result says that the
 -- failure came before the endpoint was reached, so that its name does not belong in the message.
 local function prepare(self, context, route)
@@ -204,7 +221,13 @@ local function prepare(self, context, route)
     if not context.caller then return failure, true end
   elseif route.access ~= "open" then
     context.caller, failure = self.server.auth:http(context.request, context.query)
-    if not context.caller then return failure, true end
+    if not context.caller then
+      return self.server.rates:auth_failed(context.started, context.address, failure), true
+    end
+    if self.server.options.rate_limits == "hosted" then
+      failure = take(self, context, route)
+      if failure then return failure end
+    end
     if route.access == "server" and context.caller.kind ~= "server" then
       return failures.new(17, "this is only allowed with a server token")
     end
@@ -261,6 +284,13 @@ function Router.refuse(_, context, failure)
   return refusal(context, failure, context.endpoint)
 end
 
+-- The header lines of an answer, those of the rate limits before them.
+local function with_rates(context, headers)
+  local lines = context.rate_lines
+  if not lines or not headers then return lines or headers end
+  return table.move(headers, 1, #headers, #lines + 1, lines)
+end
+
 --- The body of an answer for what went wrong when the request had been handled.
 ---@return string
 function Router.internal(_)
@@ -282,7 +312,7 @@ function Router:answer(connection, request)
       { error = tostring(status) })
     status, body, headers = refusal(context, failures.internal(), context.endpoint)
   end
-  return status, body, requests:finish(context, status, headers)
+  return status, body, requests:finish(context, status, with_rates(context, headers))
 end
 
 return M

@@ -28,6 +28,7 @@ local outcomes = require "stream_events.server.outcomes"
 local page = require "stream_events.server.dashboard.page"
 local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
+local rates = require "stream_events.server.rates"
 local requests = require "stream_events.server.requests"
 local retention = require "stream_events.server.retention"
 local rights_changes = require "stream_events.server.rights_changes"
@@ -56,6 +57,7 @@ local ROUTES = {
   require "stream_events.server.routes.moderation",
   require "stream_events.server.routes.app",
   require "stream_events.server.routes.operation",
+  require "stream_events.server.routes.rate_limits",
 }
 
 local SERVICE_RESTART = 1012 -- tells clients to come back
@@ -125,6 +127,7 @@ local function build(options, database, loop, rules, log)
   self.router = http.new(self)
   for _, routes in ipairs(ROUTES) do self.router:add(routes) end
   if options.dashboard then add_dashboard(self) end
+  self.rates = rates.new(options, self.router.endpoints, log)
   return self
 end
 

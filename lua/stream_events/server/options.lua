@@ -2,6 +2,7 @@
 -- One table describes them all. start() checks what a program gives by it; the command makes its
 -- flags, the names of variables and the keys of a settings file out of it.
 local addresses = require "stream_events.server.addresses"
+local rate_settings = require "stream_events.server.rate_settings"
 local suggest = require "stream_events.suggest"
 
 local M = {}
@@ -17,6 +18,11 @@ local M = {}
 ---@field access_log boolean? log every HTTP request
 ---@field metrics_key string? who shows it may read GET /metrics; without one, who is on this machine
 ---@field stop_timeout number? seconds that a stop may take, default 5
+---@field rate_limits "off"|"hosted"|nil default "off"; "hosted": calls are limited (protocol §12.2)
+---@field rate_user integer? calls a minute of each user at each endpoint, default 60; 0: any number
+---@field rate_user_endpoints string? other numbers for some of them: "SendEvent=600, Connect=30"
+---@field rate_app_endpoints string? likewise for all users of a platform together
+---@field max_auth_failures integer? of an address in a minute, default 300; 0: any number
 ---@field max_event integer? bytes of a custom event, default 5120
 ---@field rules string|table|stream_events.RuleSet|nil what may be sent: the path of a rule file, the
 ---  rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
@@ -40,7 +46,7 @@ local M = {}
 
 ---@class stream_events.server.OptionSpec
 ---@field name string
----@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"choice"
+---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"choice"|"rates"
 ---@field choices string[]? of a choice
 ---@field default any? nil: none, or made up by whoever needs it
 ---@field least integer? of whole ones, default 1; of texts bytes, default 1
@@ -86,6 +92,17 @@ M.LIST = {
     about = "Bytes of all that a rule file makes." },
   { name = "rule_breaches", kind = "whole", default = 5, most = 2 ^ 31,
     about = "So many broken budgets switch a rule off until it is read again." },
+
+  { name = "rate_limits", group = "Calls", kind = "choice", choices = { "off", "hosted" }, default = "off",
+    is_live = true, about = "Limit calls by minute and second: off, or as the hosted service does." },
+  { name = "rate_user", kind = "whole", default = 60, least = 0, most = 1000000000, is_live = true,
+    about = "Calls a minute of a user at each endpoint, or of an address that says no user; 0: any number." },
+  { name = "rate_user_endpoints", kind = "rates", is_live = true,
+    about = "Other numbers for some endpoints, like SendEvent=600, Connect=30." },
+  { name = "rate_app_endpoints", kind = "rates", is_live = true,
+    about = "Calls a minute of all clients of a platform at some endpoints; the others are as hosted." },
+  { name = "max_auth_failures", kind = "whole", default = 300, least = 0, most = 1000000000, is_live = true,
+    about = "Failed authentications of an address that are answered in a minute; 0: any number." },
 
   { name = "max_event", group = "Events", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
     about = "Bytes of a custom event." },
@@ -209,6 +226,7 @@ function M.wrong(spec, value)
   if spec.kind == "rules" then return wrong_rules(value) end
   if spec.kind == "addresses" then return wrong_addresses(value) end
   if spec.kind == "choice" then return wrong_choice(spec, value) end
+  if spec.kind == "rates" then return rate_settings.wrong(value) end
   if type(value) ~= TYPES[spec.kind] then
     return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
   end

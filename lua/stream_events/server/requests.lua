@@ -52,6 +52,7 @@ function Requests:begin(connection, request)
     address = server.proxies:client(request),
     -- Known later; named here so that the table need not grow.
     endpoint = nil, params = nil, query = nil, caller = nil, body = nil, event_type = nil, sender = nil,
+    rate_lines = nil,
   }
 end
 

@@ -38,9 +38,14 @@ local function admit(context)
   local server, number, request = context.server, context.connection, context.request
   local query, failure = url.query(request.query)
   if not query then return nil, failure end
+  local function allow(caller, asked)
+    if server.options.rate_limits ~= "hosted" then return true end
+    return server.rates:take(context.started, "Connect", caller, context.address,
+      query["X-Stream-Client"] or request.headers["x-stream-client"] or asked["X-Stream-Client"])
+  end
   local caller
-  caller, failure = server.auth:connect(query, request.headers)
-  if not caller then return nil, failure end
+  caller, failure = server.auth:connect(query, request.headers, allow)
+  if not caller then return nil, server.rates:auth_failed(context.started, context.address, failure) end
   context.caller = caller
   local connection = server.connections:open(number, caller)
   welcome(server, connection)

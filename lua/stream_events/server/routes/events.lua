@@ -135,9 +135,14 @@ local function noted(send)
   end
 end
 
+-- One too many: its event is not even looked at, so its type is not known.
+local function refused(context, failure)
+  context.server.outcomes:refused(context, failure)
+end
+
 return {
   { "POST", "/channels/{type}/{id}/event", endpoint = "SendEvent", raw = true,
-    handler = noted(send_event) },
+    handler = noted(send_event), refused = refused },
   { "POST", "/users/{id}/event", endpoint = "SendUserCustomEvent", raw = true, access = "server",
-    handler = noted(send_user_event) },
+    handler = noted(send_user_event), refused = refused },
 }

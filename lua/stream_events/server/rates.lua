@@ -1,0 +1,272 @@
+--- How often callers may call (protocol §12.2): each user at each endpoint, and all users of a platform
+-- together at each endpoint; and how often an address may fail to say who it is.
+--
+-- Calls are counted by the minute and by the second of the clock. The tables of a minute, or second, are
+-- thrown away whole when it is over: that is all the sweeping there is, and nothing is kept of those who
+-- do not call. Within a minute there is room for so many callers; those beyond it share what one
+-- of them would have, so who comes under many names gains nothing by it.
+local native = require "stream_events.native"
+local addresses = require "stream_events.server.addresses"
+local failures = require "stream_events.server.failure"
+local rate_settings = require "stream_events.server.rate_settings"
+local suggest = require "stream_events.suggest"
+
+local M = {}
+
+-- Callers that are told apart in one minute, counted once for every endpoint they call; users and
+-- addresses each. An entry takes about 40 bytes.
+local ROOM = 100000
+local BEYOND = "" -- all who find no room; no user and no address has this name
+
+local PLATFORMS = { "server_side", "android", "ios", "web", "unity" }
+local MAX_SDK = 256 -- bytes of a client's name that are looked at
+local MAX_SDKS = 512 -- names that are remembered
+
+-- A count is one integer, so that it needs one look-up and nothing is allocated: the calls of the minute,
+-- then the second of the minute in which the last one came, then the calls of that second.
+local CALLS, SECOND = 32, 26 -- where they begin
+local IN_SECOND = (1 << SECOND) - 1
+local WHICH = (1 << CALLS) - 1 - IN_SECOND
+
+---@class stream_events.server.Counter
+---@field most integer in a minute
+---@field burst integer in a second
+---@field whom string for people
+---@field line string of answers
+---@field counts table<string, integer> of this minute
+---@field room { left: integer }?
+
+---@class stream_events.server.Rates
+---@field private options stream_events.server.Options
+---@field private time fun(): number
+---@field private ends number native.now() at which this second is over
+---@field private users table<string, stream_events.server.Counter|false> by endpoint; false: no limit
+---@field private networks table<string, stream_events.server.Counter|false> of callers without a user
+---@field private apps table<string, stream_events.server.Counter|false>
+local Rates = { __name = "stream_events.server.rates" }
+Rates.__index = Rates
+
+---@param options stream_events.server.Options looked at again every second, so that they may change
+---@param endpoints table<string, true> those that there are
+---@param log function
+---@param time (fun(): number)? Unix seconds
+---@return stream_events.server.Rates
+function M.new(options, endpoints, log, time)
+  return setmetatable({
+    options = options, endpoints = endpoints, log = log, time = time or native.time,
+    ends = -math.huge, minute = 0,
+    sdks = {}, sdk_count = 0,
+  }, Rates)
+end
+
+local function counter(most, whom, room)
+  if most == 0 then return false end
+  return {
+    most = most, burst = rate_settings.burst(most), whom = whom, line = "X-RateLimit-Limit: " .. most,
+    counts = {}, room = room,
+  }
+end
+
+-- Begins to count anew.
+local function begin(self)
+  self.users, self.networks, self.apps = {}, {}, {}
+  self.room = { users = { left = ROOM }, networks = { left = ROOM } }
+  local most = self.settings.failures
+  self.failed = counter(most, "an address", self.room.networks)
+end
+
+local function warn_of_unknown(self)
+  for _, name in ipairs(rate_settings.names(self.settings)) do
+    if not self.endpoints[name] then
+      self.log("warn", "a rate is set for an endpoint that is not there",
+        { endpoint = name, meant = suggest.nearest(name, self.endpoints) })
+    end
+  end
+end
+
+-- A new second, and perhaps a new minute, or other settings.
+local function roll(self, now)
+  local wall = self.time()
+  local second, minute = wall // 1, wall // 60
+  local settings = rate_settings.changed(self.options, self.settings)
+  self.ends, self.next_second = now + (second + 1 - wall), math.tointeger(second + 1)
+  self.stamp = math.tointeger(second - minute * 60) << SECOND
+  if settings then
+    self.settings = settings
+    warn_of_unknown(self)
+  end
+  if settings or minute ~= self.minute then
+    self.minute, self.reset_at = minute, math.tointeger((minute + 1) * 60)
+    self.reset_line = "X-RateLimit-Reset: " .. self.reset_at
+    begin(self)
+  end
+end
+
+-- The name under which a caller is counted, its calls in this minute, and in this second.
+local function look(of, key, stamp)
+  local count = of.counts[key]
+  if not count then
+    if not of.room or of.room.left > 0 then return key, 0, 0 end
+    key, count = BEYOND, of.counts[BEYOND] or 0
+  end
+  return key, count >> CALLS, count & WHICH == stamp and count & IN_SECOND or 0
+end
+
+local function note(of, key, calls, in_second, stamp)
+  if calls == 0 and of.room then of.room.left = of.room.left - 1 end
+  of.counts[key] = calls + 1 << CALLS | stamp | in_second + 1
+end
+
+local REMAINING = {}
+for left = 0, 999 do REMAINING[left] = "X-RateLimit-Remaining: " .. left end
+
+-- The lines of an answer: how many are allowed, how many are left, when the count begins again.
+local function lines_for(self, of, left)
+  return { of.line, REMAINING[left] or "X-RateLimit-Remaining: " .. left, self.reset_line }
+end
+
+local function refuse(self, of, is_second)
+  local most, span = of.most, "minute"
+  local reset = self.reset_at
+  if is_second then most, span, reset = of.burst, "second", self.next_second end
+  local wait = math.max(1, math.ceil(reset - self.time()))
+  local failure = failures.new(9, ("Too many requests: %s may call this %d time%s a %s, try again in %d s")
+    :format(of.whom, most, most == 1 and "" or "s", span, wait))
+  failure.headers = {
+    "X-RateLimit-Limit: " .. most, "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: " .. reset,
+    "Retry-After: " .. wait,
+  }
+  return nil, failure
+end
+
+-- Makes the counters of an endpoint that is called for the first time.
+local function make(self, endpoint)
+  local of_user = rate_settings.of_user(self.settings, endpoint)
+  self.users[endpoint] = counter(of_user, "a user", self.room.users)
+  self.networks[endpoint] = counter(of_user, "an address", self.room.networks)
+  local of_app = rate_settings.of_app(self.settings, endpoint)
+  self.apps[endpoint] = counter(of_app, "all clients of this kind together")
+end
+
+local function platform_of(text)
+  text = text:sub(1, MAX_SDK):lower()
+  if text:find("unity", 1, true) then return "unity" end
+  if text:find("android", 1, true) then return "android" end
+  if text:find("swift", 1, true) or text:find "%f[%a]ios%f[%A]" then return "ios" end
+  return "web"
+end
+
+--- The platform of a call, out of what its X-Stream-Client says. Clients that it does not know, such as
+--- this project's own, are counted with the Web's.
+---@param caller stream_events.server.Caller
+---@param sdk string? hostile
+---@return "server_side"|"android"|"ios"|"web"|"unity"
+function Rates:platform(caller, sdk)
+  if caller.kind == "server" then return "server_side" end
+  if not sdk then return "web" end
+  local known = self.sdks[sdk]
+  if known then return known end
+  known = platform_of(sdk)
+  if #sdk <= MAX_SDK then
+    if self.sdk_count >= MAX_SDKS then self.sdks, self.sdk_count = {}, 0 end
+    self.sdks[sdk], self.sdk_count = known, self.sdk_count + 1
+  end
+  return known
+end
+
+--- Takes a call, if there is one left. A call that is refused is not counted. Ask only when the option
+--- rate_limits is on.
+---@param now number native.now()
+---@param endpoint string
+---@param caller stream_events.server.Caller
+---@param address string
+---@param sdk string? what X-Stream-Client says
+---@return string[]? lines for the answer; empty without a limit
+---@return stream_events.server.Failure? failure code 9, with the lines in its `headers`
+function Rates:take(now, endpoint, caller, address, sdk)
+  if now >= self.ends then roll(self, now) end
+  local of_app = self.apps[endpoint]
+  if of_app == nil then
+    make(self, endpoint)
+    of_app = self.apps[endpoint]
+  end
+  local of_user, key = self.users[endpoint], caller.id
+  if caller.kind == "server" then
+    of_user = false
+  elseif caller.kind == "anonymous" then
+    of_user, key = self.networks[endpoint], addresses.owner(address)
+  end
+  local stamp = self.stamp
+  local calls, in_second, app_calls
+  if of_user then
+    key, calls, in_second = look(of_user, key, stamp)
+    if calls >= of_user.most then return refuse(self, of_user) end
+    if in_second >= of_user.burst then return refuse(self, of_user, true) end
+  end
+  if of_app then
+    local platform, app_in_second
+    platform, app_calls, app_in_second = look(of_app, self:platform(caller, sdk), stamp)
+    if app_calls >= of_app.most then return refuse(self, of_app) end
+    if app_in_second >= of_app.burst then return refuse(self, of_app, true) end
+    note(of_app, platform, app_calls, app_in_second, stamp)
+  end
+  if of_user then
+    note(of_user, key, calls, in_second, stamp)
+    -- What the caller is told of is what it will meet first.
+    if not of_app or of_user.most - calls <= of_app.most - app_calls then
+      return lines_for(self, of_user, of_user.most - calls - 1)
+    end
+  end
+  return of_app and lines_for(self, of_app, of_app.most - app_calls - 1) or {}
+end
+
+--- Notes that a caller could not say who it is, by the setting max_auth_failures. A good token is never
+--- looked at with this: who shares an address with an attacker goes on.
+---@param now number native.now()
+---@param address string
+---@param failure stream_events.server.Failure what it would be told
+---@return stream_events.server.Failure failure the same, or one with code 9 when there were too many
+function Rates:auth_failed(now, address, failure)
+  if now >= self.ends then roll(self, now) end
+  local of = self.failed
+  if not of or failure.status ~= 401 then return failure end
+  local key, calls, in_second = look(of, addresses.owner(address), self.stamp)
+  if calls >= of.most then
+    local _, refused = refuse(self, of)
+    refused.message = ("Too many failed attempts to authenticate: %d a minute are allowed to an address")
+      :format(of.most)
+    return refused
+  end
+  note(of, key, calls, in_second, self.stamp)
+  return failure
+end
+
+--- The limits of the app and what is left of them.
+---@param platforms string[]? nil: all
+---@param endpoints string[]? nil: all. Those that are not there, or have no limit, are left out
+---@return table<string, table<string, { limit: integer, remaining: integer, reset: integer }>>
+function Rates:describe(platforms, endpoints)
+  roll(self, native.now())
+  if not endpoints then
+    endpoints = {}
+    for name in pairs(self.endpoints) do endpoints[#endpoints + 1] = name end
+  end
+  local result = {}
+  for _, platform in ipairs(platforms or PLATFORMS) do
+    local limits = {}
+    for _, endpoint in ipairs(self.options.rate_limits == "hosted" and endpoints or {}) do
+      if self.endpoints[endpoint] and self.apps[endpoint] == nil then make(self, endpoint) end
+      local of = self.apps[endpoint]
+      if of then
+        local _, calls = look(of, platform, self.stamp)
+        limits[endpoint] = { limit = of.most, remaining = of.most - calls, reset = self.reset_at }
+      end
+    end
+    result[platform] = limits
+  end
+  return result
+end
+
+M.PLATFORMS = PLATFORMS
+
+return M
