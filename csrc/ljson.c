@@ -309,13 +309,21 @@ static int refuse(encoder *e, const char *reason) {
   return 0;
 }
 
+/* Bytes that are written one by one at a time, and those that are looked at to find out whether to. */
+enum { MIXED = 64, ROW = 16 };
+
 static void put_escape(encoder *e, char c) {
   static const char controls[] = "\b\f\n\r\t", letters[] = "bfnrt", hex[] = "0123456789abcdef";
   char *out = reserve(e, 6);
-  const char *control = c == '\0' ? NULL : strchr(controls, c);
   out[0] = '\\';
-  if (c == '"' || c == '\\' || control != NULL) {
-    out[1] = control != NULL ? letters[control - controls] : c;
+  if (c == '"' || c == '\\') {
+    out[1] = c;
+    e->used += 2;
+    return;
+  }
+  const char *control = c == '\0' ? NULL : strchr(controls, c);
+  if (control != NULL) {
+    out[1] = letters[control - controls];
     e->used += 2;
   } else {
     memcpy(out + 1, "u00", 3);
@@ -325,19 +333,47 @@ static void put_escape(encoder *e, char c) {
   }
 }
 
-/* Whether the bytes are UTF-8. */
+static int is_plain(char c) {
+  return (unsigned char)c >= ' ' && c != '"' && c != '\\';
+}
+
+/* Writes some of the text, byte by byte, up to what needs an escape of its own; how many it took. */
+static size_t put_mixed(encoder *e, const char *text, size_t len) {
+  char *out = reserve(e, 2 * MIXED), *at = out;
+  size_t i = 0;
+  for (; i < len && i < MIXED; i++) {
+    if (text[i] == '"' || text[i] == '\\')
+      *at++ = '\\';
+    else if (!is_plain(text[i]))
+      break;
+    *at++ = text[i];
+  }
+  e->used += (size_t)(at - out);
+  return i;
+}
+
+/* Whether the bytes are UTF-8. In a JSON text that is encoded once more, as an event in a document
+ * is, plain bytes are few at a time: looking at many at once pays only behind a row of them. */
 static int put_string(encoder *e, const char *text, size_t len) {
   if (se_utf8_valid(text, len) != len)
     return 0;
   put_byte(e, '"');
-  for (;;) {
-    size_t plain = se_json_plain(text, len);
-    put(e, text, plain);
-    if (plain == len)
-      break;
-    put_escape(e, text[plain]);
-    text += plain + 1;
-    len -= plain + 1;
+  while (len > 0) {
+    size_t done = 0;
+    while (done < len && done < ROW && is_plain(text[done]))
+      done++;
+    if (done == ROW) {
+      done = se_json_plain(text, len);
+      put(e, text, done);
+    } else {
+      done = put_mixed(e, text, len);
+    }
+    if (done == 0) {
+      put_escape(e, *text);
+      done = 1;
+    }
+    text += done;
+    len -= done;
   }
   put_byte(e, '"');
   return 1;

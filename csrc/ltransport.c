@@ -2,7 +2,8 @@
  * step that a program's loop drives it by.
  *
  * Its user value is a table: "ca_file" and "proxy", which connections take unless told otherwise,
- * and at [1] the header lines that were used before, by the Lua table they were made from. */
+ * at [1] the header lines that were used before, by the Lua table they were made from, and at [2]
+ * the object for lines that are used once. */
 #include <string.h>
 
 #include "lconnection.h"
@@ -32,17 +33,28 @@ static ltransport *check_box(lua_State *L) {
   return luaL_checkudata(L, 1, TRANSPORT_MT);
 }
 
+/* Pushes an object for header lines that has none yet. */
+static lheaders *new_headers(lua_State *L) {
+  lheaders *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->headers = NULL;
+  box->count = 0;
+  luaL_setmetatable(L, HEADERS_MT);
+  return box;
+}
+
 /* --- making ----------------------------------------------------------------------------------- */
 
 /* The strings of the options at 1 that connections need too, in a new user value. */
 static void keep_defaults(lua_State *L, int box) {
-  lua_createtable(L, 1, 2);
+  lua_createtable(L, 2, 2);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "k"); /* a headers table that nobody has any more needs no lines */
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_rawseti(L, -2, 1);
+  new_headers(L);
+  lua_rawseti(L, -2, 2);
   lua_getfield(L, 1, "ca_file");
   lua_setfield(L, -2, "ca_file");
   lua_getfield(L, 1, "proxy");
@@ -146,16 +158,14 @@ static int headers_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes a new object with the lines of the table at 'list'. */
-static lheaders *push_headers(lua_State *L, int list, size_t count) {
-  lheaders *box = lua_newuserdatauv(L, sizeof *box, 0);
-  box->headers = NULL;
-  box->count = count;
-  luaL_setmetatable(L, HEADERS_MT);
+/* Reads the lines of the table at 'list' into an object, in place of those it had. */
+static void read_lines(lua_State *L, int list, lheaders *box) {
+  se_headers_release(box->headers);
   box->headers = se_headers_new();
   if (box->headers == NULL)
     luaL_error(L, "not enough memory");
-  for (int i = 1; i <= (int)count; i++) {
+  box->count = lua_rawlen(L, list);
+  for (int i = 1; i <= (int)box->count; i++) {
     size_t len;
     lua_rawgeti(L, list, i);
     const char *line = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
@@ -168,6 +178,15 @@ static lheaders *push_headers(lua_State *L, int list, size_t count) {
       luaL_error(L, "not enough memory");
     lua_pop(L, 1);
   }
+}
+
+/* The lines of the table at 'list' for one request: nothing is remembered of the table, and the one
+ * object for this is left on the stack. The requests before hold what they took of it themselves. */
+static lheaders *lines_once(lua_State *L, int list) {
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, 2);
+  lheaders *box = lua_touserdata(L, -1);
+  read_lines(L, list, box);
   return box;
 }
 
@@ -182,7 +201,8 @@ static lheaders *find_headers(lua_State *L, int list) {
   lheaders *box = lua_touserdata(L, -1);
   if (box == NULL || box->headers == NULL || box->count != count) {
     lua_pop(L, 1);
-    box = push_headers(L, list, count);
+    box = new_headers(L);
+    read_lines(L, list, box);
     lua_pushvalue(L, list);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
@@ -192,7 +212,8 @@ static lheaders *find_headers(lua_State *L, int list) {
 
 /* Reads all but the body from the table at 2. What the result points to lives as long as the three
  * values this leaves on the stack: method, URL, and the object with the header lines or nil. */
-static void read_request(lua_State *L, se_http_request *request) {
+static void read_request(lua_State *L, se_http_request *request,
+                         lheaders *(*lines_of)(lua_State *, int)) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   memset(request, 0, sizeof *request);
@@ -204,7 +225,7 @@ static void read_request(lua_State *L, se_http_request *request) {
   lua_getfield(L, 2, "headers");
   luaL_argcheck(L, lua_isnil(L, 5) || lua_istable(L, 5), 2, "'headers' must be a list of lines");
   if (!lua_isnil(L, 5)) {
-    request->headers = find_headers(L, 5)->headers;
+    request->headers = lines_of(L, 5)->headers;
     lua_replace(L, 5);
     lua_settop(L, 5);
   }
@@ -237,11 +258,13 @@ static int start(lua_State *L, ltransport *box, const se_http_request *request) 
   }
 }
 
-/* transport:request { method=, url=, headers=, body=, timeout= } -> id | nil, kind, message */
+/* transport:request { method=, url=, headers=, once=, body=, timeout= } -> id | nil, kind, message */
 static int transport_request(lua_State *L) {
   ltransport *box = check_box(L);
   se_http_request request;
-  read_request(L, &request);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_getfield(L, 2, "once");
+  read_request(L, &request, lua_toboolean(L, -1) ? lines_once : find_headers);
   lua_getfield(L, 2, "body");
   read_body(L, 6, &request);
   return start(L, box, &request);
@@ -252,7 +275,7 @@ static int transport_request(lua_State *L) {
 static int transport_prepare(lua_State *L) {
   se_http_request request;
   check_box(L);
-  read_request(L, &request);
+  read_request(L, &request, find_headers);
   lprepared *prepared = lua_newuserdatauv(L, sizeof *prepared, 1);
   prepared->request = request;
   prepared->headers = lua_touserdata(L, 5);

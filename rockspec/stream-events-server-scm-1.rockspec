@@ -89,6 +89,7 @@ build = {
     ["stream_events.server.health"] = "lua/stream_events/server/health.lua",
     ["stream_events.server.histogram"] = "lua/stream_events/server/histogram.lua",
     ["stream_events.server.grants"] = "lua/stream_events/server/grants.lua",
+    ["stream_events.server.hook_body"] = "lua/stream_events/server/hook_body.lua",
     ["stream_events.server.hook_settings"] = "lua/stream_events/server/hook_settings.lua",
     ["stream_events.server.http"] = "lua/stream_events/server/http.lua",
     ["stream_events.server"] = "lua/stream_events/server/init.lua",

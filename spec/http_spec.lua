@@ -219,6 +219,26 @@ describe("request", function()
     assert.is_nil(seen[5].a)
   end)
 
+  it("reads a header table anew whose lines are for one request", function()
+    local server = peer.http(function(request, connection)
+      connection:answer(200, request.headers.a)
+    end)
+    new_transport { max_in_flight = 2 }
+    local headers = {}
+    for i = 1, 20 do
+      headers[1] = "A: " .. i
+      transport:request { method = "GET", url = server:url "http", headers = headers, once = true }
+    end
+    local found = answers(20)
+    local bodies = {}
+    for _, answer in pairs(found) do bodies[answer.body] = true end
+    for i = 1, 20 do assert.is_true(bodies[tostring(i)]) end
+    assert.has_error(function()
+      transport:request { method = "GET", url = server:url "http", headers = { "no line" }, once = true }
+    end)
+    assert.equal("x", answer_to { method = "GET", url = server:url "http", headers = { "A: x" } }.body)
+  end)
+
   it("keeps header lines alive while a request needs them", function()
     local server = peer.http(function(request, connection)
       connection:answer(200, request.headers.a)

@@ -268,6 +268,8 @@ function Transport:close() end
 ---@field url string
 ---@field headers string[]? lines "Name: value"; the same table again costs nothing to parse again,
 ---  so do not change lines of one that was used (to add some is fine)
+---@field once boolean? the lines are for this request alone: nothing is remembered of their table, and
+---  it may be changed afterwards; not for prepare()
 ---@field body string?
 ---@field timeout number? seconds for the whole request, default 6
 

@@ -11,7 +11,7 @@ local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again bef
 
 ---@class stream_events.server.Courier
 ---@field private transport stream_events.core.Transport
----@field private answered table<integer, fun(...)> by the number of the request, see send()
+---@field private under_way table<integer, any> what was sent along, by the number of the request
 ---@field private later table<fun(), number> what is to be called, and when
 local Courier = { __name = "stream_events.server.courier" }
 Courier.__index = Courier
@@ -32,12 +32,12 @@ local function take_answers(self)
   local transport = self.transport
   local id, status, body, headers = transport:next_response()
   while id do
-    local answered = self.answered[id]
-    self.answered[id] = nil
-    if answered and status then
-      self.guarded(answered, status, nil, nil, headers)
-    elseif answered then
-      self.guarded(answered, nil, body, headers) -- here the kind of failure, and the message
+    local tag = self.under_way[id]
+    self.under_way[id] = nil
+    if tag and status then
+      self.guarded(self.answered, tag, status, nil, nil, headers)
+    elseif tag then
+      self.guarded(self.answered, tag, nil, body, headers) -- here the kind of failure, and the message
     end
     id, status, body, headers = transport:next_response()
   end
@@ -65,9 +65,17 @@ local function turn(self)
   arm(self)
 end
 
+---@class stream_events.server.CourierOptions
+---@field max_in_flight integer
+---@field user_agent string
+---@field answered fun(tag: any, status: integer?, kind: string?, message: string?, headers: table?)
+---  called once for each request, in a later turn, with the headers by their names in small letters;
+---  kind and message when there was no answer
+---@field after fun() called once a turn, behind all callbacks
+---@field failed fun(err: any) told of what a callback raised
+
 --- Opens it. It keeps no loop alive that has nothing else to do.
----@param options { max_in_flight: integer, user_agent: string, failed: (fun(err: any)), after: fun() }
----  failed: told of what a callback raised; after: called once a turn, behind all callbacks
+---@param options stream_events.server.CourierOptions
 ---@return stream_events.server.Courier? courier
 ---@return stream_events.Error? err
 function M.open(options)
@@ -76,7 +84,9 @@ function M.open(options)
     connect_timeout = CONNECT_TIMEOUT, user_agent = options.user_agent,
   }
   if not transport then return nil, native.error(kind, message) end
-  local self = setmetatable({ transport = transport, answered = {}, later = {} }, Courier)
+  local self = setmetatable({
+    transport = transport, under_way = {}, later = {}, answered = options.answered,
+  }, Courier)
   self.guarded = function(callback, ...)
     local ok, err = xpcall(callback, debug.traceback, ...)
     if not ok then options.failed(err) end
@@ -95,14 +105,13 @@ end
 
 --- Begins a request.
 ---@param request table as the transport takes it
----@param answered fun(status: integer?, kind: string?, message: string?, headers: table<string,string>?)
----  called once, in a later turn; kind and message when there was no answer
+---@param tag any not nil; answered() gets it back
 ---@return true? ok
 ---@return stream_events.Error? err
-function Courier:send(request, answered)
+function Courier:send(request, tag)
   local id, kind, message = self.transport:request(request)
   if not id then return nil, native.error(kind, message) end
-  self.answered[id] = answered
+  self.under_way[id] = tag
   return true
 end
 
@@ -125,7 +134,7 @@ end
 function Courier:close(closed)
   if self.closed then return closed() end
   self.closed = true
-  self.later, self.answered = {}, {}
+  self.later, self.under_way = {}, {}
   local open = 2
   local function done()
     open = open - 1

@@ -1,19 +1,24 @@
 --- What is still to be delivered by webhooks, kept in the database: after a kill -9 it is all there.
 -- Additions are gathered and written together, in one transaction, by commit(); so are removals, but
 -- nobody waits for those: what was removed and not yet written is delivered once more after a crash.
+local native = require "stream_events.native"
+
 local M = {}
 
+local encode = native.json.encode
+
 local KIND = "webhook"
+local CACHE_ENTRIES = 1024
 
 ---@class stream_events.server.HookDelivery
 ---@field hook string id of the hook
 ---@field id string of the event, the same for all attempts
 ---@field type string of the event
 ---@field body string
----@field key string? in the database
----@field owner table? whose it is, until it is written
----@field attempt integer? of those made since the start
----@field deadline number? of all attempts, native.now()
+---@field key string|false in the database
+---@field owner table? whose it is
+---@field attempt integer of those made since the start
+---@field deadline number|false of all attempts, native.now()
 
 ---@class stream_events.server.Outbox
 ---@field unwritten integer of additions
@@ -30,6 +35,7 @@ Outbox.__index = Outbox
 function M.new(store)
   return setmetatable({
     store = store, number = 0, added = {}, removed = {}, unwritten = 0, unremoved = 0,
+    quoted = {}, quoted_count = 0,
   }, Outbox)
 end
 
@@ -38,7 +44,7 @@ end
 function Outbox:load()
   local deliveries = {}
   for key, document in self.store:each(KIND) do
-    document.key = key
+    document.key, document.attempt = key, 0
     deliveries[#deliveries + 1] = document
     self.number = tonumber(key, 16)
   end
@@ -67,20 +73,39 @@ function Outbox:remove(delivery)
   self.removed[self.unremoved] = delivery.key
 end
 
+-- Names as JSON: the same come again and again. Emptied when it is full.
+local function quoted(self, name)
+  local text = self.quoted[name]
+  if text then return text end
+  if self.quoted_count >= CACHE_ENTRIES then self.quoted, self.quoted_count = {}, 0 end
+  text = encode(name)
+  self.quoted[name], self.quoted_count = text, self.quoted_count + 1
+  return text
+end
+
+-- What is kept of a delivery, as JSON. There is one for every event a hook wants, hence no table. An id
+-- is of our making and needs no escapes.
+local function text_of(self, delivery)
+  return '{"hook":' .. quoted(self, delivery.hook) .. ',"id":"' .. delivery.id .. '","type":'
+    .. quoted(self, delivery.type) .. ',"body":' .. encode(delivery.body) .. "}"
+end
+
+local function write(self, added)
+  self.store:delete_all(KIND, self.removed)
+  local keys, texts = {}, {}
+  for i = 1, #added do keys[i], texts[i] = added[i].key, text_of(self, added[i]) end
+  self.store:add_all(KIND, keys, texts)
+end
+
 --- Writes all of it, or nothing. Whatever comes of it, the additions are the caller's from then on;
 --- removals that could not be written are tried again with the next.
 ---@return stream_events.server.HookDelivery[] added in the order in which they came
 ---@return any problem nil: they are kept
 function Outbox:commit()
-  local store, added, removed = self.store, self.added, self.removed
+  local added = self.added
   if self.unwritten + self.unremoved == 0 then return added end
   self.added, self.unwritten = {}, 0
-  local ok, problem = pcall(store.transaction, store, function()
-    for _, key in ipairs(removed) do store:delete(KIND, key) end
-    for _, each in ipairs(added) do
-      store:put(KIND, each.key, { hook = each.hook, id = each.id, type = each.type, body = each.body })
-    end
-  end)
+  local ok, problem = pcall(self.store.transaction, self.store, write, self, added)
   if not ok then return added, problem end
   self.removed, self.unremoved = {}, 0
   return added

@@ -40,12 +40,17 @@ local TABLES = {
   role = "roles", permission = "permissions", ban = "bans",
 }
 
+-- So many rows a statement, where there are many.
+local BATCH = 16
+
 M.MIGRATIONS, M.VERSION, M.TABLES = MIGRATIONS, #MIGRATIONS, TABLES
 
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
--- who writes from outside is waited for, in milliseconds.
+-- who writes from outside is waited for, in milliseconds. What is deleted is written over only where
+-- that costs no write of its own: most of it are deliveries of webhooks.
 local PRAGMAS = {
   "PRAGMA busy_timeout = 1000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+  "PRAGMA secure_delete = FAST",
 }
 
 ---@class stream_events.server.Store
@@ -191,6 +196,20 @@ local function table_of(kind)
   return TABLES[kind] or error(("no kind of document: %s"):format(tostring(kind)), 3)
 end
 
+-- Statements by kind, made once: they are looked up by their texts for every write.
+local function by_kind(pattern)
+  local statements = {}
+  for kind, name in pairs(TABLES) do statements[kind] = pattern:format(name) end
+  return statements
+end
+
+local PUT = by_kind("INSERT INTO %s (key, document) VALUES (?, ?) "
+  .. "ON CONFLICT (key) DO UPDATE SET document = excluded.document")
+local ADD = by_kind "INSERT INTO %s (key, document) VALUES (?, ?)"
+local ADD_BATCH = by_kind("INSERT INTO %s (key, document) VALUES (?, ?)" .. (", (?, ?)"):rep(BATCH - 1))
+local DELETE = by_kind "DELETE FROM %s WHERE key = ?"
+local DELETE_BATCH = by_kind("DELETE FROM %s WHERE key IN (?" .. (", ?"):rep(BATCH - 1) .. ")")
+
 local function check_key(key)
   if type(key) ~= "string" or key == "" or key:find("%z") then
     error("a document's key must be a string that is not empty", 3)
@@ -202,38 +221,70 @@ end
 ---@param key string
 ---@param document table anything that can be encoded as JSON
 function Store:put(kind, key, document)
-  local into = table_of(kind)
+  table_of(kind)
   check_key(key)
   local text, err = json.encode(document)
   if not text then error(("%s %q cannot be stored: %s"):format(kind, key, err.message), 2) end
-  execute(self, ("INSERT INTO %s (key, document) VALUES (?, ?) "
-    .. "ON CONFLICT (key) DO UPDATE SET document = excluded.document"):format(into), key, text)
+  execute(self, PUT[kind], key, text)
 end
 
 --- Removes a document; one that is not there may be removed as well.
 ---@param kind string
 ---@param key string
 function Store:delete(kind, key)
-  local from = table_of(kind)
+  table_of(kind)
   check_key(key)
-  execute(self, ("DELETE FROM %s WHERE key = ?"):format(from), key)
+  execute(self, DELETE[kind], key)
+end
+
+--- Writes many new documents that are JSON texts already, in few statements. None of them may be there.
+---@param kind string
+---@param keys string[]
+---@param texts string[] of JSON objects, in the same order
+function Store:add_all(kind, keys, texts)
+  table_of(kind)
+  local batch, n = {}, #keys
+  for first = 1, n, BATCH do
+    if first + BATCH - 1 <= n then
+      for i = 0, BATCH - 1 do batch[2 * i + 1], batch[2 * i + 2] = keys[first + i], texts[first + i] end
+      execute(self, ADD_BATCH[kind], table.unpack(batch, 1, 2 * BATCH))
+    else
+      for i = first, n do execute(self, ADD[kind], keys[i], texts[i]) end
+    end
+  end
+end
+
+--- Removes many documents in few statements.
+---@param kind string
+---@param keys string[]
+function Store:delete_all(kind, keys)
+  table_of(kind)
+  local n = #keys
+  for first = 1, n, BATCH do
+    if first + BATCH - 1 <= n then
+      execute(self, DELETE_BATCH[kind], table.unpack(keys, first, first + BATCH - 1))
+    else
+      for i = first, n do execute(self, DELETE[kind], keys[i]) end
+    end
+  end
 end
 
 --- Runs a function whose writes all happen, or none: when it raises, they are undone and the error
 --- goes on. Inside another transaction it is part of that one.
----@param work fun(): ...
+---@param work fun(...): ...
+---@param ... any for the function
 ---@return any ... what the function returned
-function Store:transaction(work)
-  if self.depth > 0 then return work() end
+function Store:transaction(work, ...)
+  if self.depth > 0 then return work(...) end
   execute(self, "BEGIN IMMEDIATE")
   self.depth = 1
-  local results = table.pack(xpcall(function()
-    local returned = table.pack(work())
+  local results = table.pack(xpcall(function(...)
+    local returned = table.pack(work(...))
     execute(self, "COMMIT")
     return table.unpack(returned, 1, returned.n)
   end, function(problem)
     return errors.is(problem) and problem or debug.traceback(problem, 2)
-  end))
+  end, ...))
   self.depth = 0
   if not results[1] then
     -- A failed COMMIT may have ended the transaction already.

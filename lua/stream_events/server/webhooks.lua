@@ -9,17 +9,17 @@
 local errors = require "stream_events.error"
 local native = require "stream_events.native"
 local couriers = require "stream_events.server.courier"
+local hook_bodies = require "stream_events.server.hook_body"
 local hook_settings = require "stream_events.server.hook_settings"
 local outboxes = require "stream_events.server.outbox"
 
 local M = {}
 
-local json, crypto = native.json, native.crypto
+local crypto = native.crypto
 
 local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
 local MAX_IN_FLIGHT = 17 * 60 -- of the longest list of hooks and the older setting, the most that each may
 local MANY_REMOVED = 256      -- delivered ones that are taken out of the database before the second is over
-local MAX_INFO = 512          -- bytes of what a client says about itself
 
 local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
 
@@ -66,6 +66,9 @@ function M.new(parts, options)
   local self = setmetatable({
     app = parts.app, views = parts.views, log = parts.log, options = options,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
+    id_beginning = crypto.uuid():sub(1, 24), last_id = 0,
+    bodies = hook_bodies.new(), lines = {}, request = { method = "POST", once = true },
+    key_line = "X-Api-Key: " .. parts.app.api_key:gsub("%c", ""),
     totals = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
   }, Webhooks)
   self.left_over = self.outbox:load()
@@ -82,7 +85,7 @@ end
 local function report(self, delivery, reason)
   self.log("error", "a webhook was not delivered", {
     hook = delivery.hook, webhook_id = delivery.id, type = delivery.type,
-    attempts = delivery.attempt or 0, reason = errors.redact(reason),
+    attempts = delivery.attempt, reason = errors.redact(reason),
   })
 end
 
@@ -129,16 +132,16 @@ end
 
 -- Attempts ------------------------------------------------------------------------------------------
 
+-- The lines of a request, in a table that serves every one.
 local function headers_of(self, delivery, is_packed)
-  local app = self.app
-  return {
-    "Content-Type: application/json",
-    "X-Api-Key: " .. app.api_key:gsub("%c", ""),
-    "X-Signature: " .. crypto.hex(crypto.hmac_sha256(app.api_secret, delivery.body)),
-    "X-Webhook-Id: " .. delivery.id,
-    "X-Webhook-Attempt: " .. delivery.attempt,
-    is_packed and "Content-Encoding: gzip" or nil,
-  }
+  local app, lines = self.app, self.lines
+  lines[1] = "X-Signature: " .. crypto.hex(crypto.hmac_sha256(app.api_secret, delivery.body))
+  lines[2] = "X-Webhook-Id: " .. delivery.id
+  lines[3] = "X-Webhook-Attempt: " .. delivery.attempt
+  lines[4] = self.key_line
+  lines[5] = "Content-Type: application/json"
+  lines[6] = is_packed and "Content-Encoding: gzip" or nil
+  return lines
 end
 
 -- How often it may be tried, as things went this time.
@@ -168,7 +171,8 @@ local function retry_in(self, hook, delivery, status, kind, headers)
   return native.now() + seconds < delivery.deadline and seconds or nil
 end
 
-local function finished(self, hook, delivery, status, kind, message, headers)
+local function finished(self, delivery, status, kind, message, headers)
+  local hook = delivery.owner
   if status and status >= 200 and status <= 299 then
     count(self, hook, "delivered")
     self.outbox:remove(delivery)
@@ -178,7 +182,7 @@ local function finished(self, hook, delivery, status, kind, message, headers)
   if self.stopping then return land(self, hook) end
   local seconds = retry_in(self, hook, delivery, status, kind, headers)
   if seconds then
-    self.courier:call_later(seconds, function() attempt(self, hook, delivery) end)
+    self.courier:call_later(seconds, function() attempt(self, delivery) end)
     return
   end
   give_up(self, hook, delivery, status and ("it answered with status %d"):format(status)
@@ -186,27 +190,26 @@ local function finished(self, hook, delivery, status, kind, message, headers)
   land(self, hook)
 end
 
-attempt = function(self, hook, delivery)
+attempt = function(self, delivery)
+  local hook = delivery.owner
   if self.stopping then return land(self, hook) end
   if hook.gone then
     give_up(self, hook, delivery, GONE)
     return land(self, hook)
   end
   local now = native.now()
-  delivery.attempt = (delivery.attempt or 0) + 1
+  delivery.attempt = delivery.attempt + 1
   delivery.deadline = delivery.deadline or now + self.options.webhook_total
   count(self, hook, "attempts")
   local is_packed = self.app:get "enable_hook_payload_compression"
-  local ok, err = self.courier:send({
-    method = "POST", url = hook.target.url, headers = headers_of(self, delivery, is_packed),
-    body = is_packed and native.gzip(delivery.body) or delivery.body,
-    timeout = math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now)),
-  }, function(status, kind, message, headers)
-    finished(self, hook, delivery, status, kind, message, headers)
-  end)
+  local request = self.request
+  request.url, request.headers = hook.target.url, headers_of(self, delivery, is_packed)
+  request.body = is_packed and native.gzip(delivery.body) or delivery.body
+  request.timeout = math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now))
+  local ok, err = self.courier:send(request, delivery)
   if ok then return end
   self.courier:call_later(0, function()
-    finished(self, hook, delivery, nil, err.kind, err.message)
+    finished(self, delivery, nil, err.kind, err.message)
   end)
 end
 
@@ -216,7 +219,7 @@ pump = function(self, hook)
     if not delivery then return end
     hook.flying = hook.flying + 1
     self.in_flight = self.in_flight + 1
-    attempt(self, hook, delivery)
+    attempt(self, delivery)
   end
 end
 
@@ -254,30 +257,11 @@ end
 
 -- Copies --------------------------------------------------------------------------------------------
 
-local function said(text)
-  if not text then return nil end
-  text = text:sub(1, MAX_INFO)
-  return utf8.len(text) and text or (text:gsub("[\128-\255]", "?"))
-end
-
--- Who caused an event, for those that a client caused.
-local function request_info(context)
-  if context.caller.kind == "server" then return nil end
-  local request = context.request
-  local headers = request.headers
-  return json.encode {
-    type = "client", ip = context.address, user_agent = said(headers["user-agent"]) or "",
-    sdk = said(headers["x-stream-client"]) or "", ext = said(headers["x-stream-ext"]),
-  }
-end
-
-local function body_of(text, context, members)
-  local parts = { text:sub(1, -2) }
-  if members then parts[#parts + 1] = ',"members":' .. json.encode(members) end
-  local info = request_info(context)
-  if info then parts[#parts + 1] = ',"request_info":' .. info end
-  parts[#parts + 1] = "}"
-  return table.concat(parts)
+-- A UUID for an event: a random beginning for this run, and a number. One made anew each time would
+-- cost more than all else about it.
+local function next_id(self)
+  self.last_id = self.last_id + 1
+  return ("%s%012x"):format(self.id_beginning, self.last_id)
 end
 
 --- Copies an event for the hooks that want it. The request that caused it may be answered after the
@@ -291,13 +275,14 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
   local body, id
   for _, hook in ipairs(self.hooks) do
     if hook.target.wants(event_type, is_custom) then
-      body, id = body or body_of(text, context, members), id or crypto.uuid()
+      body, id = body or self.bodies:make(text, context, members), id or next_id(self)
       if queued(hook) + hook.unwritten >= self.options.webhook_queue or hook.bytes + #body > QUEUE_BYTES then
         refuse(self, hook)
       else
         hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
         self.outbox:add {
           hook = hook.target.id, id = id, type = event_type, body = body, owner = hook,
+          key = false, attempt = 0, deadline = false,
         }
       end
     end
@@ -329,7 +314,6 @@ function Webhooks:settle()
   local touched = {}
   for _, delivery in ipairs(added) do
     local hook = delivery.owner
-    delivery.owner = nil
     hook.unwritten = hook.unwritten - 1
     if not problem and not hook.gone then
       push(hook, delivery)
@@ -366,6 +350,7 @@ function Webhooks:start()
   self.courier, err = couriers.open {
     max_in_flight = MAX_IN_FLIGHT,
     user_agent = "stream-events/" .. native.version,
+    answered = function(delivery, ...) finished(self, delivery, ...) end,
     failed = function(problem)
       self.log("error", "the server failed at a webhook", { error = tostring(problem) })
     end,
@@ -378,6 +363,7 @@ function Webhooks:start()
   for _, delivery in ipairs(self.left_over) do
     local hook = self.by_id[delivery.hook]
     if hook then
+      delivery.owner = hook
       push(hook, delivery)
       hook.bytes = hook.bytes + #delivery.body
     else
