@@ -85,7 +85,7 @@ function M.start(file, args, env, cwd, input)
   end)
   if into then luv.fs_close(into) end
   assert(handle, ("cannot start %s: %s"):format(self.name, pid))
-  self.handle, self.pid, self.out = handle, pid, out
+  self.handle, self.pid, self.out, self.err = handle, pid, out, err
   running[self] = true
   read_out()
   read_err()

@@ -29,7 +29,8 @@ local function short(text)
 end
 
 local function text_value(value)
-  local shown = format.plain(short(tostring(value)))
+  -- What is no escape of ours must not look like one.
+  local shown = format.plain((short(tostring(value)):gsub("\\", "\\\\")))
   if shown:find "^[%w_./:@%%+*-]+$" then return shown end
   return '"' .. shown:gsub('"', '\\"') .. '"'
 end
