@@ -36,7 +36,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field request stream_events.server.Request
 ---@field connection integer the listener's number of the HTTP connection
 ---@field address string of the client, also of one behind a trusted proxy
----@field id string of the request, see stream_events.server.requests
+---@field id_line string of the answer's head: the id of the request, see stream_events.server.requests
 ---@field params table<string,string> decoded path parameters; shared, read only
 ---@field query table<string,string> decoded; shared, read only
 ---@field payload table? the decoded object of the query parameter `payload`

@@ -3,6 +3,7 @@
 -- A logger that raises ends neither what it was told of nor the program.
 local errors = require "stream_events.error"
 local options_table = require "stream_events.server.options"
+local requests = require "stream_events.server.requests"
 
 local M = {}
 
@@ -13,7 +14,7 @@ local SHORTEST_SECRET = 4
 ---@alias stream_events.server.LogLevel "debug"|"info"|"warn"|"error"
 
 ---@class stream_events.server.Log
----@field request string? id of the request under way; whoever handles one sets it
+---@field request stream_events.server.Context? the request under way; whoever handles one sets it
 ---@field counts table<stream_events.server.LogLevel, integer> lines so far
 ---@field private logger fun(level: string, message: string, fields: table)
 ---@field private options stream_events.server.Options
@@ -44,7 +45,7 @@ local function safe(self, text)
 end
 
 local function write(self, level, message, fields)
-  local shown = { request_id = self.request }
+  local shown = { request_id = self.request and requests.id(self.request) }
   for name, value in pairs(fields or {}) do
     shown[name] = type(value) == "string" and safe(self, value) or value
   end

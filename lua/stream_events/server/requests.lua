@@ -7,6 +7,7 @@ local histograms = require "stream_events.server.histogram"
 local M = {}
 
 local LONGEST_ID = 64
+local HEADER = "X-Request-Id: "
 local NOWHERE = "none" -- the endpoint of requests that lead to none
 -- Seconds. A send takes some 20 microseconds; what waits for the disk takes milliseconds.
 local SECONDS = { 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1 }
@@ -18,7 +19,7 @@ local SECONDS = { 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 
 ---@class stream_events.server.Requests
 ---@field endpoints table<string, stream_events.server.EndpointCount>
 ---@field private server table
----@field private prefix string
+---@field private own_line string the beginning of the header lines with ids that are made here
 ---@field private number integer
 local Requests = { __name = "stream_events.server.requests" }
 Requests.__index = Requests
@@ -27,16 +28,25 @@ Requests.__index = Requests
 ---@return stream_events.server.Requests
 function M.new(server)
   return setmetatable({
-    server = server, endpoints = {}, prefix = native.crypto.hex(native.crypto.random(5)) .. "-", number = 0,
+    server = server, endpoints = {}, number = 0,
+    own_line = HEADER .. native.crypto.hex(native.crypto.random(5)) .. "-",
   }, Requests)
 end
 
+--- The id of a request. What travels with it is the line of the answer's head that tells it: that one
+--- is always needed, the id itself only for the log.
+---@param context stream_events.server.Context
+---@return string
+function M.id(context)
+  return context.id_line:sub(#HEADER + 1)
+end
+
 -- A client may name its request, as long as that is a name and no text.
-local function id_of(self, request)
-  local asked = request.headers["x-client-request-id"]
-  if asked and #asked <= LONGEST_ID and asked:find "^[%w_.:-]+$" then return asked end
-  self.number = self.number + 1
-  return self.prefix .. self.number
+local function id_line(self, asked)
+  if asked and #asked <= LONGEST_ID and asked:find "^[%w_.:-]+$" then return HEADER .. asked end
+  local number = self.number + 1
+  self.number = number
+  return self.own_line .. number
 end
 
 --- A request comes in. finish() has to follow.
@@ -45,15 +55,16 @@ end
 ---@return stream_events.server.Context
 function Requests:begin(connection, request)
   local server = self.server
-  local id = id_of(self, request)
-  server.log.request = id
-  return {
-    server = server, connection = connection, request = request, id = id, started = native.now(),
-    address = server.proxies:client(request),
+  local context = {
+    server = server, connection = connection, request = request, started = native.now(),
+    id_line = id_line(self, request.headers["x-client-request-id"]),
+    address = server.options.trusted_proxies and server.proxies:client(request) or request.peer,
     -- Known later; named here so that the table need not grow.
     endpoint = nil, params = nil, query = nil, caller = nil, body = nil, event_type = nil, sender = nil,
     rate_lines = nil,
   }
+  server.log.request = context
+  return context
 end
 
 local function count(self, endpoint, status, seconds)
@@ -86,9 +97,8 @@ function Requests:finish(context, status, headers)
   count(self, context.endpoint or NOWHERE, status, seconds)
   if server.options.access_log then write_line(server, context, status, seconds) end
   server.log.request = nil
-  local line = "X-Request-Id: " .. context.id
-  if headers then return { line, table.unpack(headers) } end
-  return { line }
+  if headers then return { context.id_line, table.unpack(headers) } end
+  return { context.id_line }
 end
 
 return M
