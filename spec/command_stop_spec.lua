@@ -129,7 +129,8 @@ end)
 describe("a line of the log", function()
   local fields = {
     a = "\27]0;owned\7", b = "\n2026 error x", c = "\u{9b}2J\u{202E}", d = "\255\254", e = 'q"\\',
-    f = "\127", g = 7, h = 0.5, i = true, j = 0 / 0, k = ("x"):rep(10000), level = "fake", time = "fake", message = "fake",
+    f = "\127", g = 7, h = 0.5, i = true, j = 0 / 0, k = ("x"):rep(10000),
+    level = "fake", time = "fake", message = "fake",
   }
 
   it("holds any bytes as JSON", function()

@@ -110,6 +110,27 @@ describe("GET /metrics", function()
       { endpoint = "Connect", status = "401" }))
   end)
 
+  it("counts what was written to the database: transactions, and what is alone, and no event", function()
+    start()
+    local name, store = "stream_events_database_commit_seconds_count", fixture.server.parts.store
+    local function written(work)
+      local before = metrics():value(name)
+      work()
+      return metrics():value(name) - before
+    end
+    assert.equal(1, written(function() store:put("app", "x", {}) end))
+    assert.equal(1, written(function()
+      store:transaction(function()
+        for _ = 1, 3 do store:put("app", "x", {}) end
+      end)
+    end))
+    fixture:users "alice"
+    fixture:channel("messaging:lobby", { "alice" })
+    assert.equal(0, written(function()
+      assert.equal(201, (fixture:call("alice", "POST", EVENT, { event = { type = "flare" } })))
+    end))
+  end)
+
   it("counts what became of webhooks, by hook", function()
     start { webhook_retry = 0.001 }
     fixture:users "alice"

@@ -137,7 +137,12 @@ local function requests(out, parts)
   out:histograms("stream_events_http_request_seconds", "Time of the work on a request.", durations)
 end
 
-local SECTIONS = { own, process, connections, events, rules, webhooks, requests }
+local function database(out, parts)
+  out:histograms("stream_events_database_commit_seconds", "Time until a change was in the database to last.",
+    { { labels = {}, histogram = parts.store.commits } })
+end
+
+local SECTIONS = { own, process, connections, events, rules, webhooks, requests, database }
 
 --- All numbers as they are now.
 ---@param parts table the running server

@@ -7,6 +7,7 @@
 local uv = require "luv"
 local database = require "stream_events.server.database"
 local errors = require "stream_events.error"
+local histograms = require "stream_events.server.histogram"
 local native = require "stream_events.native"
 
 local M = {}
@@ -53,6 +54,10 @@ local PRAGMAS = {
   "PRAGMA secure_delete = FAST",
 }
 
+local BEGIN = "BEGIN IMMEDIATE"
+-- Of the disk: a fast one needs fractions of a millisecond.
+local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1 }
+
 ---@class stream_events.server.Store
 ---@field path string
 ---@field private connection table
@@ -60,6 +65,7 @@ local PRAGMAS = {
 ---@field private reading table<table, true> statements of loops that go on
 ---@field private lock table? the connection that holds FILE-lock
 ---@field private depth integer of open transactions
+---@field commits stream_events.server.Histogram seconds that each write took until it was there to last
 local Store = { __name = "stream_events.server.store" }
 Store.__index = Store
 
@@ -156,7 +162,7 @@ function M.open(path)
     if ok then
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
-        depth = 0,
+        depth = 0, commits = histograms.new(COMMIT_SECONDS),
       }, Store)
     end
     connection:close()
@@ -183,7 +189,9 @@ local function execute(self, sql, ...)
     if not statement then broken(self, "full", "be used", problem) end
     self.statements[sql] = statement
   end
+  local started = native.now()
   local ok, message = statement:execute(...)
+  if sql == "COMMIT" or (self.depth == 0 and sql ~= BEGIN) then self.commits:add(native.now() - started) end
   if not ok then
     -- Its error would be reported once more at its next use.
     statement:close()
@@ -276,7 +284,7 @@ end
 ---@return any ... what the function returned
 function Store:transaction(work, ...)
   if self.depth > 0 then return work(...) end
-  execute(self, "BEGIN IMMEDIATE")
+  execute(self, BEGIN)
   self.depth = 1
   local results = table.pack(xpcall(function(...)
     local returned = table.pack(work(...))
