@@ -528,7 +528,7 @@ describe("channels", function()
         { "server", { assign_roles = { { user_id = "bob", channel_role = 5 } } }, 400, 4 },
       ["a role for nobody"] = { "server", { assign_roles = { "bob" } }, 400, 4 },
       ["members that do not exist"] = { "alice", { add_members = { "carol", "ghost" } }, 400, 4 },
-      ["too many members"] = { "alice", { add_members = many }, 400, 4 },
+      ["too many members"] = { "alice", { add_members = many }, 413, 22 },
       ["members that are no list"] = { "alice", { add_members = "carol" }, 400, 4 },
       ["adding and removing the same user"] =
         { "alice", { add_members = { "carol" }, remove_members = { "carol" } }, 400, 4 },

@@ -133,7 +133,7 @@ describe("stream_events.server.users", function()
     it("takes 100 users and no more", function()
       local list = {}
       for i = 1, 101 do list["u" .. i] = { name = "n" } end
-      assert.equal(400, (post("server", { users = list })))
+      assert.equal(413, (post("server", { users = list })))
       assert.is_nil(m.users:get "u1")
       list.u101 = nil
       assert.equal(201, (post("server", { users = list })))

@@ -65,13 +65,11 @@ end
 ---@return string[]? user_ids
 ---@return stream_events.server.Failure? failure
 function M.user_ids(server, list, where)
-  if #list > MAX_MEMBERS then
-    return failures.fail(4, ("%s holds %d members, %d are allowed in one call"):format(
-      where, #list, MAX_MEMBERS))
-  end
+  local ok, failure = input.check_count(#list, MAX_MEMBERS, where, "members")
+  if not ok then return nil, failure end
   local ids, seen = {}, {}
   for _, id in ipairs(list) do
-    local ok, failure = check_user(server, id)
+    ok, failure = check_user(server, id)
     if not ok then return nil, failure end
     if not seen[id] then ids[#ids + 1], seen[id] = id, true end
   end
@@ -120,16 +118,14 @@ end
 ---@return { user_id: string, channel_role: string }[]? roles
 ---@return stream_events.server.Failure? failure
 function M.roles(server, list)
-  if #list > MAX_MEMBERS then
-    return failures.fail(4, ("assign_roles holds %d entries, %d are allowed in one call"):format(
-      #list, MAX_MEMBERS))
-  end
+  local ok, failure = input.check_count(#list, MAX_MEMBERS, "assign_roles", "entries")
+  if not ok then return nil, failure end
   local roles = {}
   for i, item in ipairs(list) do
     if not input.is_object(item) or type(item.user_id) ~= "string" then
       return failures.fail(4, "assign_roles must be a list of objects with user_id and channel_role")
     end
-    local ok, failure = check_role(server, item.channel_role)
+    ok, failure = check_role(server, item.channel_role)
     if not ok then return nil, failure end
     roles[i] = { user_id = item.user_id, channel_role = item.channel_role }
   end

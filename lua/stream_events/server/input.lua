@@ -86,6 +86,18 @@ function M.check_data(data, what)
   return failures.fail(22, ("%s has %d bytes, %d are allowed"):format(what, #text, MAX_DATA))
 end
 
+--- Refuses a list that is too long for one call.
+---@param count integer of its entries
+---@param most integer
+---@param name string of the list
+---@param entries string what it holds, for the message
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function M.check_count(count, most, name, entries)
+  if count <= most then return true end
+  return failures.fail(22, ("%s holds %d %s, %d are allowed in one call"):format(name, count, entries, most))
+end
+
 --- A page of a list: limit and offset, within bounds.
 ---@param source table? an object with limit and offset, or nil
 ---@param where string for the message

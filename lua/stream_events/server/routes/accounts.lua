@@ -104,12 +104,10 @@ end
 -- Ids of users that all exist, each once.
 local function read_ids(context, list)
   if not list or #list == 0 then return failures.fail(4, "user_ids must be a list of user ids") end
-  if #list > MAX_PER_CALL then
-    return failures.fail(4, ("user_ids holds %d users, %d are allowed in one call"):format(#list,
-      MAX_PER_CALL))
-  end
+  local ok, failure = input.check_count(#list, MAX_PER_CALL, "user_ids", "users")
+  if not ok then return nil, failure end
   for _, id in ipairs(list) do
-    local ok, failure = check_known(context.server, id)
+    ok, failure = check_known(context.server, id)
     if not ok then return nil, failure end
   end
   return channel_input.user_ids(context.server, list, "user_ids")

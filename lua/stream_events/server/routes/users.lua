@@ -11,11 +11,7 @@ local json = native.json
 
 local function check_count(count)
   if count == 0 then return failures.fail(4, "users is empty") end
-  if count > users_model.MAX_PER_CALL then
-    return failures.fail(4, ("users holds %d users, %d are allowed in one call"):format(
-      count, users_model.MAX_PER_CALL))
-  end
-  return true
+  return input.check_count(count, users_model.MAX_PER_CALL, "users", "users")
 end
 
 -- Backends may change everybody, users themselves, all others nobody.
