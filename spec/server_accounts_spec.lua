@@ -76,8 +76,8 @@ describe("users who are locked out", function()
     it("come back as they were", function()
       ask("POST", "/users/alice/deactivate")
       local bob = watcher "bob"
-      local answer = ask("POST", "/users/alice/reactivate")
-      assert.is_nil(answer.user.deactivated_at)
+      local answer = ask("POST", "/users/alice/reactivate", { name = "Alice again" })
+      assert.same({ "Alice again" }, { answer.user.name, answer.user.deactivated_at })
       assert.equal("alice", bob:expect("user.reactivated").user.id)
       assert.equal(201, (send "alice"))
       watcher "alice"

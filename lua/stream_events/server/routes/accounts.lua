@@ -61,7 +61,13 @@ local function reactivate(context)
   if not server.users:get(id).deactivated_at then
     return failures.fail(4, ("user %s is not deactivated"):format(id))
   end
-  local user
+  local fields, user
+  fields, failure = input.read(context.body, { name = "string" })
+  if not fields then return nil, failure end
+  if fields.name then
+    user, failure = server.users:patch(id, { name = fields.name }, nil, { trusted = true })
+    if not user then return nil, failure end
+  end
   user, failure = server.users:reactivate(id)
   if not user then return nil, failure end
   tell(context, "user.reactivated", user, server.channels:of_member(id))

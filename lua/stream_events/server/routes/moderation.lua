@@ -6,7 +6,7 @@ local input = require "stream_events.server.input"
 local names = require "stream_events.names"
 
 local MAX_REASON = 1024
-local MAX_TIMEOUT = 100 * 365 * 24 * 60 -- minutes: more is no timeout
+local MAX_TIMEOUT = 100 * 366 * 24 * 60 -- minutes: more is no timeout
 
 -- The channel that a request names, as channel_cid or, as older clients do, as type and id. nil
 -- without a failure: none.
