@@ -20,6 +20,13 @@ describe("the server's data", function()
     fixture:channel("messaging:lobby", { "alice", "bob" })
     fixture:call("server", "PUT", "/channeltypes/messaging", { grants = { user = { "send-custom-event" } } })
     fixture:call("server", "PATCH", "/app", { name = "App" })
+    fixture:call("server", "POST", "/roles", { name = "elf" })
+    assert.equal(201, (fixture:call("server", "POST", "/permissions",
+      { id = "send-x", name = "Send X", action = "SendCustomEvent" })))
+    fixture:call("server", "POST", "/channels/messaging/lobby/query",
+      { data = { config_overrides = { grants = { elf = { "send-x" } } } } })
+    assert.equal(201, (fixture:call("server", "POST", "/moderation/ban",
+      { target_user_id = "bob", banned_by_id = "alice" })))
     fixture:stop()
     sql(path, [[INSERT INTO webhooks VALUES ('0000000000000001',
       '{"hook":"h","id":"i","type":"t","body":"{}"}')]])
@@ -76,7 +83,7 @@ describe("the server's data", function()
           '^channel messaging:lobby: there is no user "eve"' },
       ["grants of a channel that are none"] =
         { "UPDATE channels SET document = json_set(document, '$.config_overrides', json('{\"grants\":7}'))",
-          "^channel messaging:lobby: grants in config_overrides is not" },
+          "^channel messaging:lobby: grants must be an object" },
       ["a member who does not exist"] =
         { "UPDATE members SET key = 'messaging:lobby/eve', document = json_set(document, '$.user_id', 'eve') "
           .. "WHERE key LIKE '%/bob'", '^member messaging:lobby/eve: there is no user "eve"' },
@@ -89,7 +96,30 @@ describe("the server's data", function()
           "^member messaging:lobby/bob: its channel or its user is another" },
       ["grants of a channel type that are none"] =
         { "UPDATE channel_types SET document = json_set(document, '$.grants.user', 7) WHERE key = 'team'",
-          "^channel_type team: grants is not an object of lists of permissions" },
+          "^channel_type team: grants%.user must be a list of permissions" },
+      ["grants for a role that does not exist"] =
+        { "UPDATE channel_types SET document = json_set(document, '$.grants', json('{\"king\":[]}')) "
+          .. "WHERE key = 'team'", '^channel_type team: grants names the unknown role "king"' },
+      ["grants of a permission that does not exist"] =
+        { "UPDATE app SET document = json_set(document, '$.grants', json('{\"user\":[\"fly\"]}')) "
+          .. "WHERE key = 'settings'", '^app settings: grants.user names the unknown permission "fly"' },
+      ["a user with a role that does not exist"] =
+        { "UPDATE users SET document = json_set(document, '$.role', 'king') WHERE key = 'bob'",
+          '^user bob: there is no role "king"' },
+      ["a member with a role that does not exist"] =
+        { "UPDATE members SET document = json_set(document, '$.channel_role', 'king')",
+          '^member messaging:lobby/alice: there is no role "king"' },
+      ["a role with another's name"] =
+        { "UPDATE roles SET document = json_set(document, '$.name', 'king')",
+          '^role elf: its name is "king"' },
+      ["a ban of a user who does not exist"] =
+        { "UPDATE bans SET key = 'eve/', document = json_set(document, '$.target_user_id', 'eve')",
+          '^ban eve/: there is no user "eve"' },
+      ["a ban with another's key"] =
+        { "UPDATE bans SET key = 'alice/'", "^ban alice/: its user or its channel is another" },
+      ["a permission with another's id"] =
+        { "UPDATE permissions SET document = json_set(document, '$.id', 'x')",
+          '^permission %S+: its id is "x"' },
       ["a channel type with another's name"] =
         { "UPDATE channel_types SET document = json_set(document, '$.name', 'x') WHERE key = 'team'",
           '^channel_type team: its name is "x"' },

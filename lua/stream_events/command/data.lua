@@ -3,18 +3,15 @@
 local bundled = require "stream_events.command.bundled"
 local format = require "stream_events.command.format"
 local output = require "stream_events.command.output"
+local serve_settings = require "stream_events.command.serve_settings"
 
 local M = {}
 
--- The module that does it and the file it is about; nil and the number to end with.
-local function prepare(name, data)
-  if data == "" then return nil, output.misuse "--data must not be empty" end
-  if data == ":memory:" then
-    return nil, output.misuse "--data must be a file: :memory: ends with its server"
-  end
-  local module, message = bundled.load(name)
-  if not module then return nil, output.fail(message) end
-  return module, data or require "stream_events.server.store".default_path()
+-- Whether the data is a file at all; else the number to end with.
+local function is_file(data)
+  if data == "" then return false, output.misuse "--data must not be empty" end
+  if data ~= ":memory:" then return true end
+  return false, output.misuse "data must be a file: :memory: ends with its server"
 end
 
 local function line_of(problem)
@@ -46,12 +43,12 @@ local function show(report)
 end
 
 --- Looks through the data and says what is wrong with it, a problem a line; changes nothing.
----@param args { data: string?, json: boolean? }
+---@param args { data: string, json: boolean? }
 ---@return integer exit code 0 when nothing is wrong
 function M.check(args)
-  local check, data = prepare("stream_events.server.check", args.data)
-  if not check then return data end
-  local report, err = check.run(data)
+  local ok, code = is_file(args.data)
+  if not ok then return code end
+  local report, err = require "stream_events.server.check".run(args.data)
   if not report then return output.fail(err, args.json) end
   if args.json then
     output.line(format.encoded {
@@ -66,13 +63,20 @@ function M.check(args)
 end
 
 --- Copies the data into a file, also while a server is using it.
----@param args { data: string?, file: string, json: boolean? }
+---@param args { config: string?, data: string?, file: string, json: boolean? }
 ---@return integer exit code
 function M.backup(args)
   if args.file == "" then return output.misuse "the name of the backup must not be empty" end
-  local backup, data = prepare("stream_events.server.backup", args.data)
-  if not backup then return data end
-  local ok, err = backup.write(data, args.file)
+  local backup, message = bundled.load "stream_events.server.backup"
+  if not backup then return output.fail(message) end
+  local found
+  found, message = serve_settings.gather { config = args.config, data = args.data }
+  if not found then return output.misuse(message) end
+  local data = found.values.data
+  local ok, code = is_file(data)
+  if not ok then return code end
+  local err
+  ok, err = backup.write(data, args.file)
   if not ok then return output.fail(err, args.json) end
   if args.json then
     output.line(format.encoded { data = data, backup = args.file })

@@ -61,7 +61,8 @@ end
 local function add_backup(parser)
   local command = parser:command("backup", "Copy the bundled server's data, also while it runs.")
   command:argument("file", "Where to; must not exist yet.")
-  command:option("--data", "The server's data. Default: in your state folder.")
+  command:option("--data", "The server's data. Default: where the settings of `serve` say.")
+  command:option("--config", "The settings file that `serve` reads."):argname "<file>"
   add_json(command, "what was copied where")
   command:epilog(examples(
     "stream-events backup backup.db",

@@ -3,6 +3,7 @@
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
+local grants = require "stream_events.server.grants"
 local permission_ids = require "stream_events.server.permission_ids"
 local roles = require "stream_events.server.roles"
 
@@ -21,13 +22,7 @@ local function is_texts(value)
   return true
 end
 
-local function is_grants(value)
-  if not is_object(value) then return false end
-  for _, list in pairs(value) do
-    if not is_texts(list) then return false end
-  end
-  return true
-end
+local function is_whole(value) return math.type(value) == "integer" end
 
 -- What a field may be: a test, and the words for it.
 local KINDS = {
@@ -37,7 +32,7 @@ local KINDS = {
   object = { is_object, "an object" },
   list = { is_list, "a list" },
   texts = { is_texts, "a list of texts" },
-  grants = { is_grants, "an object of lists of permissions" },
+  whole = { is_whole, "a whole number" },
 }
 
 -- The fields of each kind of document; those behind a "?" may be missing.
@@ -57,7 +52,7 @@ local FIELDS = {
     cid = "text", user_id = "text", channel_role = "text", created_at = "date", updated_at = "date",
   },
   channel_type = {
-    name = "text", created_at = "date", updated_at = "date", settings = "object", grants = "grants",
+    name = "text", created_at = "date", updated_at = "date", settings = "object", grants = "object",
   },
   role = { name = "text", created_at = "date", updated_at = "date" },
   permission = {
@@ -74,10 +69,19 @@ local FIELDS = {
 -- Of kinds whose documents differ by their key.
 local FIELDS_BY_KEY = {
   app = {
-    settings = { settings = "object", grants = "grants" },
+    settings = { settings = "object", grants = "object" },
     credentials = { api_key = "text", api_secret = "text" },
   },
+  kept_events = { state = { policies = "object", floor = "whole", last = "whole" } },
 }
+
+-- Those of kinds whose other keys are all alike.
+local OTHER_FIELDS = { kept_events = { texts = "texts", stamps = "list" } }
+
+local function fields_of(kind, key)
+  local by_key = FIELDS_BY_KEY[kind]
+  return FIELDS[kind] or by_key and by_key[key] or OTHER_FIELDS[kind]
+end
 
 local function check_fields(document, fields, report)
   for name, kind in pairs(fields) do
@@ -89,6 +93,16 @@ local function check_fields(document, fields, report)
       report(("%s is not %s"):format(name, test[2]))
     end
   end
+end
+
+-- Grants that name roles and permissions there are.
+local function check_grants(value, overrides, report, known)
+  if value == nil then return end
+  local checker = grants.new(
+    { exists = function(_, name) return roles.is_built_in(name) or known("role", name) end },
+    { get = function(_, id) return known("permission", id) or nil end })
+  local ok, failure = checker:check(value, overrides)
+  if not ok then report(failure.message) end
 end
 
 -- What a document says about its own key, and about others. `known` answers whether a document of a
@@ -120,9 +134,7 @@ function RELATIONS.channel(key, channel, report, known)
     report(("there is no user %s, who made it"):format(json.encode(maker)))
   end
   local overrides = channel.config_overrides
-  if is_object(overrides) and overrides.grants ~= nil and not is_grants(overrides.grants) then
-    report("grants in config_overrides is not " .. KINDS.grants[2])
-  end
+  if is_object(overrides) then check_grants(overrides.grants, true, report, known) end
 end
 
 function RELATIONS.member(key, member, report, known)
@@ -134,10 +146,15 @@ function RELATIONS.member(key, member, report, known)
   if not known("user", user_id) then report(("there is no user %q"):format(user_id)) end
 end
 
-function RELATIONS.channel_type(key, channel_type, report)
+function RELATIONS.channel_type(key, channel_type, report, known)
   if channel_type.name ~= key then report(("its name is %s"):format(json.encode(channel_type.name))) end
   local ok, message = names.channel_type(key)
   if not ok then report(message) end
+  check_grants(channel_type.grants, false, report, known)
+end
+
+function RELATIONS.app(_, app, report, known)
+  check_grants(app.grants, false, report, known)
 end
 
 function RELATIONS.role(key, role, report)
@@ -179,7 +196,7 @@ function M.check(kind, key, text, known, report)
   if not is_object(document) then
     return report("it is damaged: " .. (err and err.message or "it is no object"))
   end
-  local fields = FIELDS[kind] or FIELDS_BY_KEY[kind] and FIELDS_BY_KEY[kind][key]
+  local fields = fields_of(kind, key)
   if fields then
     check_fields(document, fields, report)
   elseif FIELDS_BY_KEY[kind] then
