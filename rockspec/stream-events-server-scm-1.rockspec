@@ -124,6 +124,7 @@ build = {
     ["stream_events.server.routes.rate_limits"] = "lua/stream_events/server/routes/rate_limits.lua",
     ["stream_events.server.routes.sync"] = "lua/stream_events/server/routes/sync.lua",
     ["stream_events.server.routes.users"] = "lua/stream_events/server/routes/users.lua",
+    ["stream_events.server.repeats"] = "lua/stream_events/server/repeats.lua",
     ["stream_events.server.retention"] = "lua/stream_events/server/retention.lua",
     ["stream_events.server.rights_changes"] = "lua/stream_events/server/rights_changes.lua",
     ["stream_events.server.roles"] = "lua/stream_events/server/roles.lua",

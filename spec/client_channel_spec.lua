@@ -591,6 +591,12 @@ describe("send_event", function()
     ["NaN in the data"] = { "x", { n = { 0 / 0 } }, says = "NaN" },
     ["an unknown option"] = { "x", {}, { userid = "a" }, says = "unknown option 'userid'" },
     ["an option without its value"] = { "x", {}, {}, says = "a user id must be a string" },
+    ["an id that is a number"] = { "x", {}, { id = 5 }, says = "1 to 64 bytes" },
+    ["an id that is empty"] = { "x", {}, { id = "" }, says = "1 to 64 bytes" },
+    ["an id that is too long"] = { "x", {}, { id = ("x"):rep(65) }, says = "1 to 64 bytes" },
+    ["an id with a control character"] = { "x", {}, { id = "a\n" }, says = "control characters" },
+    ["two ids"] = { "x", { id = "a" }, { id = "b" }, says = "an id twice" },
+    ["a switch that is none"] = { "x", {}, { idempotent = 1 }, says = "'idempotent' must be" },
     ["options that are a text"] = { "x", {}, "jane", says = "options must be a table" },
     ["a callback that is none"] = { "x", {}, nil, 7, says = "the callback must be a function" },
   } do

@@ -29,7 +29,7 @@ describe("outcomes", function()
     assert.equal(404, (send("alice", { type = "flare" }, "/channels/messaging/none/event")))
     assert.equal(413, (send("alice", { type = "flare", x = ("x"):rep(5200) })))
     assert.same({
-      accepted = 1, receivers = 1, refused = 6, reasons = {
+      accepted = 1, receivers = 1, refused = 6, repeated = 0, reasons = {
         ["not-allowed"] = 1, ["undeclared-type"] = 1, ["not-supported"] = 1, malformed = 1, missing = 1,
         ["too-large"] = 1,
       },

@@ -84,9 +84,10 @@ end
 ---@param data table?
 ---@param sender string? id of the user a backend sends it for
 ---@param level integer whom to blame, as for error()
+---@param id string? by which a repeated send is known
 ---@return string? body
 ---@return stream_events.Error? err kind "protocol" or "full"
-function Encoder:encode(event_type, data, sender, level)
+function Encoder:encode(event_type, data, sender, level, id)
   if type(event_type) ~= "string" then
     error("an event type must be a string, not a " .. type(event_type), level + 1)
   end
@@ -94,6 +95,12 @@ function Encoder:encode(event_type, data, sender, level)
   if not head then head, err = head_of(self, event_type) end
   if not head then return nil, err end
   local tail = sender and (',"user_id":' .. native.json.encode(sender) .. "}}") or TAIL
+  if id then
+    if type(data) == "table" and data.id ~= nil then
+      error("the event has an id twice: in its data and in the options", level + 1)
+    end
+    tail = ',"id":' .. native.json.encode(id) .. tail
+  end
   local body, refusal = join(head, data, tail, event_type, level + 1)
   if not body then return nil, refusal end
   return self:sized(body, #body - #tail - NOT_EVENT)

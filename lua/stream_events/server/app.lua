@@ -51,6 +51,7 @@ local CHECKS = {
   webhook_url = hook_settings.check_url,
   webhook_events = hook_settings.check_types,
   enable_hook_payload_compression = boolean,
+  custom_event_ids = boolean,
 }
 
 local DEFAULTS = {
@@ -66,6 +67,7 @@ local DEFAULTS = {
   webhook_url = "",
   webhook_events = json.array {},
   enable_hook_payload_compression = false,
+  custom_event_ids = false,
 }
 
 ---@class stream_events.server.App

@@ -171,6 +171,7 @@ local CHECKS = {
   chat_preferences = object,
   allowed_flag_reasons = texts,
   custom_event_retention = custom_event_retention,
+  custom_event_ids = boolean,
 }
 for _, name in ipairs(SWITCHES) do CHECKS[name] = boolean end
 
@@ -178,7 +179,7 @@ for _, name in ipairs(SWITCHES) do CHECKS[name] = boolean end
 local NULLABLE = {
   blocklist = true, blocklists = true, push_level = true, partition_size = true, partition_ttl = true,
   chat_preferences = true, allowed_flag_reasons = true, permissions = true,
-  custom_event_retention = true,
+  custom_event_retention = true, custom_event_ids = true,
 }
 
 -- What one channel may have otherwise than its type (§7.4); custom_events is not among it.

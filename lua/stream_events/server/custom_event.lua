@@ -15,12 +15,13 @@ local concat = table.concat
 -- Only the server says these; what a sender put there is left out. The first eight are part of the
 -- event or say who sends it, the others are what clients believe of any event that carries them, and
 -- webhooks of its copy.
-local SPLITTER = json.splitter({ "type", "user", "user_id" }, {
+local SPLITTER = json.splitter({ "type", "user", "user_id", "id" }, {
   "cid", "channel_id", "channel_type", "created_at", "received_at",
   "me", "connection_id", "watcher_count", "total_unread_count", "unread_channels", "request_info",
 })
 -- More keys than this, and receivers refuse the event; the server adds up to six of its own.
 local MAX_KEYS = 250
+local MAX_ID = 64
 
 -- Built-in events that clients send themselves, with the switch of the channel type they depend on.
 local CLIENT_TYPES = {
@@ -39,6 +40,7 @@ local CLIENT_TYPES = {
 ---@field size integer bytes of the event as it was sent
 ---@field user string? raw value of "user"
 ---@field user_id string? raw value of "user_id"
+---@field id string? raw value of "id", which is one of the sender's fields as well
 
 local function text_of(raw)
   if raw and raw:byte() == 34 then
@@ -76,7 +78,7 @@ end
 ---@return stream_events.server.CustomEvent? event
 ---@return stream_events.server.Failure? failure
 function M.read(body)
-  local data, count, size, raw_type, user, user_id = json.split(SPLITTER, body, "event")
+  local data, count, size, raw_type, user, user_id, id = json.split(SPLITTER, body, "event")
   if not data then return unreadable(count, size) end
   if count > MAX_KEYS then
     return failures.fail(4, ("event has %d fields, %d are allowed"):format(count, MAX_KEYS))
@@ -85,9 +87,22 @@ function M.read(body)
   local event_type, wrong = type_of(raw_type)
   if not event_type then return nil, wrong end
   if raw_type:find("\\", 1, true) then raw_type = json.encode(event_type) end
+  if id then data = ('%s%s"id":%s'):format(data, data == "" and "" or ",", id) end
   return {
     type = event_type, raw_type = raw_type, data = data, size = size, user = user, user_id = user_id,
+    id = id,
   }
+end
+
+--- The id by which a repeated send is known.
+---@param event stream_events.server.CustomEvent with an id
+---@return string? id
+---@return stream_events.server.Failure? failure
+function M.repeat_id(event)
+  local id = text_of(event.id)
+  if id and #id >= 1 and #id <= MAX_ID and not id:find("%c") then return id end
+  return failures.fail(4, ("event.id must be a string of 1 to %d bytes without control characters, "
+    .. "because ids count here (custom_event_ids)"):format(MAX_ID))
 end
 
 --- Whom a server-side sender sends for.

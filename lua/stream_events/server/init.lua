@@ -30,6 +30,7 @@ local permissions = require "stream_events.server.permissions"
 local proxies = require "stream_events.server.proxies"
 local rates = require "stream_events.server.rates"
 local requests = require "stream_events.server.requests"
+local repeats = require "stream_events.server.repeats"
 local retention = require "stream_events.server.retention"
 local rights_changes = require "stream_events.server.rights_changes"
 local roles = require "stream_events.server.roles"
@@ -115,6 +116,7 @@ local function build(options, database, loop, rules, log)
   self.auth = auth.new(self.app, self.users)
   self.channels = channels.new(database)
   self.retention = retention.new(self)
+  self.repeats = repeats.new(self)
   self.connections = connections.new(self.listener)
   self.bans = bans.new(database, self.users)
   self.views = views.new(self)
@@ -147,7 +149,11 @@ local function handlers(parts)
       local status, body, headers = parts.router:answer(number, request)
       return status, body, headers, parts.webhooks:unwritten() > unwritten
     end,
-    settle = function() return parts.webhooks:settle() end,
+    settle = function()
+      local kept = parts.webhooks:settle()
+      parts.repeats:settled(kept)
+      return kept
+    end,
     unsettled = function() return parts.router:internal() end,
     upgrade = function(number, request) sockets.upgrade(parts, number, request) end,
     closed = function(number, code) sockets.closed(parts, number, code) end,

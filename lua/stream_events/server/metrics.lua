@@ -71,6 +71,11 @@ local function events(out, parts)
   end
   out:family("counter", "stream_events_custom_events_total", "Custom events that were sent, and why some "
     .. "were refused.", samples)
+  out:family("counter", "stream_events_repeated_sends_total", "Sends with the id of an earlier one, which "
+    .. "delivered nothing.", outcomes.repeated_count)
+  local kept = parts.retention:stats()
+  out:family("gauge", "stream_events_kept_events", "Custom events kept for those who are away.", kept.events)
+  out:family("gauge", "stream_events_kept_bytes", "Bytes of them.", kept.bytes)
   out:histograms("stream_events_custom_event_receivers", "Connections that an accepted custom event went to.",
     { { labels = {}, histogram = outcomes.receivers } })
   out:family("counter", "stream_events_events_total", "Events of all kinds that were distributed.",

@@ -38,6 +38,9 @@ local M = {}
 ---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
 ---@field trusted_proxies string|string[]|nil addresses and networks, as a list or with commas between
 ---  them; default: none
+---@field event_id_seconds number? a send with the id of an earlier one is a repeated one for so long,
+---  where ids count (custom_event_ids); default 300
+---@field event_id_count integer? and up to so many sends are remembered, default 10 000
 ---@field retention_bytes integer? of all custom events that are kept for those who were away, where
 ---  channel types say so (custom_event_retention); default 64 MiB. One channel has at most a sixteenth
 ---@field dashboard boolean? offer the dashboard, default true
@@ -107,6 +110,10 @@ M.LIST = {
   { name = "max_event", group = "Events", kind = "whole", default = 5120, most = 2 ^ 30, is_live = true,
     about = "Bytes of a custom event." },
 
+  { name = "event_id_seconds", kind = "seconds", default = 300, most = DAY, is_live = true,
+    about = "Seconds for which a send with the id of an earlier one is taken for a repeated one." },
+  { name = "event_id_count", kind = "whole", default = 10000, most = 1000000, is_live = true,
+    about = "Sends with an id that are remembered." },
   { name = "retention_bytes", kind = "whole", default = 64 << 20, least = 65536, most = 2 ^ 36,
     is_live = true, about = "Bytes of custom events that are kept for those who were away." },
 

@@ -27,6 +27,7 @@ local REASONS = {
 
 ---@class stream_events.server.Outcomes
 ---@field accepted_count integer
+---@field repeated_count integer sends that came again, which deliver nothing
 ---@field receivers stream_events.server.Histogram of accepted events
 ---@field reasons table<string, integer> refusals
 ---@field private observers fun(outcome: stream_events.server.Outcome)[]
@@ -37,7 +38,8 @@ Outcomes.__index = Outcomes
 ---@return stream_events.server.Outcomes
 function M.new(parts)
   return setmetatable({
-    log = parts.log, accepted_count = 0, receivers = histograms.new(RECEIVERS), refused_count = 0,
+    log = parts.log, accepted_count = 0, repeated_count = 0,
+    receivers = histograms.new(RECEIVERS), refused_count = 0,
     reasons = {}, observers = {},
   }, Outcomes)
 end
@@ -73,6 +75,11 @@ function Outcomes:accepted(context, text, receivers)
   tell(self, outcome)
 end
 
+--- An event came again that had been sent: nobody gets it a second time.
+function Outcomes:repeated()
+  self.repeated_count = self.repeated_count + 1
+end
+
 --- An event was refused.
 ---@param context stream_events.server.Context
 ---@param failure stream_events.server.Failure
@@ -102,6 +109,7 @@ end
 ---@class stream_events.server.OutcomeStats
 ---@field accepted integer
 ---@field refused integer
+---@field repeated integer sends that came again
 ---@field receivers integer connections that accepted events were queued for
 ---@field reasons table<string, integer> of refusals
 
@@ -110,7 +118,8 @@ function Outcomes:stats()
   local reasons = {}
   for reason, number in pairs(self.reasons) do reasons[reason] = number end
   return {
-    accepted = self.accepted_count, refused = self.refused_count, receivers = self.receivers.sum,
+    accepted = self.accepted_count, refused = self.refused_count, repeated = self.repeated_count,
+    receivers = self.receivers.sum,
     reasons = reasons,
   }
 end

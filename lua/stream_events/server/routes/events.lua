@@ -70,38 +70,82 @@ local function judged(server, kind, event_type, text)
   return rules:judge(text)
 end
 
-local function send_event(context)
+-- A copy for webhooks. Gives whether the answer has to wait until it is kept.
+local function copy(context, text)
+  local webhooks = context.server.webhooks
+  webhooks:copy(context, context.event_type, true, text)
+  return webhooks:unwritten() > 0
+end
+
+-- The send that this one repeats. Only where ids count, and the event has one; then `id` is given too.
+local function sent_before(context, event, is_on, sender_id, place)
+  if not (event.id and is_on) then return nil end
+  local id, failure = custom_event.repeat_id(event)
+  if not id then return nil, nil, failure end
+  return context.server.repeats:find(sender_id, place, id, context.started), id
+end
+
+-- Answers a repeated send. Its sender may have been told that the first one failed, because the copy
+-- for webhooks could not be kept: that is made up for.
+local function repeated(context, entry)
   local server = context.server
+  server.outcomes:repeated()
+  if entry.is_owed and copy(context, entry.text) then server.repeats:owe_again(entry) end
+end
+
+local function sent(context, text)
+  return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
+end
+
+-- Reads the event and where it goes to, and looks whether the sender may do that.
+local function read_send(context)
   local event, failure = custom_event.read(context.request.body)
   if not event then return nil, failure end
   context.event_type = event.type
-  local user
-  user, failure = sender(context, event)
-  if not user then return nil, failure end
-  context.sender = user
-  local channel
+  context.sender, failure = sender(context, event)
+  if not context.sender then return nil, failure end
+  local channel, kind, ok
   channel, failure = channel_input.channel(context)
   if not channel then return nil, failure end
-  local kind
   kind, failure = check_type(context, channel, event)
   if not kind then return nil, failure end
-  local ok
-  ok, failure = check_size(server, event)
+  ok, failure = check_size(context.server, event)
   if not ok then return nil, failure end
+  return event, channel, kind
+end
+
+local function ids_count(server, channel, kind)
+  return kind == "custom" and server.channel_types:get(channel.type).settings.custom_event_ids
+end
+
+local function send_event(context)
+  local server = context.server
+  local event, channel, kind = read_send(context)
+  if not event then return nil, channel end
+  local user = context.sender
+  local before, id, failure =
+    sent_before(context, event, ids_count(server, channel, kind), user.id, channel.cid)
+  if failure then return nil, failure end
+  if before then
+    repeated(context, before)
+    return sent(context, before.text)
+  end
   if kind == "custom" and event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
   local text, stamp = custom_event.text(event, server.users:json(user), channel)
   text, failure = judged(server, kind, event.type, text)
   if not text then return nil, failure end
   local receivers, is_public = distribute(server, context.caller, kind, channel, text)
+  local waits = false
   if kind == "custom" and is_public then
     server.retention:keep(channel, text, stamp)
-    server.webhooks:copy(context, event.type, true, text)
+    waits = copy(context, text)
   end
+  if id then server.repeats:note(user.id, channel.cid, id, text, context.started, waits) end
   server.outcomes:accepted(context, text, receivers)
-  return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
+  return sent(context, text)
 end
 
-local function send_user_event(context)
+local function read_user_send(context)
   local server, user_id = context.server, context.params.id
   local event, failure = custom_event.read(context.request.body)
   if not event then return nil, failure end
@@ -117,11 +161,26 @@ local function send_user_event(context)
   end
   ok, failure = check_size(server, event)
   if not ok then return nil, failure end
+  return event, user
+end
+
+local function send_user_event(context)
+  local server, user_id = context.server, context.params.id
+  local event, user = read_user_send(context)
+  if not event then return nil, user end
+  -- All backends are one sender; a user's id is no cid, so the two kinds of places never meet.
+  local before, id, failure = sent_before(context, event, server.app:get "custom_event_ids", "", user_id)
+  if failure then return nil, failure end
+  if before then
+    repeated(context, before)
+    return 201, {}
+  end
   local text = custom_event.text(event, server.users:json(user))
   if server.rules then text, failure = server.rules:judge(text, true) end
   if not text then return nil, failure end
   local receivers = server.events:to_user(user_id, text)
-  server.webhooks:copy(context, event.type, true, text)
+  local waits = copy(context, text)
+  if id then server.repeats:note("", user_id, id, text, context.started, waits) end
   server.outcomes:accepted(context, text, receivers)
   return 201, {}
 end
