@@ -36,7 +36,7 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps build objects demo test test-all test-others bench check asan fuzz install uninstall clean print-shared
+.PHONY: help deps deps-browser build objects demo test test-browser test-all test-others bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,6 +47,9 @@ NEED = $(if $(filter skip,$(DEPS)),true,$(DEPS))
 
 deps: ## install the missing system packages for everything below but bench and fuzz
 	@$(NEED) build test runtimes check asan
+
+deps-browser: ## install the missing packages for the specs in a browser
+	@$(NEED) browser
 
 build: $(MODULES) ## compile the C modules into build/
 
@@ -83,6 +86,11 @@ test: ## build and run every spec
 	@$(NEED) build test
 	@$(MAKE) --no-print-directory -s build
 	@$(RUN_SPECS)
+
+test-browser: ## run the specs of the dashboard in headless Chromium
+	@$(NEED) build test browser
+	@$(MAKE) --no-print-directory -s build
+	@$(LUA) "$$(command -v $(BUSTED))" --run=browser
 
 # The other Luas, each with the headers that its module is built with.
 OTHERS = lua5.3:lua5.3 lua5.1:lua5.1 luajit:lua5.1

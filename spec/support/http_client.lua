@@ -8,12 +8,13 @@ local M = {}
 local PATIENCE = 10000 -- milliseconds
 
 --- Runs the loop until `condition()` gives something, and returns that.
-function M.wait(what, condition)
+---@param patience integer? milliseconds until it is given up
+function M.wait(what, condition, patience)
   local result = condition()
   if result then return result end
   local late = false
   local timer = uv.new_timer()
-  timer:start(PATIENCE, 0, function() late = true end)
+  timer:start(patience or PATIENCE, 0, function() late = true end)
   while not result and not late do
     uv.run("once")
     result = condition()
@@ -98,9 +99,9 @@ local Client = {}
 Client.__index = Client
 
 --- A client of one server, over one kept connection.
----@param address { host: string, port: integer }
+---@param address { host: string, port: integer, patience: integer? }
 function M.new(address)
-  return setmetatable({ host = address.host, port = address.port }, Client)
+  return setmetatable({ host = address.host, port = address.port, patience = address.patience }, Client)
 end
 
 --- Sends a request without waiting; answers come in order from next_answer().
@@ -114,7 +115,7 @@ function Client:next_answer()
   local socket = self.socket
   local answer = M.wait("an answer", function()
     return parse(socket.received) or (socket.ended and "ended")
-  end)
+  end, self.patience)
   if answer == "ended" then error("the server closed the connection: " .. socket.received, 2) end
   socket.received = socket.received:sub(answer.used + 1)
   answer.body = native.json.decode(answer.text)

@@ -11,7 +11,7 @@ local json = native.json
 local PAGE, MOST = 50, 100
 local FURTHEST = 1000 -- whoever looks for something beyond has to say what
 local MAX_QUERY = 255
-local SHOWN_CHANNELS = 5 -- of one connection
+local SHOWN_CHANNELS = 20 -- of one connection
 
 local function whole(text, default, least, most, name)
   if text == nil then return default end

@@ -71,7 +71,7 @@ function verdictOf(event) {
   if (event.outcome !== "accepted") return el("span", { class: "verdict refused" }, foreign(event.reason ?? "refused"));
   const receivers = event.receivers ?? 0;
   return el("span", { class: receivers > 0 ? "verdict accepted" : "verdict accepted none" },
-    receivers > 0 ? "to " + number(receivers) : "to nobody");
+    "delivered to " + (receivers > 0 ? number(receivers) : "nobody"));
 }
 
 const CALLERS = { server: "a backend", user: "the user", guest: "a guest", anonymous: "an anonymous user" };
@@ -240,7 +240,9 @@ export function startEvents() {
     unseen = 0;
     rebuild();
   });
-  byId("filters").addEventListener("input", debounced(120, readFilter));
+  const soon = debounced(120, readFilter);
+  byId("filters").addEventListener("input", soon);
+  byId("filters").addEventListener("change", soon);
   byId("filters").addEventListener("submit", (submit) => submit.preventDefault());
   log.addEventListener("keydown", onKey);
   log.addEventListener("focusin", (focus) => {

@@ -28,7 +28,7 @@ export class Grants {
       submit.preventDefault();
       this.add(this.name.value.trim());
     });
-    this.reset = el("button", { type: "button", class: "small", onclick: () => this.resetAll() }, "Reset all");
+    this.reset = el("button", { type: "button", class: "small reset", onclick: () => this.resetAll() }, "Reset all");
     this.reset.addEventListener("blur", () => this.armReset(false));
     place.append(this.list, el("div", { class: "row" }, add, this.reset), this.problem);
   }

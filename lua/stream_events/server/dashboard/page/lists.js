@@ -1,6 +1,6 @@
 // The lists of channels and of connections: a page at a time, with a filter.
 import { byId, debounced, el, foreign, lasting, number, oneLine, plural, reconcile, setText, spaced } from "./dom.js";
-import { call, segment } from "./session.js";
+import { call, problemOf, segment } from "./session.js";
 
 const PAGE = 25;
 
@@ -12,10 +12,12 @@ class Table {
     this.rows = new Map();
     this.offset = 0;
     this.filter = el("input", { type: "search", spellcheck: "false", placeholder: is.hint, "aria-label": is.hint });
-    this.filter.addEventListener("input", debounced(200, () => {
+    const soon = debounced(200, () => {
       this.offset = 0;
       this.load();
-    }));
+    });
+    this.filter.addEventListener("input", soon);
+    this.filter.addEventListener("change", soon);
     this.count = el("span", { class: "count" });
     this.body = el("tbody");
     this.table = el("table", { "aria-labelledby": is.place + "-title" },
@@ -46,7 +48,7 @@ class Table {
       const answer = await call("GET", `/${this.is.path}?limit=${PAGE}&offset=${this.offset}&q=${segment(text)}`);
       if (asked === this.asked) this.show(answer, text);
     } catch (error) {
-      if (error.status > 0) setText(this.problem, error.message);
+      setText(this.problem, problemOf(error));
     }
   }
 
@@ -95,7 +97,7 @@ async function showWatchers(row) {
       : el("ul", { class: "chips" }, ...people,
         answer.total > people.length ? el("li", { class: "none" }, "and " + number(answer.total - people.length) + " more") : null));
   } catch (error) {
-    cell.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+    cell.replaceChildren(el("p", { class: "error", role: "alert" }, problemOf(error)));
   }
 }
 
@@ -115,7 +117,7 @@ function channelRows(send) {
       const row = el("tr", {}, el("td", { class: "wide" }, who, tags, details), watching, members,
         el("td", { class: "action" }, el("button", { type: "button", class: "small",
           "aria-label": "Send an event to " + oneLine(item.cid), onclick: () => send(item.cid) }, "Send")));
-      Object.assign(row, { cells: { watching, members, tags }, watchers: details });
+      Object.assign(row, { parts: { watching, members, tags }, watchers: details });
       who.setAttribute("aria-label", `Who watches ${oneLine(item.cid)}`);
       who.addEventListener("click", () => {
         details.hidden = !details.hidden;
@@ -127,13 +129,26 @@ function channelRows(send) {
     update(row, item) {
       const changed = row.item && row.item.watcher_count !== item.watcher_count;
       row.item = item;
-      setText(row.cells.watching, number(item.watcher_count));
-      setText(row.cells.members, number(item.member_count));
-      setText(row.cells.tags, Object.keys(marks).filter((name) => item[name]).map((name) => marks[name]).join(", "));
+      setText(row.parts.watching, number(item.watcher_count));
+      setText(row.parts.members, number(item.member_count));
+      setText(row.parts.tags, Object.keys(marks).filter((name) => item[name]).map((name) => marks[name]).join(", "));
       if (changed && !row.watchers.hidden) showWatchers(row);
     },
     shown: (items) => options("known-channels", items.map((item) => item.cid)),
   };
+}
+
+// One channel by its name, several behind their number.
+function showWatches(row, item) {
+  const text = item.watch_count + " " + item.channels.join(" ");
+  if (row.watched === text) return;
+  row.watched = text;
+  const names = item.channels.map((cid) => el("li", {}, foreign(cid, { class: "name" })));
+  const others = item.watch_count - names.length;
+  if (others > 0) names.push(el("li", { class: "hint" }, `and ${plural(others, "other")}`));
+  row.parts.watches.replaceChildren(item.watch_count === 0 ? "–"
+    : item.watch_count === 1 ? foreign(item.channels[0], { class: "name" })
+    : el("details", {}, el("summary", {}, plural(item.watch_count, "channel")), el("ul", {}, ...names)));
 }
 
 function connectionRows() {
@@ -145,19 +160,17 @@ function connectionRows() {
     empty: () => hint("Nobody is connected. To connect as a user and listen: ",
       "stream-events listen messaging:general --as thierry"),
     make(item) {
-      const role = el("span", { class: "tags" }), watches = el("td", { class: "watches" });
+      const role = el("span", { class: "tags" }), watches = el("td");
       const since = el("td", { class: "number" });
       const row = el("tr", { title: "connection " + item.id + "…" },
         el("td", { class: "wide" }, foreign(item.user, { class: "name" }), role), watches, since);
-      row.cells = { role, watches, since };
+      row.parts = { role, watches, since };
       return row;
     },
     update(row, item) {
-      setText(row.cells.role, item.role);
-      const others = item.watch_count - item.channels.length;
-      const text = item.channels.join(", ") + (others > 0 ? ` and ${plural(others, "other")}` : "");
-      setText(row.cells.watches, text === "" ? "–" : text);
-      setText(row.cells.since, lasting(item.seconds));
+      setText(row.parts.role, item.role);
+      showWatches(row, item);
+      setText(row.parts.since, lasting(item.seconds));
     },
     shown: (items) => options("known-users", [...new Set(items.map((item) => item.user))]
       .filter((user) => !user.startsWith("!"))),

@@ -73,5 +73,11 @@ function refused(error) {
   return error;
 }
 
+/** What to say about a call that failed: nothing when there is no connection, that is said elsewhere. */
+export function problemOf(error) {
+  if (!(error instanceof ApiError)) throw error;
+  return error.status > 0 ? error.message : "";
+}
+
 /** A segment of a path; names are data. */
 export const segment = encodeURIComponent;

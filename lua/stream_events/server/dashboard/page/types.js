@@ -1,7 +1,7 @@
 // Channel types: the switch of their custom events, and their grants.
 import { announce, byId, el, foreign, number, oneLine, reconcile, setText } from "./dom.js";
 import { Grants } from "./grants.js";
-import { call, segment } from "./session.js";
+import { call, problemOf, segment } from "./session.js";
 
 const rows = new Map();
 const problem = byId("types-error");
@@ -41,7 +41,7 @@ function make(type) {
   const count = el("span", { class: "count" });
   const own = el("p", { class: "error", role: "alert" });
   const inside = el("div", { class: "grants" });
-  const details = el("details", {}, el("summary", {}, "Grants ", count), inside);
+  const details = el("details", {}, el("summary", {}, "Grants · ", count), inside);
   const row = el("li", { class: "type-row" },
     el("div", { class: "row" }, foreign(type.name, { class: "name" }), el("span", { class: "spacer" }), state, toggle),
     own, details);
@@ -72,6 +72,6 @@ export async function loadTypes() {
     });
     setText(problem, "");
   } catch (error) {
-    if (error.status > 0) setText(problem, error.message);
+    setText(problem, problemOf(error));
   }
 }
