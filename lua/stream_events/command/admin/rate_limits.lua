@@ -2,6 +2,8 @@
 local convert = require "stream_events.command.convert"
 local words = require "stream_events.command.admin.words"
 
+local NONE = "there are no such limits; the bundled server has them after "
+  .. "`stream-events serve --rate-limits hosted`"
 local PLATFORMS = { "server_side", "android", "ios", "web", "unity" }
 
 ---@type stream_events.command.AdminCommand
@@ -38,6 +40,6 @@ return {
         }
       end
     end
-    page:table({ "platform", "endpoint", "limit", "left", "full again" }, rows, "there are no rate limits")
+    page:table({ "platform", "endpoint", "limit", "left", "full again" }, rows, NONE)
   end,
 }
