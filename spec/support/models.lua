@@ -61,6 +61,7 @@ function M.new(database)
   self.rights = rights_changes.new(self)
   self.proxies = proxies.new(self.options)
   self.retention = { follow = function() end }
+  self.presence = { updated = function() end }
   self.webhooks = webhooks.new(self, self.options)
   self.requests = requests.new(self)
   self.router = http.new(self)

@@ -19,6 +19,7 @@ local HEALTH_CHECK = '{"type":"health.check","connection_id":"%s","cid":"*","cre
 ---@field caller stream_events.server.Caller
 ---@field key string counts as one watcher: the user's id; for anonymous ones the connection id
 ---@field watches table<string, table> cid to channel
+---@field follows table? whose presence it follows; belongs to the presence module
 ---@field began table<string, string>? cid to the date since when, where events are kept
 ---@field opened number native.now() of its beginning
 

@@ -104,6 +104,14 @@ function Events:to_company(user_id, channels, text)
   end
 end
 
+--- To one connection.
+---@param connection stream_events.server.Connection
+---@param text string
+function Events:to_connection(connection, text)
+  self.sent = self.sent + 1
+  if self.listener:send(connection.number, text) then self.deliveries = self.deliveries + 1 end
+end
+
 --- To those connections of a user that do not watch the channel.
 ---@param user_id string
 ---@param channel stream_events.server.Channel

@@ -27,6 +27,7 @@ local option_table = require "stream_events.server.options"
 local outcomes = require "stream_events.server.outcomes"
 local page = require "stream_events.server.dashboard.page"
 local permissions = require "stream_events.server.permissions"
+local presence = require "stream_events.server.presence"
 local proxies = require "stream_events.server.proxies"
 local rates = require "stream_events.server.rates"
 local requests = require "stream_events.server.requests"
@@ -122,6 +123,7 @@ local function build(options, database, loop, rules, log)
   self.views = views.new(self)
   self.events = events.new(self)
   self.watching = watching.new(self)
+  self.presence = presence.new(self)
   self.rights = rights_changes.new(self)
   self.moderation = moderation.new(self)
   self.webhooks = webhooks.new(self, options)

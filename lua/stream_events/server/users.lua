@@ -198,14 +198,27 @@ local function note_active(self, user)
   end
 end
 
+-- Tells whoever looks on when others see another presence of a user than before.
+local function look_again(self, user, before)
+  if self.presence_observer and self:is_online(user) ~= before then self.presence_observer(user) end
+end
+
 --- Notes that a user's first connection was opened, or its last one is gone.
 ---@param id string
 ---@param online boolean
 function Users:set_online(id, online)
   local user = find(self, id)
   if not user then return end
+  local before = self:is_online(user)
   self.online[user] = online or nil
   note_active(self, user)
+  look_again(self, user, before)
+end
+
+--- Has a function told of every user that looks online to others from now on, or no longer does.
+---@param observer fun(user: stream_events.server.User)
+function Users:observe_presence(observer)
+  self.presence_observer = observer
 end
 
 --- Notes that a user is still there.
@@ -223,6 +236,7 @@ local function save(self, records)
   local users = {}
   for i, record in ipairs(records) do
     local user = find(self, record.id)
+    local before = user ~= nil and self:is_online(user)
     if user then
       for name in pairs(user) do
         if record[name] == nil then user[name] = nil end
@@ -235,6 +249,7 @@ local function save(self, records)
     self.texts[user] = nil
     self.stored_active[user] = timestamp.parse(user.last_active)
     users[i] = user
+    look_again(self, user, before)
   end
   return users
 end

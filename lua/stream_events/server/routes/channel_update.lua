@@ -276,6 +276,7 @@ local function delete_channel(context)
   local text = server.events:text("notification.channel_deleted", channel, user, fields)
   for _, user_id in ipairs(members) do server.events:to_user_elsewhere(user_id, channel, text) end
   server.watching:end_all(channel)
+  server.presence:end_all(channel)
   return 200, { channel = view, members = json.array {} }
 end
 

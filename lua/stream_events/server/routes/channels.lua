@@ -113,6 +113,7 @@ local function query(context, channel_type, id)
   -- Who just made a channel may still not be allowed to read it; the channel stays.
   local ok
   ok, failure = access.check(server, caller, "ReadChannel", channel_type, channel)
+  if ok and body.presence then ok, failure = server.presence:follow_channels(connection, { channel }) end
   if not ok then return nil, failure end
   if body.watch then server.watching:start(connection, channel) end
   if created then announce_new(server, channel) end
@@ -187,10 +188,15 @@ local function query_channels(context)
   local page = {
     members = body.state and math.min(body.member_limit or PAGE, PAGE) or 0, offset = 0,
   }
-  local list = json.array {}
-  for i = offset + 1, #readable do
-    if body.watch then server.watching:start(connection, readable[i]) end
-    list[#list + 1] = state(context, readable[i], page, body.watch and connection)
+  local shown, list = { table.unpack(readable, offset + 1) }, json.array {}
+  if body.presence then
+    local ok
+    ok, failure = server.presence:follow_channels(connection, shown)
+    if not ok then return nil, failure end
+  end
+  for i, channel in ipairs(shown) do
+    if body.watch then server.watching:start(connection, channel) end
+    list[i] = state(context, channel, page, body.watch and connection)
   end
   return 201, { channels = list }
 end
@@ -202,6 +208,7 @@ local function stop_watching(context)
   connection, failure = channel_input.connection(context)
   if not connection then return nil, failure end
   context.server.watching:stop(connection, channel)
+  context.server.presence:stop(connection, channel)
   return 201, {}
 end
 

@@ -84,6 +84,7 @@ end
 function M.closed(server, number, code)
   local connection, last = server.connections:close(number)
   if not connection then return end
+  server.presence:stop_all(connection)
   if last then server.users:set_online(connection.caller.id, false) end
   server.watching:stop_all(connection)
   server.log("debug", "disconnected",

@@ -1,6 +1,7 @@
 --- POST, GET and PATCH /users, POST /guest.
 local native = require "stream_events.native"
 local token = require "stream_events.token"
+local channel_input = require "stream_events.server.channel_input"
 local connect = require "stream_events.server.routes.connect"
 local failures = require "stream_events.server.failure"
 local grants = require "stream_events.server.grants"
@@ -47,6 +48,7 @@ end
 -- What a change of users means for those of their connections that are open.
 local function take_effect(server, users, roles)
   for _, user in ipairs(users) do
+    server.presence:updated(user)
     if roles[user.id] and roles[user.id] ~= user.role then
       server.rights:of_user(user, roles[user.id])
     end
@@ -101,8 +103,18 @@ local function query(context)
   local ok, failure =
     context.server.permissions:check(context.caller, "SearchUser", grants.APP)
   if not ok then return nil, failure end
-  local users, refused = context.server.users:query(context.payload or {})
+  local payload = context.payload or {}
+  local connection
+  if payload.presence == true then
+    connection, failure = channel_input.connection(context)
+    if not connection then return nil, failure end
+  end
+  local users, refused = context.server.users:query(payload)
   if not users then return nil, refused end
+  if connection then
+    ok, failure = context.server.presence:follow_users(connection, users)
+    if not ok then return nil, failure end
+  end
   local list = json.array {}
   for i, user in ipairs(users) do list[i] = context.server.views:account(user, context.caller) end
   return 200, { users = list }
