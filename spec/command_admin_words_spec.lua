@@ -4,6 +4,7 @@ local argparse = require "argparse"
 local command = require "stream_events.command"
 local convert = require "stream_events.command.convert"
 local output = require "stream_events.command.output"
+local root = require("support.command").ROOT
 local tree = require "stream_events.command.admin.tree"
 local words = require "stream_events.command.admin.words"
 
@@ -97,6 +98,35 @@ describe("the admin commands", function()
         assert.is_function(node.show)
       end)
     end
+  end)
+end)
+
+describe("the manual", function()
+  local parser = new_parser()
+  local file = assert(io.open(root .. "lua/stream_events/doc/server.md"))
+  local text = file:read "a"
+  file:close()
+
+  it("has only lines that work", function()
+    local count = 0
+    for line in text:gmatch "stream%-events (admin [^\n`]+)" do
+      if not line:find "^admin %u" then
+        local ok, args = parser:pparse(split(line))
+        assert.is_true(ok, line .. ": " .. tostring(args))
+        local found = tree.find(admin.tree, args)
+        assert.is_nil(found.check and found.check(args))
+        count = count + 1
+      end
+    end
+    assert.truthy(count >= 12)
+  end)
+
+  it("names every command", function()
+    local section = text:match "\n## The admin command\n(.*)"
+    each(admin.tree, "", function(node)
+      assert.truthy(section:find("`" .. node.name, 1, true) or section:find(" " .. node.name .. "`", 1, true),
+        node.name)
+    end)
   end)
 end)
 
