@@ -3,13 +3,14 @@ local uv = require "luv"
 local core = require "stream_events.server.core"
 local frames = require "support.frames"
 local listening = require "support.listening"
+local server_fixture = require "support.server"
 
 local GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 local fixture
 
 after_each(function()
-  fixture:close()
+  if fixture.close then fixture:close() else fixture:stop() end
   fixture = nil
 end)
 
@@ -314,5 +315,40 @@ describe("time for a whole", function()
       fixture:turn()
       assert.is_true(fixture.listener:timeout() <= left)
     end
+  end)
+end)
+
+describe("a server", function()
+  it("closes a client that floods it, counts that, and goes on with the others", function()
+    fixture = server_fixture.start { max_message_rate = 10 }
+    fixture:users("john", "jane")
+    fixture:channel("messaging:lobby", { "john", "jane" })
+    local john, jane = fixture:connect "john", fixture:connect "jane"
+    fixture:watch(jane, "messaging:lobby")
+    for _ = 1, 25 do john:send "" end
+    assert.equal(1008, john:closed())
+    assert.equal(1, fixture.server:stats().too_busy)
+    assert.equal(1, fixture.server:stats().signed_in)
+    jane:send ""
+    jane:settled()
+    assert.equal(201, (fixture:call("jane", "POST", "/channels/messaging/lobby/event",
+      { event = { type = "x" } })))
+    jane:expect "x"
+  end)
+
+  it("answers each request of a pipeline, with others between them", function()
+    fixture = server_fixture.start()
+    fixture:users "john"
+    local target = "/app?api_key=devkey"
+    local headers = { Authorization = fixture:user_token "john", ["stream-auth-type"] = "jwt" }
+    for _ = 1, 500 do fixture.client:send("GET", target, headers) end
+    -- The other one is answered long before the pipeline is done.
+    local other = server_fixture.attach(fixture.server)
+    assert.equal(200, (other:call("john", "GET", "/app")))
+    local answers = 0
+    for _ in fixture.client.socket.received:gmatch "HTTP/1.1 200" do answers = answers + 1 end
+    assert.is_true(answers < 250, answers)
+    for _ = 1, 500 do assert.equal(200, fixture.client:next_answer().status) end
+    other:stop()
   end)
 end)

@@ -57,6 +57,19 @@ describe("outcomes", function()
     assert.is_nil(to_user.sender)
   end)
 
+  it("of backends, too, when rules refuse what they send, to a channel or to a user", function()
+    local seen = {}
+    local stop = fixture.server.parts.outcomes:observe(function(outcome) seen[#seen + 1] = outcome end)
+    assert.equal(403, (send("server", { type = "grant_admin", user_id = "alice" })))
+    assert.equal(403, (send("server", { type = "grant_admin" }, "/users/bob/event")))
+    stop()
+    assert.equal(2, fixture.server:stats().outcomes.reasons["undeclared-type"])
+    assert.same({ "refused", "undeclared-type", "messaging:lobby", "alice", "server" },
+      { seen[1].outcome, seen[1].reason, seen[1].cid, seen[1].sender, seen[1].by })
+    assert.same({ "refused", "undeclared-type", "bob", "server" },
+      { seen[2].outcome, seen[2].reason, seen[2].target, seen[2].by })
+  end)
+
   it("reach the others when one who looks on raises", function()
     local seen = 0
     local outcome = fixture.server.parts.outcomes

@@ -373,6 +373,15 @@ int se_listener_respond(se_listener *listener, int64_t connection, int status, c
   return conn->state != SE_CONN_DEAD;
 }
 
+int se_listener_refuse(se_listener *listener, int64_t connection, int status, const char *reason) {
+  se_conn *conn = find_owed(listener, connection);
+  if (conn == NULL)
+    return 0;
+  listener->now = clock_now();
+  se_http_conn_refuse(listener, conn, status, reason);
+  return 1;
+}
+
 int se_listener_accept(se_listener *listener, int64_t connection) {
   se_conn *conn = find_owed(listener, connection);
   if (conn == NULL || conn->state != SE_CONN_UPGRADE)

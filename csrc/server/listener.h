@@ -68,6 +68,8 @@ int se_listener_next(se_listener *listener, se_event *event);
  * behind it: until SE_EVENT_CLOSED is fetched, which then sends the close frame. */
 int se_listener_respond(se_listener *listener, int64_t connection, int status, const char *body,
                         size_t len, const char *lines, size_t lines_len);
+/* With an envelope that holds the reason, a constant text; and the connection ends. */
+int se_listener_refuse(se_listener *listener, int64_t connection, int status, const char *reason);
 int se_listener_accept(se_listener *listener, int64_t connection);
 int se_listener_send(se_listener *listener, int64_t connection, int opcode, const char *data,
                      size_t len);

@@ -277,7 +277,7 @@ static int listener_next(lua_State *L) {
     self->listener = listener;
   if (status != LUA_OK) { /* no memory: nobody else will answer */
     if (self->listener != NULL)
-      se_listener_respond(listener, result.event.connection, 503, "", 0, "", 0);
+      se_listener_refuse(listener, result.event.connection, 503, "out of memory");
     return lua_error(L);
   }
   return lua_gettop(L) - 1;

@@ -93,9 +93,12 @@ local function release(self)
 end
 
 -- The timer is left alone when it will ring early enough: a turn too many costs less than setting
--- it anew in every turn.
+-- it anew in every turn. What waits for the very next turn does not get it from the timer: one that sets
+-- itself to 0 again and again rings on, and the loop looks at nothing else.
 local function arm(self)
-  local seconds = self.core:timeout()
+  local seconds = self.more and 0 or self.core:timeout()
+  if seconds == 0 then return self.hurry:start(self.turn) end
+  self.hurry:stop()
   if not seconds then return end
   local now = native.now()
   local at = now + seconds
@@ -109,7 +112,7 @@ end
 local function finish(self)
   if self.finished then return end
   self.finished = true
-  local handles = { self.poll, self.timer, self.clock, table.unpack(self.alarms) }
+  local handles = { self.poll, self.timer, self.hurry, self.clock, table.unpack(self.alarms) }
   local open = #handles
   local function closed()
     open = open - 1
@@ -147,13 +150,7 @@ local function turn(self)
   if self.handlers.rest then guarded(self, "rest", rest, self) end
   listener:flush()
   if self.stop_by then wind_up(self) end
-  if self.finished then return end
-  if self.more then
-    self.rings = native.now()
-    self.timer:start(0, 0, self.turn)
-  else
-    arm(self)
-  end
+  if not self.finished then arm(self) end
 end
 
 --- Begins to serve.
@@ -165,6 +162,7 @@ function Loop:start(handlers)
   end
   self.poll = uv.new_poll(self.core:pollfd())
   self.timer = uv.new_timer()
+  self.hurry = uv.new_idle() -- while it runs, each round of the loop has a turn
   self.clock = uv.new_timer()
   self.poll:start("r", self.turn)
   self.clock:start(1000, 1000, function()
@@ -178,6 +176,7 @@ end
 ---@param options stream_events.server.ListenOptions
 function Loop:configure(options)
   self.core:configure(options)
+  self.rings = nil
   self.timer:start(0, 0, self.turn) -- a deadline may be nearer now
 end
 
@@ -209,6 +208,7 @@ end
 function Loop:stop(code, deadline, done)
   if self.stop_by then return end
   self.stop_code, self.stop_by, self.done = code, deadline, done
+  self.rings = nil
   self.timer:start(0, 0, self.turn)
 end
 

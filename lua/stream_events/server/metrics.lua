@@ -43,12 +43,15 @@ local function connections(out, parts)
   local stats = parts.listener:stats()
   out:family("gauge", "stream_events_connections", "Open connections.",
     by_key("kind", { http = stats.connections - stats.websockets, websocket = stats.websockets }))
-  for _, name in ipairs { "accepted", "refused", "timed_out", "too_slow" } do
+  for _, name in ipairs { "accepted", "refused", "refused_by_address", "timed_out", "too_slow",
+    "too_busy" } do
     out:family("counter", ("stream_events_connections_%s_total"):format(name), ({
       accepted = "Connections that were accepted.",
-      refused = "Connections that were turned away because there were too many.",
+      refused = "Connections that were turned away: too many, or no good HTTP.",
+      refused_by_address = "Of the refused, those whose addresses had too many.",
       timed_out = "Connections that were ended because nothing came in time.",
       too_slow = "Connections that were ended because they did not read.",
+      too_busy = "WebSockets that were ended because they sent too many messages.",
     })[name], stats[name])
   end
   out:family("gauge", "stream_events_output_queued_bytes", "Bytes that wait for clients to read them.",
