@@ -1,4 +1,5 @@
 --- Channels over the server's API: made, queried, watched, changed, removed; who may, who is told.
+local native = require "stream_events.native"
 local fixtures = require "support.server"
 
 local now = os.time()
@@ -320,6 +321,30 @@ describe("channels", function()
       assert.equal(100, count)
       assert.equal(100, last)
       assert.equal(121, select(2, query("alice", "livestream:show")).watcher_count)
+      -- Once the while is over the last of them is announced, once.
+      local real = native.now
+      native.now = function() return real() + 5.5 end
+      finally(function() native.now = nil end)
+      fixture.server.parts.watching:tick()
+      fixture.server.parts.watching:tick()
+      local events = alice:settled()
+      assert.same({ 1, "user.watching.start", 121 },
+        { #events, events[1].type, events[1].watcher_count })
+    end)
+
+    it("says nothing of the end when connect_events are off, and both when they are on again", function()
+      local alice, bob = fixture:connect("alice"), fixture:connect("bob")
+      fixture:watch(alice, "messaging:lobby")
+      fixture:call("server", "PUT", "/channeltypes/messaging", { connect_events = false })
+      alice:settled()
+      fixture:watch(bob, "messaging:lobby")
+      fixture:call("bob", "POST", "/channels/messaging/lobby/stop-watching", {}, { connection_id = bob.id })
+      assert.same({}, alice:settled())
+      fixture:call("server", "PUT", "/channeltypes/messaging", { connect_events = true })
+      fixture:watch(bob, "messaging:lobby")
+      bob:close()
+      assert.equal(2, alice:expect("user.watching.start").watcher_count)
+      assert.equal(1, alice:expect("user.watching.stop").watcher_count)
     end)
   end)
 

@@ -168,6 +168,7 @@ local function handlers(parts)
       parts.connections:tick(native.now())
       parts.webhooks:tick()
       parts.retention:tick()
+      parts.watching:tick()
       if parts.dashboard then parts.dashboard.live:second() end
       parts.moderation:tick() -- the last: it raises when the database cannot be written
       if parts.webhooks:unwritten() > 0 then parts.webhooks:settle() end

@@ -6,7 +6,8 @@ local clock = require "stream_events.server.clock"
 
 local M = {}
 
--- In a crowd, coming and going is announced at most once in a while (protocol §4.3).
+-- In a crowd, coming and going is announced at most once in a while (protocol §4.3). Of what falls into
+-- that while only the last is announced at its end, so that everybody ends up with the right count.
 local CROWD = 100
 local CROWD_NOTICE_EVERY = 5
 
@@ -26,6 +27,7 @@ function M.new(parts)
   return setmetatable({
     listener = parts.listener, connections = parts.connections, events = parts.events,
     views = parts.views, retention = parts.retention, watches = 0,
+    owed = {}, -- channel -> { event type, user } that is still to be announced
   }, Watching)
 end
 
@@ -61,14 +63,23 @@ end
 
 local function announce(self, channel, event_type, user)
   local audience = channel.audience
+  self.owed[channel] = nil
   if not audience or not self.views:config(channel).connect_events then return end
   local now = native.now()
   if audience.count > CROWD and audience.noticed and now - audience.noticed < CROWD_NOTICE_EVERY then
+    self.owed[channel] = { event_type, user }
     return
   end
   audience.noticed = now
   self.events:to_watchers(channel,
     self.events:text(event_type, channel, user, { watcher_count = audience.count }))
+end
+
+--- Announces what had to wait. Call it about once a second.
+function Watching:tick()
+  local due = {}
+  for channel, what in pairs(self.owed) do due[channel] = what end
+  for channel, what in pairs(due) do announce(self, channel, what[1], what[2]) end
 end
 
 --- Lets a connection receive the channel's events.
@@ -146,7 +157,7 @@ end
 function Watching:end_all(channel)
   local audience = channel.audience
   if not audience then return end
-  channel.audience = nil
+  channel.audience, self.owed[channel] = nil, nil
   for _, connection in pairs(self.connections.by_number) do
     if connection.watches[channel.cid] then
       connection.watches[channel.cid] = nil
