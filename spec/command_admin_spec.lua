@@ -27,6 +27,7 @@ describe("stream-events admin", function()
       assert.is_true(ask("channel-types custom-events on lan").custom_events)
       assert.same({ name = "lan", deleted = true }, ask "channel-types delete lan --yes")
       assert.truthy(refused("channel-types show lan", 1):find("channel-types list", 1, true))
+      assert.truthy(refused("channel-types create team", 1):find("channel-types set team", 1, true))
     end)
 
     it("shows people what programs get", function()

@@ -8,7 +8,7 @@ local root = require("support.command").ROOT
 local tree = require "stream_events.command.admin.tree"
 local words = require "stream_events.command.admin.words"
 
--- The words of a command line, as a shell takes them apart, up to a pipe.
+-- The words of a command line, as a shell takes them apart, up to a pipe or a comment.
 local function split(line)
   local found, word, quote, at = {}, nil, nil, 1
   while at <= #line do
@@ -27,7 +27,7 @@ local function split(line)
     elseif char == " " then
       if word then found[#found + 1] = word end
       word = nil
-    elseif char == "|" then
+    elseif char == "|" or (char == "#" and not word) then
       return found
     else
       word = (word or "") .. char
@@ -144,7 +144,10 @@ describe("called in a way that cannot work", function()
     "users revoke-tokens john --yes --undo --before 2026-01-01T00:00:00Z", "users token",
     "channels show general", "channels create messaging:a", "channels create messaging:a --by a/b",
     "channels set messaging:a", "channels members add messaging:a", "channels members add messaging:a b/c",
-    "channels grants set messaging:a user", "channels list --member a/b", "hooks add ftp://x/",
+    "channels grants set messaging:a user", "channels list --member a/b",
+    "channels set messaging:a custom_events:=false",
+    "channels create messaging:a --by b custom_events:=false",
+    "hooks add ftp://x/",
     "hooks set x", "hooks set x --types a --all-types", "hooks add http://x/ --timeout 0", "app set",
     "app set x", "rate-limits --platform amiga",
   } do

@@ -66,8 +66,14 @@ local create = {
   name = "create", about = "Create a channel type. What is not named has its default.",
   json = "the channel type",
   examples = { "channel-types create lan", "channel-types create lan typing_events:=false" },
-  arguments = name_and_data "*", hints = { [4] = words.DATA_HINT },
+  arguments = name_and_data "*",
   check = function(args) return wrong_name(args) or words.read_data(args) end,
+  hints = {
+    [4] = function(args)
+      return ("%s One that is there is changed by `stream-events admin channel-types set %s`."):format(
+        words.DATA_HINT, args.name)
+    end,
+  },
   run = function(client, args) return client:create_channel_type(args.name, args.fields) end,
   show = show_type,
 }
@@ -78,6 +84,7 @@ local set = {
   examples = {
     "channel-types set messaging typing_events:=false max_message_length:=500",
     "channel-types set gaming commands:='[\"ban\",\"mute\"]'",
+    "channel-types set team custom_event_retention:='{\"seconds\":3600,\"count\":1000}'",
   },
   arguments = name_and_data "+", hints = HINTS,
   check = function(args) return wrong_name(args) or words.read_changes(args) end,

@@ -16,6 +16,13 @@ end
 
 local function wrong_cid(args) return words.wrong_cid(args.cid) end
 
+-- As data of a channel it would be stored, and switch nothing.
+local function wrong_data(args)
+  if args.fields.custom_events == nil then return nil end
+  return "custom events are switched for a channel type, `channel-types custom-events`; one channel is "
+    .. "silenced by its grants, `channels grants --help`"
+end
+
 local list = {
   name = "list", about = "Find channels: those whose fields are like this, or all.",
   json = "a list of channels",
@@ -73,7 +80,7 @@ local create = {
   end,
   check = function(args)
     return wrong_cid(args) or words.wrong_user(args.by) or words.wrong_in(args.member, words.wrong_user)
-      or words.read_data(args)
+      or words.read_data(args) or wrong_data(args)
   end,
   hints = {
     [4] = "Users must exist: `stream-events admin users create ID` makes one. " .. words.DATA_HINT,
@@ -108,7 +115,7 @@ local set = {
     command:argument("data", words.DATA):args "*"
     words.add_unset(command)
   end,
-  check = function(args) return wrong_cid(args) or words.read_changes(args) end,
+  check = function(args) return wrong_cid(args) or words.read_changes(args) or wrong_data(args) end,
   hints = HINTS,
   run = function(client, args)
     return shapes.whole(shapes.channel(client, args):update_partial(args.fields, args.unset))

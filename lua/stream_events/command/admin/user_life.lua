@@ -9,7 +9,7 @@ local function no_user(args)
     .. "`stream-events admin channels show CID` for the channel."
 end
 
-local HINTS = { [16] = no_user }
+local HINTS = { [4] = "Nothing was changed.", [16] = no_user }
 
 local function id_argument(command)
   command:argument("id", "Id of the user.")
