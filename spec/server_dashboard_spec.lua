@@ -272,6 +272,16 @@ describe("the dashboard", function()
       end
     end)
 
+    it("is not given to a page whose handshake would fail", function()
+      start()
+      for origin, status in pairs { ["http://localhost"] = 201, ["https://chat.example"] = 403 } do
+        local answer = fixture.client:request("POST", API .. "/tickets",
+          { headers = { ["X-Dashboard-Key"] = KEY, Origin = origin } })
+        assert.equal(status, answer.status)
+        assert.equal(status == 403, (answer.body.message or ""):find("Host header", 1, true) ~= nil)
+      end
+    end)
+
     it("is asked for a WebSocket only", function()
       start()
       assert.equal(400, fixture.client:request("GET", "/dashboard/live").status)

@@ -163,6 +163,16 @@ function Channels:awake()
   end
 end
 
+--- The names of all channels; it wakes none of them.
+---@return fun(): string?
+function Channels:cids()
+  local cid
+  return function()
+    cid = next(self.by_cid, cid)
+    return cid
+  end
+end
+
 -- Whether one of the members of a channel has a role.
 local function holds_role(self, cid, role)
   local text = self.member_texts[cid]

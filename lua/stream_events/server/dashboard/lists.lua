@@ -47,14 +47,13 @@ local function page(kept, total, request, show)
   return list, { total = total, offset = request.offset, limit = request.limit, furthest = FURTHEST }
 end
 
-local function watchers_of(channel)
-  return channel.audience and channel.audience.count or 0
-end
-
-local function most_watched(a, b)
-  local more, less = watchers_of(a), watchers_of(b)
-  if more ~= less then return more > less end
-  return a.cid < b.cid
+-- Watchers by cid, of the channels that have some.
+local function watched(server)
+  local counts = {}
+  for cid, channel in server.channels:awake() do
+    if channel.audience then counts[cid] = channel.audience.count end
+  end
+  return counts
 end
 
 --- Channels, the most watched first.
@@ -65,17 +64,23 @@ end
 function M.channels(server, query)
   local request, failure = request_of(query)
   if not request then return nil, failure end
-  local kept, total = first.new(request.offset + request.limit, most_watched), 0
-  for cid, channel in pairs(server.channels:all()) do
+  local counts, total = watched(server), 0
+  local kept = first.new(request.offset + request.limit, function(a, b)
+    local more, less = counts[a], counts[b]
+    if more == less then return a < b end
+    return (more or 0) > (less or 0)
+  end)
+  for cid in server.channels:cids() do
     if holds(cid, request.text) then
       total = total + 1
-      kept:add(channel)
+      kept:add(cid)
     end
   end
-  local list, answer = page(kept, total, request, function(channel)
+  local list, answer = page(kept, total, request, function(cid)
+    local channel = server.channels:get(cid)
     return {
-      cid = channel.cid, type = channel.type, id = channel.id, member_count = channel.member_count,
-      watcher_count = watchers_of(channel), frozen = channel.frozen or nil,
+      cid = cid, type = channel.type, id = channel.id, member_count = channel.member_count,
+      watcher_count = counts[cid] or 0, frozen = channel.frozen or nil,
       disabled = channel.disabled or nil,
       has_own_grants = channel.config_overrides and channel.config_overrides.grants and true or nil,
     }

@@ -55,7 +55,31 @@ local function counters(context)
   return 200, context.server.dashboard.live:counters()
 end
 
+local DEFAULT_PORTS = { http = "80", https = "443" }
+
+-- Whether a handshake comes from a page of this very server. Other programs send no Origin, and have
+-- no browser that could be talked into something.
+local function is_own_page(headers)
+  local origin = headers.origin
+  if not origin then return true end
+  local scheme, authority = origin:lower():match("^(https?)://([^/]+)$")
+  if not scheme then return false end
+  local port = ":" .. DEFAULT_PORTS[scheme]
+  local function plain(host) return host:sub(-#port) == port and host:sub(1, -#port - 1) or host end
+  return plain(authority) == plain((headers.host or ""):lower())
+end
+
+local function check_page(headers)
+  if is_own_page(headers) then return true end
+  return failures.fail(17, "this is for the dashboard's own page: behind a proxy, have it hand on the Host "
+    .. "header")
+end
+
+-- A page that could not use its ticket is told here, where it can read the answer: a browser says
+-- nothing about a handshake that fails.
 local function ticket(context)
+  local ok, failure = check_page(context.request.headers)
+  if not ok then return nil, failure end
   local text, seconds = context.server.dashboard.keys:ticket()
   return 201, { ticket = text, expires_in = seconds }
 end
@@ -102,26 +126,11 @@ M.routes = {
   { { "GET", "/dashboard/live", endpoint = "DashboardLive", access = "open", handler = no_upgrade } },
 }
 
-local DEFAULT_PORTS = { http = "80", https = "443" }
-
--- Whether a handshake comes from a page of this very server. Other programs send no Origin, and have
--- no browser that could be talked into something.
-local function is_own_page(headers)
-  local origin = headers.origin
-  if not origin then return true end
-  local scheme, authority = origin:lower():match("^(https?)://([^/]+)$")
-  if not scheme then return false end
-  local port = ":" .. DEFAULT_PORTS[scheme]
-  local function plain(host) return host:sub(-#port) == port and host:sub(1, -#port - 1) or host end
-  return plain(authority) == plain((headers.host or ""):lower())
-end
-
 local function check_handshake(server, request)
-  if not is_own_page(request.headers) then
-    return failures.fail(17, "the live stream is for the dashboard's own page: behind a proxy, have it "
-      .. "hand on the Host header")
-  end
-  local query, failure = url.query(request.query)
+  local ok, failure = check_page(request.headers)
+  if not ok then return nil, failure end
+  local query
+  query, failure = url.query(request.query)
   if not query then return nil, failure end
   if not server.dashboard.keys:redeem(query.ticket) then
     return failures.fail(5, "the ticket is not good any more")

@@ -70,17 +70,28 @@ export function debounced(milliseconds, call) {
   };
 }
 
-/** At most one call in so many milliseconds; the last one is never left out. */
+/** At most one call in so many milliseconds, and fewer of one that takes long; the last one is never left
+ *  out. `call` gives a promise. */
 export function spaced(milliseconds, call) {
-  let timer, last = 0;
-  return () => {
-    if (timer) return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      last = Date.now();
-      call();
-    }, Math.max(0, last + milliseconds - Date.now()));
+  let state = "idle", again = false, next = 0;
+  const run = async () => {
+    const begun = Date.now();
+    state = "running";
+    try {
+      await call();
+    } finally {
+      next = Date.now() + Math.max(milliseconds, 30 * (Date.now() - begun));
+      state = "idle";
+      if (again) ask();
+    }
   };
+  const ask = () => {
+    again = state === "running";
+    if (state !== "idle") return;
+    state = "waiting";
+    setTimeout(run, Math.max(0, next - Date.now()));
+  };
+  return ask;
 }
 
 /** Makes the children of a list be those of `items`, in order, keeping the element of each key: what is

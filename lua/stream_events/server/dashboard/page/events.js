@@ -71,7 +71,7 @@ function verdictOf(event) {
   if (event.outcome !== "accepted") return el("span", { class: "verdict refused" }, foreign(event.reason ?? "refused"));
   const receivers = event.receivers ?? 0;
   return el("span", { class: receivers > 0 ? "verdict accepted" : "verdict accepted none" },
-    "delivered to " + (receivers > 0 ? number(receivers) : "nobody"));
+    el("span", { class: "long" }, "delivered "), "to " + (receivers > 0 ? number(receivers) : "nobody"));
 }
 
 const CALLERS = { server: "a backend", user: "the user", guest: "a guest", anonymous: "an anonymous user" };

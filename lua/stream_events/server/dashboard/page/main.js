@@ -28,7 +28,7 @@ const stream = new Stream({
       noteCounters(frame);
     }
   },
-  state(state, seconds) {
+  state(state, seconds, why) {
     if (state === "open") {
       showLink("open", "Live");
       if (wasOpen) {
@@ -39,8 +39,8 @@ const stream = new Stream({
       load();
     } else if (state === "waiting") {
       if (link.dataset.state === "open") announce("The connection is lost; it is tried again");
-      showLink("waiting", `No connection, again in ${seconds} s`);
-    } else if (link.dataset.state !== "waiting" || !wasOpen) {
+      showLink("waiting", `${(why || "No connection").replace(/\.$/, "")}, again in ${seconds} s`);
+    } else if (link.dataset.state !== "waiting") {
       showLink("connecting", "Connecting …");
     }
   },

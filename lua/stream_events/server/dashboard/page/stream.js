@@ -1,13 +1,14 @@
 // The live stream: one WebSocket, opened with a ticket, opened again when it is lost; each try waits
 // longer than the one before.
-import { call } from "./session.js";
+import { call, problemOf } from "./session.js";
 
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000; // milliseconds
 const SILENCE = 7000; // the server says something every second
 const TICK = 500;
+const NOT_OPENED = "The live stream cannot be opened. A proxy in between has to let WebSockets through";
 
-/** Keeps a stream open. `on.frame(frame)`, `on.state(state, seconds)`: "connecting", "open", or "waiting"
- *  with the seconds until the next try. */
+/** Keeps a stream open. `on.frame(frame)`, `on.state(state, seconds, why)`: "connecting", "open", or
+ *  "waiting" with the seconds until the next try, and why, where more is known than that it is lost. */
 export class Stream {
   constructor(on) {
     this.on = on;
@@ -48,7 +49,8 @@ export class Stream {
     try {
       ticket = (await call("POST", "/tickets")).ticket;
     } catch (error) {
-      if (attempt === this.attempt && error.status !== 401) this.lost();
+      const why = problemOf(error);
+      if (attempt === this.attempt && error.status !== 401) this.lost(why);
       return;
     }
     if (attempt === this.attempt) this.open(ticket, attempt);
@@ -63,7 +65,7 @@ export class Stream {
     this.heard = this.said = Date.now();
     this.isOpen = false;
     socket.onmessage = (message) => attempt === this.attempt && this.take(message.data);
-    socket.onclose = () => attempt === this.attempt && this.lost();
+    socket.onclose = () => attempt === this.attempt && this.lost(this.isOpen ? "" : NOT_OPENED);
   }
 
   take(text) {
@@ -83,8 +85,9 @@ export class Stream {
     this.on.frame(frame);
   }
 
-  lost() {
+  lost(why) {
     this.abandon();
+    this.why = why;
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.tries) * (0.75 + Math.random() / 2);
     this.tries = Math.min(this.tries + 1, 10);
     this.retryAt = Date.now() + wait;
@@ -95,9 +98,9 @@ export class Stream {
     if (this.retryAt !== undefined) {
       const left = this.retryAt - Date.now();
       if (left <= 0) this.connect();
-      else this.on.state("waiting", Math.ceil(left / 1000));
+      else this.on.state("waiting", Math.ceil(left / 1000), this.why);
     } else if (this.socket && Date.now() - this.heard > SILENCE) {
-      this.lost();
+      this.lost("");
     }
   }
 }
