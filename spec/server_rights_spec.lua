@@ -1,5 +1,6 @@
 --- Rights that change while somebody watches: at once, for every connection, and only where they do.
 local native = require "stream_events.native"
+local rights_changes = require "stream_events.server.rights_changes"
 local server = require "support.server"
 
 local NONE = native.json.array {}
@@ -134,18 +135,48 @@ describe("rights that change", function()
       viewer:expect "notification.removed_from_channel"
     end)
 
-    it("reach more watchers than one turn of the loop tells", function()
-      fixture:channel("livestream:show", { "alice" })
-      local sockets = {}
-      for i = 1, 1100 do
-        local socket = fixture:connect "anonymous"
-        fixture:watch(socket, "livestream:show")
-        sockets[i] = socket
-      end
-      change("PUT", "/channeltypes/livestream", { custom_events = false })
-      for _, socket in ipairs(sockets) do
-        assert.is_false(socket:expect("channel.updated").channel.config.custom_events)
-      end
+    describe("before very many watchers", function()
+      local sockets
+
+      before_each(function()
+        fixture:channel("livestream:show", { "alice" })
+        sockets = {}
+        for i = 1, 510 do
+          local socket = fixture:connect "anonymous"
+          fixture:watch(socket, "livestream:show")
+          sockets[i] = socket
+        end
+      end)
+
+      it("reach all of them, each once", function()
+        change("PUT", "/channeltypes/livestream", { custom_events = false })
+        for _, socket in ipairs(sockets) do
+          assert.is_false(socket:expect("channel.updated").channel.config.custom_events)
+        end
+        for _, socket in ipairs(sockets) do
+          for _, event in ipairs(socket:settled()) do assert.not_equal("channel.updated", event.type) end
+        end
+      end)
+
+      it("end with what was said last, however fast things change", function()
+        local client, headers = fixture.client, { Authorization = fixture:server_token() }
+        for i = 1, 4 do
+          client:send("PUT", "/channeltypes/livestream?api_key=devkey", headers,
+            ('{"custom_events":%s}'):format(i % 2 == 0))
+        end
+        for _ = 1, 4 do assert.equal(201, client:next_answer().status) end
+        change("PUT", "/channeltypes/livestream", { custom_events = false })
+        for _, socket in ipairs(sockets) do
+          local last
+          repeat
+            last = socket:expect "channel.updated"
+          until last.channel.config.custom_events == false and #socket.frames == 0
+          for _, event in ipairs(socket:settled()) do
+            if event.type == "channel.updated" then last = event end
+          end
+          assert.is_false(last.channel.config.custom_events)
+        end
+      end)
     end)
   end)
 
@@ -278,5 +309,34 @@ describe("rights that change", function()
     change("PUT", "/permissions/shout", { action = "SendCustomEvent", owner = true })
     assert.equal(403, (send("bob", "messaging:lobby")))
     assert.equal(201, (send("alice", "messaging:lobby")))
+  end)
+end)
+
+describe("stream_events.server.rights_changes", function()
+  it("lets who changes things too fast wait, and forgets nothing", function()
+    local sent = 0
+    local permissions = { capabilities = function() return native.json.array {} end }
+    local connection = { number = 1, caller = { kind = "user", id = "bob", user = { role = "user" } } }
+    local channel = {
+      cid = "messaging:x", type = "messaging", members = {}, audience = { present = { bob = {} } },
+    }
+    connection.watches = { [channel.cid] = channel }
+    permissions.check = function() return true end
+    local subject = rights_changes.new {
+      permissions = permissions,
+      bans = { in_channel = function() end, silences = function() return false end },
+      connections = { behind = function() return { [connection] = true } end },
+      views = { channel = function() return {} end },
+      events = { text = function() return "text" end },
+      listener = { send = function() sent = sent + 1 end },
+    }
+    for _ = 1, 32 do subject:of_channel(channel) end
+    assert.equal(0, sent)
+    subject:of_channel(channel)
+    assert.equal(1, sent)
+    assert.is_false(subject:step())
+    assert.equal(33, sent)
+    assert.is_false(subject:step())
+    assert.equal(33, sent)
   end)
 end)

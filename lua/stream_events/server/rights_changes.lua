@@ -8,6 +8,7 @@ local native = require "stream_events.native"
 local M = {}
 
 local PER_TURN = 500 -- watching connections judged in one turn
+local MOST_JOBS = 32 -- that wait; who changes things faster than they can be told waits for it
 
 ---@class stream_events.server.RightsJob
 ---@field before stream_events.server.Permissions what was in force
@@ -15,7 +16,7 @@ local PER_TURN = 500 -- watching connections judged in one turn
 ---@field keys string[]? of the present channel's audience, still to be visited
 ---@field actor table? the user who made the change
 ---@field forced boolean? everybody is told, for the channel itself has changed
----@field memo table what was found out already
+---@field memo table what was found out already; of one turn, for it may be otherwise in the next
 
 ---@class stream_events.server.RightsChanges
 ---@field private parts table the running server
@@ -142,6 +143,7 @@ end
 
 -- Goes on with a job; what is left of the budget.
 local function go_on(self, job, budget)
+  job.memo = {}
   while budget > 0 do
     local channel = job.channels[#job.channels]
     if not channel then return budget end
@@ -179,8 +181,9 @@ function RightsChanges:step()
 end
 
 local function begin(self, job)
-  job.memo = {}
-  if job.channels[1] then self.jobs[#self.jobs + 1] = job end
+  if not job.channels[1] then return end
+  if #self.jobs >= MOST_JOBS then go_on(self, table.remove(self.jobs, 1), math.huge) end
+  self.jobs[#self.jobs + 1] = job
 end
 
 local function watched(self, channel_type)
