@@ -110,15 +110,23 @@ function Client:send(method, target, headers, body)
   self.socket.tcp:write(head(method, target, headers, body))
 end
 
---- The next answer: { status, headers, text, body = decoded }.
+--- The next answer, if it is there already: { status, headers, text, body = decoded }.
+function Client:take_answer()
+  local socket = self.socket
+  local answer = parse(socket.received)
+  if not answer then return nil end
+  socket.received = socket.received:sub(answer.used + 1)
+  answer.body = native.json.decode(answer.text)
+  return answer
+end
+
+--- The next answer.
 function Client:next_answer()
   local socket = self.socket
   local answer = M.wait("an answer", function()
-    return parse(socket.received) or (socket.ended and "ended")
+    return self:take_answer() or (socket.ended and "ended")
   end, self.patience)
   if answer == "ended" then error("the server closed the connection: " .. socket.received, 2) end
-  socket.received = socket.received:sub(answer.used + 1)
-  answer.body = native.json.decode(answer.text)
   return answer
 end
 
