@@ -335,6 +335,9 @@ describe("GET /rate_limits", function()
         "StopWatchingChannel", "Sync", "UpdateApp" } do
         assert.is_table(body[platform][endpoint], platform .. " " .. endpoint)
       end
+      for _, endpoint in ipairs { "Hi", "Health", "Metrics", "Dashboard" } do -- are not limited
+        assert.is_nil(body[platform][endpoint], platform .. " " .. endpoint)
+      end
     end
   end)
 

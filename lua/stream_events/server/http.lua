@@ -2,13 +2,14 @@
 -- the handler, and makes the answer or the error envelope out of what it returns.
 --
 -- A route is a table { method, path, endpoint = name, handler = function, access = ..., raw = ...,
--- refused = ... }.
+-- refused = ..., counted = ... }.
 --   path      "/channels/{type}/{id}"; a literal segment goes before a parameter
 --   endpoint  the protocol's name for it, the beginning of every error message
 --   access    absent: whoever auth accepts; "server": server tokens only; "dashboard": whoever has the
 --             dashboard's key; "open": no look at all
 --   raw       true: the body is left as text (context.request.body)
 --   refused   function(context, failure): told when there were too many calls, and the handler is not run
+--   counted   true: it is open, and yet has a limit of calls, which the route sees to itself
 -- handler(context) returns
 --   status, answer [, headers]   answer: a table (`duration` is added) or a JSON text
 --   nil, failure
@@ -50,7 +51,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 
 ---@class stream_events.server.Router
 ---@field private server table
----@field endpoints table<string, true>
+---@field endpoints table<string, true> those whose calls are counted, see stream_events.server.rates
 ---@field private root table
 local Router = { __name = "stream_events.server.router" }
 Router.__index = Router
@@ -66,7 +67,7 @@ function M.new(server)
   return setmetatable({
     server = server,
     root = node(),
-    endpoints = {}, -- the names of all
+    endpoints = {},
     targets = {}, target_count = 0,
     queries = {}, query_count = 0,
   }, Router)
@@ -92,7 +93,9 @@ function Router:add(routes)
     place.methods = place.methods or {}
     if place.methods[method] then error(("two routes for %s %s"):format(method, path), 2) end
     place.methods[method] = { names = names, route = route }
-    self.endpoints[route.endpoint] = true
+    if route.counted or (route.access ~= "open" and route.access ~= "dashboard") then
+      self.endpoints[route.endpoint] = true
+    end
   end
 end
 

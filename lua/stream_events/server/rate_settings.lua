@@ -6,7 +6,7 @@ local M = {}
 local HOSTED = {}
 for most, names in pairs {
   [10000] = "Connect GetOrCreateChannel QueryChannels GetApp MarkRead SendEvent SendUserCustomEvent LongPoll",
-  [1000] = "CreateGuest QueryUsers StopWatchingChannel SendMessage Sync Hi",
+  [1000] = "CreateGuest QueryUsers StopWatchingChannel SendMessage Sync",
   [300] = "Ban Unban UpdateChannel UpdateChannelPartial UpdateUsers UpdateUsersPartial QueryMembers",
   [60] = "ListChannelTypes CreateChannelType GetChannelType UpdateChannelType DeleteChannelType UpdateApp",
 } do

@@ -40,9 +40,8 @@ local WHICH = (1 << CALLS) - 1 - IN_SECOND
 ---@field private options stream_events.server.Options
 ---@field private time fun(): number
 ---@field private ends number native.now() at which this second is over
----@field private users table<string, stream_events.server.Counter|false> by endpoint; false: no limit
----@field private networks table<string, stream_events.server.Counter|false> of callers without a user
----@field private apps table<string, stream_events.server.Counter|false>
+---@field private limits table<string, { user: Counter, network: Counter, app: Counter }> by endpoint, a
+---  Counter or false: no limit; users by id, callers without a user by address, the app's by platform
 local Rates = { __name = "stream_events.server.rates" }
 Rates.__index = Rates
 
@@ -69,10 +68,11 @@ end
 
 -- Begins to count anew.
 local function begin(self)
-  self.users, self.networks, self.apps = {}, {}, {}
+  self.limits = {}
   self.room = { users = { left = ROOM }, networks = { left = ROOM } }
   local most = self.settings.failures
   self.failed = counter(most, "an address", self.room.networks)
+  if self.failed then self.failed.burst = most end
 end
 
 local function warn_of_unknown(self)
@@ -102,27 +102,37 @@ local function roll(self, now)
   end
 end
 
--- The name under which a caller is counted, its calls in this minute, and in this second.
-local function look(of, key, stamp)
+-- One call more of a caller: the name under which it is counted, and its count then. Nothing is written
+-- yet. nil when there is none left, and whether it is the second that is over.
+local function one_more(of, key, stamp)
   local count = of.counts[key]
   if not count then
-    if not of.room or of.room.left > 0 then return key, 0, 0 end
-    key, count = BEYOND, of.counts[BEYOND] or 0
+    if of.room and of.room.left <= 0 then key = BEYOND end
+    count = of.counts[key] or 0
   end
-  return key, count >> CALLS, count & WHICH == stamp and count & IN_SECOND or 0
+  if count >> CALLS >= of.most then return nil, false end
+  local in_second = count & WHICH == stamp and count & IN_SECOND or 0
+  if in_second >= of.burst then return nil, true end
+  return key, (count >> CALLS) + 1 << CALLS | stamp | in_second + 1
 end
 
-local function note(of, key, calls, in_second, stamp)
-  if calls == 0 and of.room then of.room.left = of.room.left - 1 end
-  of.counts[key] = calls + 1 << CALLS | stamp | in_second + 1
+local function keep(of, key, count)
+  of.counts[key] = count
+  if count >> CALLS == 1 then of.room.left = of.room.left - 1 end
 end
 
-local REMAINING = {}
-for left = 0, 999 do REMAINING[left] = "X-RateLimit-Remaining: " .. left end
+local REMEMBERED = 10000
+local remaining = {}
 
 -- The lines of an answer: how many are allowed, how many are left, when the count begins again.
-local function lines_for(self, of, left)
-  return { of.line, REMAINING[left] or "X-RateLimit-Remaining: " .. left, self.reset_line }
+local function lines_for(self, of, count)
+  local left = of.most - (count >> CALLS)
+  local line = remaining[left]
+  if not line then
+    line = "X-RateLimit-Remaining: " .. left
+    if left < REMEMBERED then remaining[left] = line end
+  end
+  return { of.line, line, self.reset_line }
 end
 
 local function refuse(self, of, is_second)
@@ -139,13 +149,16 @@ local function refuse(self, of, is_second)
   return nil, failure
 end
 
--- Makes the counters of an endpoint that is called for the first time.
+-- Makes the counters of an endpoint that is called for the first time in this minute.
 local function make(self, endpoint)
   local of_user = rate_settings.of_user(self.settings, endpoint)
-  self.users[endpoint] = counter(of_user, "a user", self.room.users)
-  self.networks[endpoint] = counter(of_user, "an address", self.room.networks)
-  local of_app = rate_settings.of_app(self.settings, endpoint)
-  self.apps[endpoint] = counter(of_app, "all clients of this kind together")
+  local made = {
+    user = counter(of_user, "a user", self.room.users),
+    network = counter(of_user, "an address", self.room.networks),
+    app = counter(rate_settings.of_app(self.settings, endpoint), "all clients of this kind together"),
+  }
+  self.limits[endpoint] = made
+  return made
 end
 
 local function platform_of(text)
@@ -185,39 +198,32 @@ end
 ---@return stream_events.server.Failure? failure code 9, with the lines in its `headers`
 function Rates:take(now, endpoint, caller, address, sdk)
   if now >= self.ends then roll(self, now) end
-  local of_app = self.apps[endpoint]
-  if of_app == nil then
-    make(self, endpoint)
-    of_app = self.apps[endpoint]
-  end
-  local of_user, key = self.users[endpoint], caller.id
-  if caller.kind == "server" then
+  local limits = self.limits[endpoint] or make(self, endpoint)
+  local stamp, kind = self.stamp, caller.kind
+  local of_user, of_app, key = limits.user, limits.app, caller.id
+  local platform, count, app_count
+  if kind == "server" then
     of_user = false
-  elseif caller.kind == "anonymous" then
-    of_user, key = self.networks[endpoint], addresses.owner(address)
+  elseif kind == "anonymous" then
+    of_user, key = limits.network, addresses.owner(address)
   end
-  local stamp = self.stamp
-  local calls, in_second, app_calls
   if of_user then
-    key, calls, in_second = look(of_user, key, stamp)
-    if calls >= of_user.most then return refuse(self, of_user) end
-    if in_second >= of_user.burst then return refuse(self, of_user, true) end
+    key, count = one_more(of_user, key, stamp)
+    if not key then return refuse(self, of_user, count) end
   end
   if of_app then
-    local platform, app_in_second
-    platform, app_calls, app_in_second = look(of_app, self:platform(caller, sdk), stamp)
-    if app_calls >= of_app.most then return refuse(self, of_app) end
-    if app_in_second >= of_app.burst then return refuse(self, of_app, true) end
-    note(of_app, platform, app_calls, app_in_second, stamp)
+    platform, app_count = one_more(of_app, self:platform(caller, sdk), stamp)
+    if not platform then return refuse(self, of_app, app_count) end
+    of_app.counts[platform] = app_count
   end
   if of_user then
-    note(of_user, key, calls, in_second, stamp)
+    keep(of_user, key, count)
     -- What the caller is told of is what it will meet first.
-    if not of_app or of_user.most - calls <= of_app.most - app_calls then
-      return lines_for(self, of_user, of_user.most - calls - 1)
+    if not of_app or of_user.most - (count >> CALLS) <= of_app.most - (app_count >> CALLS) then
+      return lines_for(self, of_user, count)
     end
   end
-  return of_app and lines_for(self, of_app, of_app.most - app_calls - 1) or {}
+  return of_app and lines_for(self, of_app, app_count) or {}
 end
 
 --- Notes that a caller could not say who it is, by the setting max_auth_failures. A good token is never
@@ -230,14 +236,14 @@ function Rates:auth_failed(now, address, failure)
   if now >= self.ends then roll(self, now) end
   local of = self.failed
   if not of or failure.status ~= 401 then return failure end
-  local key, calls, in_second = look(of, addresses.owner(address), self.stamp)
-  if calls >= of.most then
+  local key, count = one_more(of, addresses.owner(address), self.stamp)
+  if not key then
     local _, refused = refuse(self, of)
     refused.message = ("Too many failed attempts to authenticate: %d a minute are allowed to an address")
       :format(of.most)
     return refused
   end
-  note(of, key, calls, in_second, self.stamp)
+  keep(of, key, count)
   return failure
 end
 
@@ -255,10 +261,9 @@ function Rates:describe(platforms, endpoints)
   for _, platform in ipairs(platforms or PLATFORMS) do
     local limits = {}
     for _, endpoint in ipairs(self.options.rate_limits == "hosted" and endpoints or {}) do
-      if self.endpoints[endpoint] and self.apps[endpoint] == nil then make(self, endpoint) end
-      local of = self.apps[endpoint]
+      local of = self.endpoints[endpoint] and (self.limits[endpoint] or make(self, endpoint)).app
       if of then
-        local _, calls = look(of, platform, self.stamp)
+        local calls = (of.counts[platform] or 0) >> CALLS
         limits[endpoint] = { limit = of.most, remaining = of.most - calls, reset = self.reset_at }
       end
     end

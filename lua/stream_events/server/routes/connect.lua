@@ -120,7 +120,7 @@ local function no_upgrade()
 end
 
 M.routes = {
-  { "GET", "/connect", endpoint = "Connect", access = "open", handler = no_upgrade },
+  { "GET", "/connect", endpoint = "Connect", access = "open", counted = true, handler = no_upgrade },
 }
 
 return M
