@@ -411,6 +411,20 @@ describe("the plugin", function()
     end)
   end)
 
+  it("lets a backend ask what is left", function()
+    within(60, { rate_limits = "hosted" }, function()
+      send "john"
+      local client = stream_events.new { api_key = "devkey", secret = "lan-dev-secret",
+        base_url = fixture.server.url }
+      local limits = assert(result_of(client, function(back)
+        client:rate_limits({ endpoints = { "SendEvent" }, web = true }, back)
+      end))
+      assert.equal(9999, limits.web.SendEvent.remaining)
+      assert.is_nil(limits.server_side)
+      client:close()
+    end)
+  end)
+
   it("says so when it may not connect", function()
     within(60, ONE, function()
       fixture:connect "john"
