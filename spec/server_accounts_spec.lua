@@ -73,6 +73,24 @@ describe("users who are locked out", function()
       assert.equal(0, fixture.server:stats().outcomes.accepted)
     end)
 
+    it("are told of to who follows their presence, once", function()
+      local carol = fixture:connect "carol"
+      local follow = { payload = '{"filter_conditions":{"id":"alice"},"presence":true}' }
+      follow.connection_id = carol.id
+      assert.equal(200, (call("carol", "GET", "/users", nil, follow)))
+      local bob = watcher "bob"
+      follow.connection_id = bob.id
+      assert.equal(200, (call("bob", "GET", "/users", nil, follow)))
+      ask("POST", "/users/alice/deactivate")
+      for _, socket in ipairs { carol, bob } do
+        local told = 0
+        for _, event in ipairs(socket:settled()) do
+          if event.type == "user.deactivated" then told = told + 1 end
+        end
+        assert.equal(1, told)
+      end
+    end)
+
     it("come back as they were", function()
       ask("POST", "/users/alice/deactivate")
       local bob = watcher "bob"
@@ -157,7 +175,7 @@ describe("users who are locked out", function()
       ["no list"] = { "/users/delete", {}, 400, "user_ids" },
       ["an empty list"] = { "/users/delete", { user_ids = native.json.array {} }, 400, "user_ids" },
       ["a list of other things"] = { "/users/restore", { user_ids = { 1 } }, 400, "user_ids" },
-      ["too many"] = { "/users/delete", { user_ids = many }, 400, "100" },
+      ["too many"] = { "/users/delete", { user_ids = many }, 413, "100" },
       ["nobody"] = { "/users/delete", { user_ids = { "alice", "nobody" } }, 404, "nobody" },
       ["another way to delete"] =
         { "/users/delete", { user_ids = { "alice" }, user = "softly" }, 400, "soft" },

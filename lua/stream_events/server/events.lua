@@ -83,13 +83,13 @@ function Events:to_user_watching(user_id, channel, text)
   return receivers
 end
 
---- To every connection that watches one of these channels, and those of the user they have in common;
---- once to each.
+--- To every connection that watches one of these channels, to those of the user they have in common,
+--- and to more; once to each.
 ---@param user_id string
 ---@param channels table<string, stream_events.server.Channel>
+---@param receivers table<stream_events.server.Connection, true> more of them; the others are added
 ---@param text string
-function Events:to_company(user_id, channels, text)
-  local receivers = {}
+function Events:to_company(user_id, channels, receivers, text)
   for connection in pairs(self.connections:of(user_id)) do receivers[connection] = true end
   for _, channel in pairs(channels) do
     for key in pairs(channel.audience and channel.audience.present or {}) do

@@ -111,9 +111,11 @@ function Presence:end_all(channel)
   end
 end
 
--- The connections that follow a user, as keys. Those that follow a channel must still be allowed to
--- read it.
-local function followers_of(self, user)
+--- The connections that follow a user, as keys. Those that follow a channel must still be allowed to
+--- read it.
+---@param user stream_events.server.User
+---@return table<stream_events.server.Connection, true> followers the caller's
+function Presence:followers(user)
   local parts, found = self.parts, {}
   for connection in pairs(self.users[user.id] or {}) do found[connection] = true end
   if next(self.channels) == nil then return found end
@@ -130,7 +132,7 @@ end
 
 local function tell(self, event_type, user)
   if self.count == 0 then return end
-  local followers = followers_of(self, user)
+  local followers = self:followers(user)
   if next(followers) == nil then return end
   local parts = self.parts
   local text = parts.events:text(event_type, nil, user)

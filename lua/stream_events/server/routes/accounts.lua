@@ -11,11 +11,12 @@ local json = native.json
 
 local MAX_PER_CALL = 100
 
--- The user itself and those who watch a channel it belongs to are told, and webhooks.
+-- The user itself, those who watch a channel it belongs to, those who follow its presence, and webhooks
+-- are told.
 local function tell(context, event_type, user, channels, fields)
   local server = context.server
   local text = server.events:text(event_type, nil, user, fields)
-  server.events:to_company(user.id, channels, text)
+  server.events:to_company(user.id, channels, server.presence:followers(user), text)
   server.webhooks:copy(context, event_type, false, text)
 end
 
