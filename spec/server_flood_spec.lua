@@ -319,6 +319,13 @@ describe("time for a whole", function()
 end)
 
 describe("a server", function()
+  it("does not hold this machine to the limit of an address", function()
+    fixture = server_fixture.start { max_connections_per_address = 1 }
+    fixture:users("john", "jane")
+    for _, who in ipairs { "john", "jane", "john" } do fixture:connect(who) end
+    assert.equal(0, fixture.server:stats().refused_by_address)
+  end)
+
   it("closes a client that floods it, counts that, and goes on with the others", function()
     fixture = server_fixture.start { max_message_rate = 10 }
     fixture:users("john", "jane")

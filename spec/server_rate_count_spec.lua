@@ -341,10 +341,18 @@ describe("failed authentications", function()
     assert.equal(bad, counted:auth_failed(clock, "10.0.0.1", bad))
   end)
 
-  it("are only those for which the caller itself is to blame", function()
+  it("are only those of who has no good token", function()
     open { max_auth_failures = 1 }
-    local wrong = failures.new(4, "the query parameter json is not valid JSON")
-    for _ = 1, 5 do assert.equal(wrong, counted:auth_failed(clock, "10.0.0.1", wrong)) end
+    for _, code in ipairs { 4, 40, 41, 42 } do -- malformed; a token that is good, at another time
+      local other = failures.new(code, "something else")
+      for _ = 1, 5 do assert.equal(other, counted:auth_failed(clock, "10.0.0.1", other)) end
+    end
+    for _, code in ipairs { 2, 5, 43 } do
+      open { max_auth_failures = 1 }
+      local bad = failures.new(code, "no good token")
+      assert.equal(bad, counted:auth_failed(clock, "10.0.0.1", bad))
+      assert.equal(9, counted:auth_failed(clock, "10.0.0.1", bad).code)
+    end
   end)
 
   it("may be any number", function()

@@ -305,6 +305,26 @@ describe("failed authentications", function()
       assert.equal(9, call())
     end)
   end)
+
+  it("are wrong keys for the metrics, too; the right one is let in", function()
+    within(60, { max_auth_failures = 1, metrics_key = "scrape-me" }, function()
+      local function status(key)
+        return fixture.client:request("GET", "/metrics", { headers = { Authorization = "Bearer " .. key } }).status
+      end
+      assert.same({ 401, 429, 200 }, { status "wrong", status "wrong", status "scrape-me" })
+    end)
+  end)
+
+  it("are not those whose token is too old: they get to know", function()
+    within(60, { max_auth_failures = 1 }, function()
+      local old = fixture:user_token("john", { exp = 1 })
+      for _ = 1, 3 do
+        local answer = fixture.client:request("GET", "/app", { query = { api_key = "devkey" },
+          headers = { Authorization = old, ["stream-auth-type"] = "jwt" } })
+        assert.equal(40, answer.body.code)
+      end
+    end)
+  end)
 end)
 
 describe("GET /rate_limits", function()

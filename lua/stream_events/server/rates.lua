@@ -18,6 +18,10 @@ local M = {}
 local ROOM = 100000
 local BEYOND = "" -- all who find no room; no user and no address has this name
 
+-- What somebody is told who has no good token. Whose token is only too old has one with a good signature,
+-- and has to be told so, since a new one helps.
+local GUESSES = { [2] = true, [5] = true, [43] = true }
+
 local PLATFORMS = { "server_side", "android", "ios", "web", "unity" }
 local MAX_SDK = 256 -- bytes of a client's name that are looked at
 local MAX_SDKS = 512 -- names that are remembered
@@ -235,7 +239,7 @@ end
 function Rates:auth_failed(now, address, failure)
   if now >= self.ends then roll(self, now) end
   local of = self.failed
-  if not of or failure.status ~= 401 then return failure end
+  if not of or not GUESSES[failure.code] then return failure end
   local key, count = one_more(of, addresses.owner(address), self.stamp)
   if not key then
     local _, refused = refuse(self, of)

@@ -29,7 +29,7 @@ local function read_metrics(context)
     local _, failure = failures.fail(5, "the metrics are for whoever has the metrics_key, as a bearer token, "
       .. "or a server token; without a metrics_key also for this machine")
     failure.headers = { 'WWW-Authenticate: Bearer realm="metrics"' }
-    return nil, failure
+    return nil, context.server.rates:auth_failed(context.started, context.address, failure)
   end
   return 200, metrics.text(context.server),
     { "Content-Type: " .. expositions.CONTENT_TYPE, "Cache-Control: no-store" }
