@@ -218,6 +218,7 @@ end
 ---@field body table|string|nil
 ---@field as "acting"|"server"|"backend"|"guest"
 ---@field connection boolean? name the connection in the query
+---@field expires number? monotonic time at which it counts as not answered; default: by timeouts.request
 ---@field is_raw boolean? the answer is given as the text it is
 ---@field exact boolean? lists of the answer stay lists when they are empty, numbers to the last digit
 
@@ -227,7 +228,7 @@ end
 function Api:call(options, receive)
   local request = {
     method = options.method, settle = options.is_raw and settle_raw or settle_json, receive = receive,
-    exact = options.exact,
+    exact = options.exact, expires = options.expires,
   }
   local server, err = self:sign(request, options.as)
   if err then return receive(nil, err) end

@@ -182,13 +182,14 @@ end
 local function ask(self, run, cids, attempt)
   self.context.api:call({
     method = "POST", path = "/sync", as = "acting", connection = true, is_raw = true,
+    expires = run.expires,
     body = {
       channel_cids = channel_state.list(cids), last_sync_at = earliest(run, cids), watch = true,
     },
   }, function(body, err)
     if self.run ~= run then return end -- the connection was lost again
     local again = err and err.kind == "network" and attempt < ATTEMPTS
-      and self.context.clock.now() < run.retry_until
+      and self.context.clock.now() < run.expires
     if again then ask(self, run, cids, attempt + 1) else settle(self, run, cids, body, err) end
   end)
 end
@@ -224,7 +225,7 @@ function Replay:begin(watches, done)
   local context = self.context
   local run = {
     watches = {}, since = {}, found = {}, pending = #calls, done = done,
-    retry_until = context.clock.now() + context.options.timeouts.request,
+    expires = context.clock.now() + context.options.timeouts.request,
   }
   for cid, channel in pairs(watches) do run.watches[cid], run.since[cid] = channel, self.since[cid] end
   self.run = run
