@@ -102,6 +102,72 @@ describe("after a reconnect", function()
     assert.is_false(recovered[1].gap)
   end)
 
+  it("an answer that comes when the connection is lost again is left out", function()
+    local requests = {}
+    begin(function(_, request) requests[#requests + 1] = request end)
+    lose()
+    for _ = 1, 10 do if not requests[1] then client:poll(5) end end
+    fake.socket:finish("network", "reset")
+    fake.socket.inbox = {}
+    client:poll()
+    fake.socket.ended = { kind = "network", message = "reset" }
+    for _ = 1, 20 do if not requests[2] then client:poll(1) end end
+    fake.reply(requests[1], answer { event(1) })
+    fake.reply(requests[2], answer { event(2) })
+    polls(3)
+    assert.same({ 2 }, got)
+  end)
+
+  it("what came while the watch was being asked for is known as well", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer {}
+    end)
+    assert(channel:stop_watching())
+    local usual, query = fake.answer, nil
+    fake.answer = function(request)
+      if request.path:find "query$" then
+        query = request
+        return nil
+      end
+      return usual(request)
+    end
+    fake.socket.tracks = false
+    channel:watch(function() end)
+    client:poll()
+    receive(5)
+    client:poll()
+    fake.answer = usual
+    fake.reply(query, usual(query))
+    client:poll()
+    lose()
+    polls(6)
+    assert.same({ "2026-01-01T00:00:05Z" }, asked)
+  end)
+
+  it("what is left of it is not waited with until something else happens", function()
+    begin(function() return answer { event(1), event(2) } end)
+    fake.on_connect = function(socket)
+      socket:greet()
+      local next_text = socket.next
+      local gave_up = false
+      socket.next = function(self) -- as one that gives up looking after long judging
+        if self.missed and not gave_up then
+          gave_up = true
+          return nil
+        end
+        return next_text(self)
+      end
+    end
+    lose()
+    for _ = 1, 10 do if not fake.last "/sync" then client:poll(5) end end
+    local began = fake.clock.now()
+    for _ = 1, 20 do if #got < 2 then client:poll(5) end end
+    assert.same({ 1, 2 }, got)
+    assert.equal(began, fake.clock.now())
+  end)
+
   it("events that are known already, and those of other channels, are left out", function()
     begin(function()
       return answer { event(1), event(2), event(3), event(4, nil, "messaging:other") }
@@ -269,5 +335,57 @@ describe("after a reconnect", function()
     lose()
     polls(6)
     assert.same({ "2026-01-01T00:00:02Z" }, asked)
+  end)
+end)
+
+describe("where a channel was left off", function()
+  local replay = require "stream_events.replay"
+  local asked, missed, one, two
+
+  -- Two channels on a connection, each watched since a date.
+  before_each(function()
+    asked = nil
+    local function watched(at)
+      return { config = KEPT, watched_at = at, watching = true }
+    end
+    one, two = watched "2026-01-01T00:00:08Z", watched "2026-01-01T00:00:11Z"
+    missed = replay.new {
+      clock = { now = function() return 0 end }, options = { timeouts = { request = 6 } },
+      api = { call = function(_, options) asked = options.body end }, log = function() end,
+    }
+  end)
+
+  -- Where the sync would begin for each of the channels.
+  local function since(...)
+    missed:left_off({ ["a:one"] = one, ["a:two"] = two }, ...)
+    local first = missed.since["a:one"]
+    local second = missed.since["a:two"]
+    one.watched_at, two.watched_at = nil, nil
+    return first and first:sub(18, -2), second and second:sub(18, -2)
+  end
+
+  it("is the last event, but never before the watch", function()
+    assert.same({ "10", "11" }, { since("2026-01-01T00:00:10Z", false) })
+  end)
+
+  it("is the beginning of the watch where nothing came", function()
+    assert.same({ "08", "11" }, { since(nil, false) })
+  end)
+
+  it("is, in the middle of what was missed, no later than the sync of the channel", function()
+    assert.same({ "08", "10" }, { since("2026-01-01T00:00:10Z", true) })
+  end)
+
+  it("stays what it was where nothing was given, or no sync answered", function()
+    since("2026-01-01T00:00:05Z", false)
+    one.watched_at, two.watched_at = "2026-01-01T00:00:20Z", "2026-01-01T00:00:20Z"
+    assert.same({ "08", "11" }, { since(nil, true) })
+    assert.same({ "08", "11" }, { since("2026-01-01T00:00:30Z", false) })
+  end)
+
+  it("is asked for all channels of a call from the earliest", function()
+    since("2026-01-01T00:00:10Z", false)
+    assert.is_true(missed:begin({ ["a:one"] = one, ["a:two"] = two }, error))
+    assert.same({ { "a:one", "a:two" }, "2026-01-01T00:00:10Z" }, { asked.channel_cids, asked.last_sync_at })
   end)
 end)

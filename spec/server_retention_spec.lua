@@ -240,6 +240,25 @@ describe("a sync", function()
     assert.same({ 2, 3, 4, 5 }, numbers(sync(since).events))
   end)
 
+  it("gives a connection nothing that it was sent, because it watched before events were kept", function()
+    keep(native.json.null)
+    local socket = fixture:connect "bob"
+    fixture:watch(socket, LOBBY)
+    keep { seconds = 600, count = 50 }
+    local since = send_many(1, 3)[1].created_at
+    assert.same({}, sync(since, nil, "bob", { connection_id = socket.id }).events)
+    assert.same({ 2, 3 }, numbers(sync(since).events))
+  end)
+
+  it("is complete from the first event of a type that was made to keep them", function()
+    assert.equal(201, (fixture:call("server", "POST", "/channeltypes",
+      { name = "game", custom_event_retention = { seconds = 600, count = 5 } })))
+    fixture:channel("game:one", { "alice", "bob" })
+    local since = send_many(1, 2, "game:one")[1].created_at
+    local body = sync(since, { channel_cids = { "game:one" } })
+    assert.same({ { 2 }, {} }, { numbers(body.events), body.gap_cids })
+  end)
+
   it("loses and doubles nothing while senders and a sync are at work at once", function()
     local socket = fixture:connect "bob"
     local since = send_many(0, 0)[1].created_at
@@ -428,6 +447,18 @@ describe("over a restart", function()
     restart()
     assert.same({ 5, 6, 7, 8, 9 }, numbers(sync(sent[4].created_at).events))
     for _ in fixture.server.parts.store:each "kept_events" do error "it was not removed" end
+  end)
+
+  it("stamps go on from where the last server was, even if the clock has not yet come there", function()
+    begin { data = data }
+    keep { seconds = 600, count = 5 }
+    local _, now = clock.stamp()
+    fixture.server.parts.retention.save = function(self)
+      self.store:put("kept_events", "state",
+        { policies = native.json.decode "{}", floor = 0, last = now + 3000000 })
+    end
+    restart()
+    assert.is_true(clock.micros(send_many(1, 1)[1].created_at) > now + 3000000)
   end)
 
   it("nothing is there when the type keeps nothing", function()
