@@ -44,8 +44,11 @@ function Socket:take()
 end
 
 function Socket:replay(texts) self.missed = { unpack(texts) } end
-function Socket:track(yes) self.tracks = yes end
-function Socket:position() return self.tracks and self.position_at or nil, self.missed ~= nil end
+function Socket:track(yes)
+  self.tracks = yes
+  if not yes then self.position_at = nil end
+end
+function Socket:position() return self.position_at, self.missed ~= nil end
 
 function Socket:next()
   while true do
@@ -57,7 +60,7 @@ function Socket:next()
       return false, "malformed", err.message, text:sub(1, 200)
     end
     router.received = router.received + 1
-    self.position_at = event.created_at
+    if self.tracks then self.position_at = event.created_at end
     if wanted(router.wants, event.type) then return event, event.type, event.cid end
     router.unwanted = router.unwanted + 1
   end
