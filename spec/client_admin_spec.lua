@@ -181,6 +181,10 @@ for name, case in pairs {
     sends = { "PATCH", "/app", { event_hooks = {}, webhook_events = {}, grants = { guest = {} } } },
     text = '"guest":[]', answer = "{}", gives = true,
   },
+  ["update_app without hooks"] = {
+    call = { "update_app", { event_hooks = {} } }, sends = { "PATCH", "/app", { event_hooks = {} } },
+    text = '"event_hooks":[]', answer = "{}", gives = true,
+  },
   -- hooks
   list_event_hooks = {
     call = { "list_event_hooks" }, sends = { "GET", "/app" },
@@ -240,6 +244,13 @@ describe("a call of administration without the secret", function()
 end)
 
 describe("misuse of a call of administration", function()
+  it("names the option that there is not", function()
+    local _, client = backend()
+    local ok, message = pcall(client.ban_user, client, "eve", { minutes = 5 })
+    assert.is_false(ok)
+    assert.truthy(message:find("unknown option 'minutes'", 1, true), message)
+  end)
+
   for name, call in pairs {
     ["a role without a name"] = function(client) local _ = client:create_role "" end,
     ["roles that hold no text"] = function(client) local _ = client:search_roles "" end,
@@ -270,7 +281,9 @@ describe("misuse of a call of administration", function()
     end,
     ["a ban by nobody"] = function(client) local _ = client:ban_user("eve", { banned_by = "a/b" }) end,
     ["a ban of no time"] = function(client) local _ = client:ban_user("eve", { timeout = 0 }) end,
-    ["a ban of half a minute"] = function(client) local _ = client:ban_user("eve", { timeout = 0.5 }) end,
+    ["a ban of one and a half minutes"] = function(client)
+      local _ = client:ban_user("eve", { timeout = 1.5 })
+    end,
     ["a ban for a text"] = function(client) local _ = client:ban_user("eve", { timeout = "5" }) end,
     ["a ban with options that are none"] = function(client) local _ = client:ban_user("eve", true) end,
     ["an unban in what is no channel"] = function(client)

@@ -95,6 +95,9 @@ describe("stream-events admin", function()
       assert.is_false(is_banned "eve")
       ask "users unban eve --channel messaging:general"
       assert.is_false(ask("channels show messaging:general").members[1].banned)
+      assert.is_true(ask("users ban eve --channel messaging:general --shadow").shadow)
+      assert.is_true(ask("channels show messaging:general").members[1].shadow_banned)
+      ask "users unban eve --channel messaging:general"
       text = refused("users ban nobody", 1)
       assert.truthy(text:find("users show nobody", 1, true), text)
       refused("users ban eve --channel messaging:nowhere", 1)

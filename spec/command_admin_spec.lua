@@ -63,6 +63,8 @@ describe("stream-events admin", function()
         ask("grants add granted guest send-custom-event").permissions)
       assert.same({ "send-custom-event" }, ask("grants remove granted guest read-channel").permissions)
       assert.same({ "send-custom-event" }, ask "grants show granted --role guest")
+      refused("grants set granted guest --none", 2) -- asks
+      assert.same({ "send-custom-event" }, ask "grants show granted --role guest")
       local _, text = ask "grants set granted guest --none --yes"
       assert.truthy(text:find('"permissions":[]', 1, true), text)
       assert.same({ "read-channel" }, ask("grants set granted anonymous read-channel").permissions)
@@ -267,6 +269,10 @@ describe("stream-events admin", function()
       assert.same({ false, false, {}, 900 },
         { changed.enabled, changed.should_send_custom_events, changed.event_types, changed.timeout_ms })
       assert.same(other, ask "hooks show other")
+      assert.same({}, ask(("hooks set %s --timeout 800"):format(made.id)).event_types)
+      local all = ask "hooks add https://all.example/ --id all --disabled"
+      assert.same({ {}, false, false }, { all.event_types, all.enabled, all.should_send_custom_events })
+      ask "hooks remove all --yes"
       assert.equal(2, #ask "hooks list")
       local text = run("hooks list").stdout
       assert.truthy(text:find "^ID +URL +ENABLED +CUSTOM EVENTS +TYPES\n", text)

@@ -160,6 +160,15 @@ describe("called in a way that cannot work", function()
   end
 end)
 
+it("no more users are named at once than one call takes", function()
+  local ids = (" u"):rep(101)
+  for _, line in ipairs { "users delete", "users restore", "channels members add messaging:a" } do
+    local code, _, err = run_here("admin " .. line .. ids)
+    assert.equal(2, code)
+    assert.truthy(err:find("101 users are named", 1, true), err)
+  end
+end)
+
 describe("what takes something away", function()
   it("asks first", function()
     local asking = {}
