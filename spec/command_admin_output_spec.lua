@@ -1,6 +1,7 @@
 --- `stream-events admin`: what it shows, what it asks, and how it fails.
 local admin = require "support.admin"
 local command = require "support.command"
+local hooks = require "support.hook"
 local luv = require "luv"
 local native = require "stream_events.native"
 local process = require "support.process"
@@ -82,6 +83,39 @@ describe("stream-events admin", function()
       assert.equal("network", native.json.decode(child.stderr).error.kind)
       holder:close()
     end)
+  end)
+
+  describe("before a server that answers rubbish", function()
+    local answers = {
+      ["lists of everything but objects"] = [==[{"users":[1,"x",null,[]],"roles":[1,"x",null],
+        "permissions":[true],"channels":[7],"events":["x"],"channel_types":{"a":1,"b":null},
+        "app":{"event_hooks":[1,null,"x"],"grants":{"user":7},"name":[]},"server_side":{"SendEvent":4},
+        "web":"x"}]==],
+      ["objects with other values"] = [==[{"users":[{"id":{},"name":7,"role":[]}],"roles":[{"scopes":[{},1]}],
+        "permissions":[{"id":4}],"channels":[{"channel":{"type":"a","id":"b","cid":7,"config":[]}}],
+        "channel":{"id":"b","type":"a","created_by":4,"config":{"grants":4}},"members":[1,{"user":3}],
+        "events":[{"name":{}}],"channel_types":{"a":{"name":{}}},"grants":[],"name":[],
+        "app":{"event_hooks":[{"event_types":4,"webhook_url":{}}]},"web":{"x":{"limit":"a","reset":"b"}}}]==],
+      ["an empty object"] = "{}", ["a list"] = "[]", ["nothing"] = "", ["a page"] = "<html>\27[2J</html>",
+    }
+    for name, body in pairs(answers) do
+      it("fails in a line or shows what it can: " .. name, function()
+        local server = hooks.start(hooks.answer(200, "Content-Type: application/json\r\n", body))
+        local there = { STREAM_BASE_URL = server.url:gsub("/hooks$", "") }
+        for _, line in ipairs {
+          "users list", "users show ann", "users set ann x=y", "roles list", "permissions list a",
+          "channels list", "channels show a:b", "channel-types list", "channel-types show a", "grants show a",
+          "hooks list", "hooks show a", "hooks events", "app show", "rate-limits",
+        } do
+          local child = run(line, there)
+          assert.truthy(child.code == 0 or child.code == 1, line)
+          assert.is_nil(child.stderr:find("traceback", 1, true), line .. ": " .. child.stderr)
+          assert.is_nil((child.stdout .. child.stderr):find("\27", 1, true), line)
+          if child.code == 1 then assert.truthy(child.stderr:find "^stream%-events: %w+: ", child.stderr) end
+        end
+        server:stop()
+      end)
+    end
   end)
 
   describe("what it writes", function()

@@ -11,6 +11,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Channel
 local methods = M.methods
 
 local function no_id()

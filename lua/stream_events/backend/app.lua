@@ -6,6 +6,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 local PLATFORMS = { "server_side", "android", "ios", "web", "unity" }
 

@@ -7,6 +7,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 
 local function type_path(name, level)

@@ -7,6 +7,7 @@ local names = require "stream_events.names"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 
 -- The channel objects of an answer, up to date; watched ones are so from now on.

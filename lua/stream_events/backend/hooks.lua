@@ -8,6 +8,7 @@ local native = require "stream_events.native"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 local array, null = native.json.array, native.json.null
 local NOT_FOUND = 16

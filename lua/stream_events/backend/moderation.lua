@@ -7,6 +7,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 local MINUTES = 60 * 24 * 366 * 100 -- a century: what is longer is a slip
 

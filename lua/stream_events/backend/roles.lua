@@ -4,6 +4,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 
 -- Roles -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ local url = require "stream_events.url"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 local expect_table, expect_user_id = calls.expect_table, calls.expect_user_id
 

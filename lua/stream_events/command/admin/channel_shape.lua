@@ -62,15 +62,13 @@ end
 ---@param page stream_events.command.Page
 ---@param list table[]
 function M.show_members(page, list)
-  local rows = {}
-  for i, member in ipairs(list) do
+  page:list({ "member", "name", "channel role", "role", "state" }, list, function(member)
     local user = type(member.user) == "table" and member.user or {}
-    rows[i] = {
+    return {
       member.user_id or user.id, user.name, member.channel_role, user.role,
       member.banned and "banned" or user.online and "online" or "",
     }
-  end
-  page:table({ "member", "name", "channel role", "role", "state" }, rows, "there are no members")
+  end, "there are no members")
 end
 
 local APART = { config = true, members = true, created_by = true, own_capabilities = true }
@@ -86,7 +84,7 @@ function M.show(page, channel)
   if config then
     rows[#rows + 1] = { "custom events", words.on_off(config.custom_events) }
     local own = config.grants
-    rows[#rows + 1] = { "grants of its own", own and next(own) and own or "none" }
+    rows[#rows + 1] = { "grants of its own", type(own) == "table" and next(own) and own or "none" }
   end
   page:fields(rows)
   page:line ""

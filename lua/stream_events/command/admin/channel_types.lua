@@ -27,8 +27,8 @@ local function show_type(page, config)
   grants.show(page, config.grants)
 end
 
-local function show_change(page, config)
-  page:line(("%s: custom events are %s"):format(config.name, words.on_off(config.custom_events)))
+local function show_change(page, config, args)
+  page:line(("%s: custom events are %s"):format(args.name, words.on_off(config.custom_events)))
 end
 
 local list = {
@@ -42,15 +42,12 @@ local list = {
     return types
   end,
   show = function(page, types)
-    local rows = {}
-    for i, each in ipairs(types) do
-      rows[i] = {
+    page:list({ "name", "custom events", "typing", "watching events", "updated" }, types, function(each)
+      return {
         each.name, words.on_off(each.custom_events), words.on_off(each.typing_events),
         words.on_off(each.connect_events), each.updated_at,
       }
-    end
-    page:table({ "name", "custom events", "typing", "watching events", "updated" }, rows,
-      "there are no channel types")
+    end, "there are no channel types")
   end,
 }
 

@@ -47,13 +47,9 @@ local list = {
     return channels
   end,
   show = function(page, channels)
-    local rows = {}
-    for i, channel in ipairs(channels) do
-      rows[i] = {
-        channel.cid, channel.name, channel.member_count, shapes.state(channel), channel.updated_at,
-      }
-    end
-    page:table({ "cid", "name", "members", "state", "updated" }, rows, "there are no such channels")
+    page:list({ "cid", "name", "members", "state", "updated" }, channels, function(channel)
+      return { channel.cid, channel.name, channel.member_count, shapes.state(channel), channel.updated_at }
+    end, "there are no such channels")
   end,
 }
 

@@ -8,7 +8,8 @@ local M = {}
 ---@param grants table<string, string[]>?
 function M.show(page, grants)
   local rows = {}
-  for i, role in ipairs(words.keys(grants or {})) do rows[i] = { role, words.joined(grants[role]) } end
+  if type(grants) ~= "table" then grants = {} end
+  for i, role in ipairs(words.keys(grants)) do rows[i] = { role, words.joined(grants[role]) } end
   if #rows == 0 then return page:line "nothing is granted" end
   page:fields(rows)
 end

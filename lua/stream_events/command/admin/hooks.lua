@@ -45,16 +45,23 @@ local function show_hook(page, hook)
     { "id", "webhook_url", "enabled", "event_types", "should_send_custom_events", "timeout_ms" }))
 end
 
+-- One of the hooks that the service has; false: it has not.
+local function find(client, id)
+  local hooks, err = client:list_event_hooks()
+  if not hooks then return nil, err end
+  for _, each in ipairs(hooks) do
+    if type(each) == "table" and each.id == id then return each end
+  end
+  return false
+end
+
 -- The hook as the service has it after a change.
 local function stored(client, hook, err)
   if not hook then return nil, err end
-  local hooks
-  hooks, err = client:list_event_hooks()
-  if not hooks then return nil, err end
-  for _, each in ipairs(hooks) do
-    if each.id == hook.id then return each end
-  end
-  return hook
+  local found
+  found, err = find(client, hook.id)
+  if found == nil then return nil, err end
+  return found or hook
 end
 
 local list = {
@@ -62,15 +69,13 @@ local list = {
   examples = { "hooks list", "hooks list --json | jq -r '.[].webhook_url'" },
   run = function(client) return client:list_event_hooks() end,
   show = function(page, hooks)
-    local rows = {}
-    for i, hook in ipairs(hooks) do
+    page:list({ "id", "url", "enabled", "custom events", "types" }, hooks, function(hook)
       local types = words.joined(hook.event_types)
-      rows[i] = {
+      return {
         hook.id, hook.webhook_url, words.on_off(hook.enabled),
         words.on_off(hook.should_send_custom_events == true), types ~= "" and types or "all",
       }
-    end
-    page:table({ "id", "url", "enabled", "custom events", "types" }, rows, "there are no hooks")
+    end, "there are no hooks")
   end,
 }
 
@@ -78,11 +83,8 @@ local show = {
   name = "show", about = "Show one hook.", json = "the hook", examples = { "hooks show chat-log" },
   arguments = id_argument, check = wrong_id,
   run = function(client, args)
-    local hooks, err = client:list_event_hooks()
-    if not hooks then return nil, err end
-    for _, hook in ipairs(hooks) do
-      if hook.id == args.id then return hook end
-    end
+    local hook, err = find(client, args.id)
+    if hook ~= false then return hook, err end
     return errors.fail("api", ("there is no hook %q"):format(args.id), {
       code = 16, status = 404, hint = NO_HOOK,
     })
@@ -170,7 +172,7 @@ local events = {
   json = "a list of event types", examples = { "hooks events" },
   run = function(client) return client:list_hook_events() end,
   show = function(page, types)
-    for _, each in ipairs(types) do page:fields { { each.name } } end
+    page:list({ "type" }, types, function(each) return { each.name } end, "there are no such types")
   end,
 }
 

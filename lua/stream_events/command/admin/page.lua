@@ -1,4 +1,5 @@
 --- What an admin command shows to people: tables, fields and lines, on standard output.
+local format = require "stream_events.command.format"
 local luv = require "luv"
 local output = require "stream_events.command.output"
 local tables = require "stream_events.command.table"
@@ -30,9 +31,9 @@ function M.new()
 end
 
 --- A line of its own.
----@param text string plain already
+---@param text string
 function Page:line(text) -- luacheck: ignore 212/self
-  output.line(text)
+  output.line(format.plain(text))
 end
 
 --- A table whose columns have names; without rows the sentence that says so, on standard error.
@@ -47,6 +48,19 @@ function Page:table(header, rows, empty)
     if i == 1 and self.colour then line = HEADER:format(line) end
     if not output.line(line) then return end
   end
+end
+
+--- A table with a row for each object of a list; what is no object is passed over.
+---@param header string[]
+---@param list any[]
+---@param row fun(item: table): any[]
+---@param empty string
+function Page:list(header, list, row, empty)
+  local rows = {}
+  for _, item in ipairs(list) do
+    if type(item) == "table" then rows[#rows + 1] = row(item) end
+  end
+  self:table(header, rows, empty)
 end
 
 --- Names with values, one pair a line, aligned. Never cut: these are all there is about one thing.

@@ -40,16 +40,15 @@ local list = {
     local all, err = client:list_permissions()
     if not all or not args.text then return all, err end
     for i = #all, 1, -1 do
-      if not tostring(all[i].id):find(args.text, 1, true) then table.remove(all, i) end
+      local id = type(all[i]) == "table" and all[i].id
+      if type(id) ~= "string" or not id:find(args.text, 1, true) then table.remove(all, i) end
     end
     return all
   end,
   show = function(page, permissions)
-    local rows = {}
-    for i, each in ipairs(permissions) do
-      rows[i] = { each.id, each.level, each.action, each.custom and "custom" or "built in" }
-    end
-    page:table({ "id", "level", "action", "kind" }, rows, "there are no such permissions")
+    page:list({ "id", "level", "action", "kind" }, permissions, function(each)
+      return { each.id, each.level, each.action, each.custom and "custom" or "built in" }
+    end, "there are no such permissions")
   end,
 }
 

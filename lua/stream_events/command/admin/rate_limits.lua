@@ -33,7 +33,7 @@ return {
     for _, platform in ipairs(words.keys(limits)) do
       local endpoints = limits[platform]
       for _, name in ipairs(type(endpoints) == "table" and words.keys(endpoints) or {}) do
-        local each = endpoints[name]
+        local each = type(endpoints[name]) == "table" and endpoints[name] or {}
         rows[#rows + 1] = {
           platform, name, each.limit, each.remaining,
           math.type(each.reset) == "integer" and os.date("!%Y-%m-%dT%H:%M:%SZ", each.reset) or nil,

@@ -19,11 +19,9 @@ local list = {
     return client:list_roles()
   end,
   show = function(page, roles)
-    local rows = {}
-    for i, role in ipairs(roles) do
-      rows[i] = { role.name, role.custom and "custom" or "built in", words.joined(role.scopes) }
-    end
-    page:table({ "name", "kind", "has grants in" }, rows, "there are no such roles")
+    page:list({ "name", "kind", "has grants in" }, roles, function(role)
+      return { role.name, role.custom and "custom" or "built in", words.joined(role.scopes) }
+    end, "there are no such roles")
   end,
 }
 

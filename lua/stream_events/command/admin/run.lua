@@ -1,6 +1,7 @@
 --- Runs one admin command: checks, asks where something would be lost, calls as the backend, and shows
 --- what came of it.
 local acting = require "stream_events.command.acting"
+local errors = require "stream_events.error"
 local format = require "stream_events.command.format"
 local luv = require "luv"
 local output = require "stream_events.command.output"
@@ -62,7 +63,10 @@ function M.run(command, args)
   end
   local value, err = command.run(client, args)
   client:close()
-  if value == nil then return output.fail(explained(err, values, command, args), args.json) end
+  if value == nil then
+    err = err or errors.new { kind = "protocol", message = "the answer lacks what was asked for" }
+    return output.fail(explained(err, values, command, args), args.json)
+  end
   if args.json then
     output.line(format.encoded(value))
   else

@@ -21,7 +21,14 @@ local function find(client, id)
     limit = 1, include_deactivated_users = true,
   })
   if not found then return nil, err end
-  return found[1] or false
+  return type(found[1]) == "table" and found[1] or false
+end
+
+-- The user of that id in an answer.
+local function one_of(id, users, err)
+  local user = users and users[id]
+  if type(user) == "table" then return user end
+  return nil, err
 end
 
 local function state_of(user)
@@ -55,11 +62,9 @@ local list = {
     return client:query_users(args.fields, options)
   end,
   show = function(page, users)
-    local rows = {}
-    for i, user in ipairs(users) do
-      rows[i] = { user.id, user.name, user.role, state_of(user), user.last_active }
-    end
-    page:table({ "id", "name", "role", "state", "last active" }, rows, "there are no such users")
+    page:list({ "id", "name", "role", "state", "last active" }, users, function(user)
+      return { user.id, user.name, user.role, state_of(user), user.last_active }
+    end, "there are no such users")
   end,
 }
 
@@ -106,9 +111,7 @@ local create = {
       return nil, err
     end
     args.fields.id = args.id
-    local users
-    users, err = client:upsert_users { args.fields }
-    return users and users[args.id], err
+    return one_of(args.id, client:upsert_users { args.fields })
   end,
   show = show_user,
 }
@@ -123,8 +126,9 @@ local set = {
   check = function(args) return wrong_id(args) or words.read_changes(args, OPTIONS) end,
   hints = { [4] = HINT_DATA, [16] = no_user },
   run = function(client, args)
-    local users, err = client:update_users { { id = args.id, set = args.fields, unset = args.unset } }
-    return users and users[args.id], err
+    return one_of(args.id, client:update_users {
+      { id = args.id, set = args.fields, unset = args.unset },
+    })
   end,
   show = show_user,
 }

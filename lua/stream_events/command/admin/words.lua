@@ -1,6 +1,7 @@
 --- What admin commands share of their words: names and data on the command line, pages of lists.
 local convert = require "stream_events.command.convert"
 local fields = require "stream_events.command.fields"
+local format = require "stream_events.command.format"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
@@ -135,13 +136,25 @@ function M.on_off(value)
   return value and "on" or "off"
 end
 
+--- The keys of a table, sorted.
+---@param map table<string, any>
+---@return string[]
+function M.keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  return keys
+end
+
 --- Texts of a list in one cell.
 ---@param list any
 ---@return string
 function M.joined(list)
   if type(list) ~= "table" then return "" end
   local texts = {}
-  for i, value in ipairs(list) do texts[i] = tostring(value) end
+  for i, value in ipairs(list) do texts[i] = type(value) == "string" and value or format.encoded(value) end
   return table.concat(texts, ", ")
 end
 
@@ -170,21 +183,8 @@ function M.rows(object, without, first)
     rows[#rows + 1] = { name, shown(object[name]) }
   end
   for _, name in ipairs(first or {}) do add(name) end
-  local rest = {}
-  for name in pairs(object) do rest[#rest + 1] = name end
-  table.sort(rest)
-  for _, name in ipairs(rest) do add(name) end
+  for _, name in ipairs(M.keys(object)) do add(name) end
   return rows
-end
-
---- The keys of a table, sorted.
----@param map table<string, any>
----@return string[]
-function M.keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
 end
 
 return M
