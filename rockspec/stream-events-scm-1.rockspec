@@ -118,6 +118,7 @@ build = {
     ["stream_events.channel"] = "lua/stream_events/channel.lua",
     ["stream_events.channel_changes"] = "lua/stream_events/channel_changes.lua",
     ["stream_events.channel_overrides"] = "lua/stream_events/channel_overrides.lua",
+    ["stream_events.channel_send"] = "lua/stream_events/channel_send.lua",
     ["stream_events.channel_state"] = "lua/stream_events/channel_state.lua",
     ["stream_events.client"] = "lua/stream_events/client.lua",
     ["stream_events.command.acting"] = "lua/stream_events/command/acting.lua",

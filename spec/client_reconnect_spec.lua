@@ -97,6 +97,30 @@ describe("a connection", function()
     end
   end)
 
+  it("asks for presence where it was asked for, after a reconnect as well", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local general, lobby = client:channel("messaging", "general"), client:channel("messaging", "lobby")
+    assert(general:watch { presence = true })
+    assert(lobby:watch())
+    local seen
+    client:subscribe_for("user.presence.changed", function(event) seen = event end)
+    fake.socket:receive { type = "user.presence.changed", user = { id = "jane", online = true } }
+    client:poll()
+    assert.is_true(seen.user.online)
+    fake.socket:finish("network", "reset")
+    for _ = 1, 6 do client:poll(5) end
+    local asked = {}
+    for _, request in ipairs(fake.requests) do
+      local id = request.path:match "([^/]+)/query$"
+      asked[#asked + 1] = id .. " " .. tostring(native.json.decode(request.body).presence)
+    end
+    assert.same({ "general true", "lobby false", "general true", "lobby false" }, asked)
+    for _, bad in ipairs { { presence = 1 }, { precense = true }, "x" } do
+      assert.is_false(pcall(general.watch, general, bad))
+    end
+  end)
+
   it("watches everything again after a reconnect, then says so", function()
     local fake = fakes.new()
     local client = fake.connected()

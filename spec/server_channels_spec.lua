@@ -1,6 +1,6 @@
 --- Channels over the server's API: made, queried, watched, changed, removed; who may, who is told.
-local native = require "stream_events.native"
 local fixtures = require "support.server"
+local native = require "stream_events.native"
 
 local now = os.time()
 local function date(seconds) return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds) end

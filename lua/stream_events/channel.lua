@@ -1,10 +1,10 @@
---- One channel as a client sees it: watching it, sending to it, subscribing to its events.
+--- One channel as a client sees it: watching it, and subscribing to its events.
 local changes = require "stream_events.channel_changes"
 local capabilities = require "stream_events.capabilities"
 local dispatch = require "stream_events.dispatch"
 local errors = require "stream_events.error"
 local names = require "stream_events.names"
-local native = require "stream_events.native"
+local sending = require "stream_events.channel_send"
 local state = require "stream_events.channel_state"
 local subscription = require "stream_events.subscription"
 local url = require "stream_events.url"
@@ -30,7 +30,9 @@ local M = {}
 local Channel = { __name = "stream_events.channel" }
 Channel.__index = Channel
 
-for name, method in pairs(changes.methods) do Channel[name] = method end
+for _, part in ipairs { changes, sending } do
+  for name, method in pairs(part.methods) do Channel[name] = method end
+end
 
 function Channel:__tostring()
   return "channel " .. (self.cid or self.type .. " (no id yet)")
@@ -115,7 +117,8 @@ end
 -- Queries the channel; receive(ok, err) after its state has been taken over.
 local function query(self, options, receive)
   local body = {
-    data = creation_data(self), state = options.state, watch = options.watch, presence = false,
+    data = creation_data(self), state = options.state, watch = options.watch,
+    presence = options.presence or false,
   }
   self.context.api:call({
     method = "POST", as = "acting", body = body, connection = options.watch,
@@ -140,13 +143,14 @@ local function offline(self)
 end
 
 -- Queries with a watch that is bound to the present connection.
-local function watch(self, receive)
+local function watch(self, presence, receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(nil, offline(self)) end
   self.being_watched = true
   self.context.recovery:expect()
-  query(self, { state = true, watch = true }, function(ok, err)
+  query(self, { state = true, watch = true, presence = presence }, function(ok, err)
     self.being_watched = nil
+    if ok then self.presence = presence end
     if ok then self.context.recovery:watched(self, connection_id) end
     receive(ok, err)
   end)
@@ -158,7 +162,8 @@ end
 function Channel:watch_again(receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(offline(self)) end
-  query(self, { state = true, watch = true }, function(_, err) receive(err) end)
+  query(self, { state = true, watch = true, presence = self.presence },
+    function(_, err) receive(err) end)
 end
 
 --- Queries without watching, to learn what this user may do now; one query at a time.
@@ -178,16 +183,32 @@ local function finish_with_self(self, call)
   return function(ok, err) call:finish(ok and self or nil, err) end
 end
 
+local function check_watch_options(options, level)
+  if type(options) ~= "table" then
+    error("options must be a table, not a " .. type(options), level + 1)
+  end
+  for name, value in pairs(options) do
+    if name ~= "presence" then error("unknown option '" .. tostring(name) .. "'", level + 1) end
+    if type(value) ~= "boolean" then error("option 'presence' must be true or false", level + 1) end
+  end
+end
+
 --- Starts to receive the channel's events, and goes on after reconnects. Creates the channel if it
 --- is missing and this user may (protocol §4.2). Errors: code 17 no permission, 16 no such channel
 --- type, kind "network" while offline.
+---
+--- With `presence` the events user.presence.changed come as well, to the client: when a member comes
+--- online, or goes.
+---@param options { presence: boolean? }|function|nil a callback may stand in their place
 ---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
 ---@return stream_events.Channel? self
 ---@return stream_events.Error? err
-function Channel:watch(callback)
+function Channel:watch(options, callback)
+  if type(options) == "function" then options, callback = nil, options end
+  if options ~= nil then check_watch_options(options, 2) end
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
-  watch(self, finish_with_self(self, call))
+  watch(self, options and options.presence or false, finish_with_self(self, call))
   return tasks:wait(call)
 end
 
@@ -232,137 +253,6 @@ function Channel:stop_watching(callback)
     path = self.path .. "/stop-watching",
   }, function(answer, err) call:finish(answer and true or nil, err) end)
   return context.tasks:wait(call)
-end
-
--- Sending -----------------------------------------------------------------------------------------
-
--- The answer holds the event as it was distributed.
-local function settle_sent(call, err, _, body)
-  if err and call.repeats and err.kind == "network" then
-    call.repeats = call.repeats > 1 and call.repeats - 1 or nil
-    return call.context.api:send(call)
-  elseif err then
-    capabilities.refused(call.channel, err, call.body)
-    return call:finish(nil, err)
-  end
-  call:finish(native.event.new(body, call.event_options))
-end
-
--- What the sends of this channel have in common, as a class of calls: it holds as long as the client
--- is the same user with the same token.
-local function new_sending(self, as)
-  local context = self.context
-  if not self.path then
-    return errors.fail("protocol", "the channel has no id yet: query or watch it first")
-  end
-  local common = {
-    method = "POST", settle = settle_sent, timeout = context.api.timeout, channel = self,
-    context = context,
-  }
-  local server, err = context.api:sign(common, as)
-  if err then return nil, err end
-  common.url = context.api.base .. self.path .. "/event?" .. context.identity:query(server)
-  common.prepared = context.transport:prepare(common)
-  common.event_options = { member = "event", self = not server and context.identity.user_id or nil }
-  return context.tasks:class(common)
-end
-
-local function sending(self, as)
-  local generation = self.context.identity.generation
-  if self.prepared_for ~= generation then
-    self.prepared, self.prepared_for = {}, generation
-  end
-  local class, err = self.prepared[as], nil
-  if not class then
-    class, err = new_sending(self, as)
-    self.prepared[as] = class
-  end
-  return class, err
-end
-
-local SEND_OPTIONS = { user_id = true, id = true, idempotent = true }
-local REPEATS = 2 -- of a send whose connection broke
-local MOST_ID = 64 -- bytes
-
-local function check_id(id, level)
-  if type(id) ~= "string" or #id < 1 or #id > MOST_ID or id:find("%c") then
-    error(("the id of an event must be a string of 1 to %d bytes without control characters")
-      :format(MOST_ID), level + 1)
-  end
-end
-
-local function check_options(options, level)
-  if type(options) ~= "table" then
-    error("options must be a table, not a " .. type(options), level + 1)
-  end
-  for name in pairs(options) do
-    if not SEND_OPTIONS[name] then error("unknown option '" .. tostring(name) .. "'", level + 1) end
-  end
-  -- An empty one is a mistake, too: what was to stand in it was nil.
-  if options.user_id ~= nil or next(options) == nil then
-    local ok, message = names.user_id(options.user_id)
-    if not ok then error(message, level + 1) end
-  end
-  if options.id ~= nil then check_id(options.id, level + 1) end
-  if options.idempotent ~= nil and type(options.idempotent) ~= "boolean" then
-    error("option 'idempotent' must be true or false", level + 1)
-  end
-end
-
--- The id that makes a send safe to repeat; nil: it has none.
-local function repeat_id(options)
-  return options.id or (options.idempotent and native.crypto.uuid()) or nil
-end
-
--- The body as the client's own rules let it out: everyone else will judge it likewise.
-local function by_rules(self, body, err, sender)
-  local context = self.context
-  local me = context.identity.me
-  return context.encoder:ruled(body, err, context.rules, {
-    trust = "any", sender = sender or context.identity.user_id,
-    role = not sender and me and type(me.role) == "string" and me.role or nil,
-    cid = self.cid, channel_type = self.type,
-  })
-end
-
---- Sends a custom event to everyone who watches the channel, this client included (protocol §5).
---- The result is the event as it was distributed. It needs no watch. Events that are sent without
---- waiting for the answer of the one before may overtake each other.
----
---- Errors: code 18 custom events are off for the channel type, or the type belongs to the service;
---- 17 this user may not; 16 no such channel; kind "protocol" for a type that is none and for data
---- under a name that the service uses itself; kind "full" for more than 5 KiB; kind "rule", with reason
---- and rule, when this client's own rules refuse it. Data that is no JSON (functions, NaN, mixed tables)
---- raises.
----@param event_type string
----@param data table? the event's own fields
----
---- With an id a send can be repeated safely, by the program or, when the connection broke on the way, by
---- the client itself: where the channel type says that ids count (`config.custom_event_ids`, of the
---- bundled server), an event with an id that this user has sent to this channel before is not delivered
---- again, and the answer is the event of the first send. Elsewhere the id is a field like any other.
----@param options { user_id: string?, id: string?, idempotent: boolean? }|function|nil user_id: backends
----  say here for whom they send; id: 1 to 64 bytes, the field `id` of the event; idempotent: an id is made
----  up; a callback may stand in the place of options
----@param callback (fun(event: stream_events.Event?, err: stream_events.Error?))?
----@return stream_events.Event? event
----@return stream_events.Error? err
-function Channel:send_event(event_type, data, options, callback)
-  if type(options) == "function" then options, callback = nil, options end
-  if options ~= nil then check_options(options, 2) end
-  local sender, id
-  if options then sender, id = options.user_id, repeat_id(options) end
-  local context = self.context
-  local tasks = context.tasks
-  local class, err = sending(self, sender and "server" or "acting")
-  local call = tasks:begin(callback, class)
-  local body, refusal = context.encoder:encode(event_type, data, sender, 2, id)
-  if context.rules and not err then body, refusal = by_rules(self, body, refusal, sender) end
-  if not body or err then return tasks:fail(call, refusal or err) end
-  call.body = body
-  if id and self.config and self.config.custom_event_ids == true then call.repeats = REPEATS end
-  context.api:send(call)
-  return tasks:wait(call)
 end
 
 -- Subscribing -------------------------------------------------------------------------------------
