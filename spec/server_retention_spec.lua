@@ -401,6 +401,26 @@ describe("what is kept", function()
     end
   end)
 
+  it("is shared among the channels that have something, not with those that had", function()
+    begin { retention_bytes = 160000 }
+    keep { seconds = 60, count = 10000 }
+    local real, ahead = native.time, 0
+    clock_shows(function() return real() + ahead end)
+    for i = 1, 60 do
+      fixture:channel("messaging:old" .. i, { "alice" })
+      send_many(1, 1, "messaging:old" .. i)
+    end
+    ahead = 120
+    fixture.server.parts.retention:tick()
+    assert.equal(0, fixture.server:stats().retention.events)
+    for i = 1, 20 do
+      fixture:channel("messaging:new" .. i, { "alice" })
+      send_many(1, 16, "messaging:new" .. i, { text = ("x"):rep(300) })
+    end
+    local retention = fixture.server:stats().retention
+    assert.is_true(retention.bytes > 100000 and retention.bytes <= 160000)
+  end)
+
   it("goes with its channel, and ends with the type's rules untouched", function()
     begin()
     keep { seconds = 600, count = 50 }

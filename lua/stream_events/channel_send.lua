@@ -7,6 +7,7 @@ local native = require "stream_events.native"
 
 local M = { methods = {} }
 
+---@class stream_events.Channel
 local methods = M.methods
 
 -- The answer holds the event as it was distributed.

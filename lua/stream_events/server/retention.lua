@@ -95,7 +95,11 @@ end
 
 -- All bytes are in use: the channels that have more than their share give up their oldest events.
 local function make_room(self)
-  local share = self.options.retention_bytes * 3 // 4 // self.channels
+  local holding = 0
+  for _, kept in pairs(self.rings) do
+    if kept.ring.count > 0 then holding = holding + 1 end
+  end
+  local share = self.options.retention_bytes * 3 // 4 // holding
   for _, kept in pairs(self.rings) do
     while kept.ring.bytes > share do drop_oldest(self, kept.ring) end
   end
