@@ -131,6 +131,7 @@ build = {
     ["stream_events.server.roles"] = "lua/stream_events/server/roles.lua",
     ["stream_events.server.rules"] = "lua/stream_events/server/rules.lua",
     ["stream_events.server.sockets"] = "lua/stream_events/server/sockets.lua",
+    ["stream_events.server.schema"] = "lua/stream_events/server/schema.lua",
     ["stream_events.server.store"] = "lua/stream_events/server/store.lua",
     ["stream_events.server.url"] = "lua/stream_events/server/url.lua",
     ["stream_events.server.user_fields"] = "lua/stream_events/server/user_fields.lua",

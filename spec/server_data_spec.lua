@@ -8,6 +8,7 @@ local luv = require "luv"
 local native = require "stream_events.native"
 local process = require "support.process"
 local sql = require "support.sql"
+local schema = require "stream_events.server.schema"
 local store = require "stream_events.server.store"
 
 describe("the server's data", function()
@@ -28,8 +29,9 @@ describe("the server's data", function()
     assert.equal(201, (fixture:call("server", "POST", "/moderation/ban",
       { target_user_id = "bob", banned_by_id = "alice" })))
     fixture:stop()
-    sql(path, [[INSERT INTO webhooks VALUES ('0000000000000001',
-      '{"hook":"h","id":"i","type":"t","body":"{}"}')]])
+    sql(path, [[INSERT INTO webhooks VALUES
+      ('0000000000000001', '{"hook":"h","id":"i","type":"t","body":"{}"}', NULL),
+      ('0000000000000002', '{"hook":"h","id":"i","type":"t"}', '{}')]])
   end
 
   before_each(function()
@@ -51,8 +53,8 @@ describe("the server's data", function()
     it("finds nothing wrong with what a server leaves, and counts it", function()
       local report = assert(check.run(path))
       assert.same({}, report.problems)
-      assert.equal(store.VERSION, report.schema)
-      assert.same({ 2, 1, 2, 5, 1 }, {
+      assert.equal(schema.VERSION, report.schema)
+      assert.same({ 2, 1, 2, 5, 2 }, {
         report.documents.user, report.documents.channel, report.documents.member,
         report.documents.channel_type, report.documents.webhook,
       })
@@ -131,6 +133,8 @@ describe("the server's data", function()
       ["a delivery that is no event"] =
         { "UPDATE webhooks SET document = json_set(document, '$.body', 'x')",
           "^webhook 0000000000000001: its body is no event" },
+      ["a delivery without a body"] =
+        { "UPDATE webhooks SET body = NULL", "^webhook 0000000000000002: its body is no event" },
       ["a table that is missing"] = { "DROP TABLE app", "^file : the table app is missing" },
     } do
       it("reports " .. name, function()
@@ -212,7 +216,7 @@ describe("the server's data", function()
       database:close()
       assert.equal("600", ("%o"):format(luv.fs_stat(copy).mode & 511))
       assert.same({ "alice", "bob", "carol" }, sql(copy, "SELECT key FROM users ORDER BY key"))
-      assert.equal(store.VERSION, check.run(copy).schema)
+      assert.equal(schema.VERSION, check.run(copy).schema)
       local fixture = fixtures.start { data = copy }
       assert.equal(201, (fixture:call("alice", "POST", "/channels/messaging/lobby/query", { state = true })))
       fixture:stop()

@@ -36,8 +36,8 @@ describe("the way of an event", function()
   end)
 
   after_each(function()
-    fixture:stop()
     store.open = open
+    fixture:stop()
   end)
 
   local function send(who, event)

@@ -3,6 +3,7 @@
 local uv = require "luv"
 local database = require "stream_events.server.database"
 local errors = require "stream_events.error"
+local schema = require "stream_events.server.schema"
 local store = require "stream_events.server.store"
 
 local M = {}
@@ -61,7 +62,7 @@ local function check_source(connection)
   local tables
   if version then tables, message = database.run(connection, "SELECT name FROM sqlite_master") end
   if not tables then return nil, message end
-  return store.check_version(version[1], tables[1] ~= nil)
+  return schema.check_version(version[1], tables[1] ~= nil)
 end
 
 --- Writes a copy of a database. The copy is the user's alone (0600).

@@ -3,6 +3,7 @@
 local database = require "stream_events.server.database"
 local documents = require "stream_events.server.documents"
 local native = require "stream_events.native"
+local schema = require "stream_events.server.schema"
 local store = require "stream_events.server.store"
 
 local M = {}
@@ -29,15 +30,16 @@ local function reporter(report)
   end
 end
 
--- Calls `each(key, text)` for the documents of a table. When it cannot be read further: nil, why.
+-- Calls `each(key, text, body)` for the documents of a table, with a body where the table has one. When
+-- it cannot be read further: nil, why.
 local function walk(connection, name, each)
-  local statement, message = connection:prepare(("SELECT key, document FROM %s ORDER BY key"):format(name))
+  local statement, message = connection:prepare(("SELECT * FROM %s ORDER BY key"):format(name))
   if not statement then return nil, database.reason(message) end
   local ok
   ok, message = statement:execute()
   if ok then
     ok, message = pcall(function()
-      for row in statement:rows() do each(tostring(row[1]), tostring(row[2])) end
+      for row in statement:rows() do each(tostring(row[1]), tostring(row[2]), row[3]) end
     end)
   end
   statement:close()
@@ -61,10 +63,10 @@ local function kinds_of(connection, version, problem)
     tables[name] = true
   end
   local kinds = {}
-  for kind, name in pairs(store.TABLES) do
+  for kind, name in pairs(schema.TABLES) do
     if tables[name] then
       kinds[#kinds + 1] = kind
-    elseif version == store.VERSION then
+    elseif version == schema.VERSION then
       problem(nil, nil, ("the table %s is missing"):format(name))
     end
   end
@@ -78,7 +80,7 @@ local function check_documents(connection, report, problem)
   for _, kind in ipairs(kinds) do
     local set = {}
     keys[kind] = set
-    local ok, message = walk(connection, store.TABLES[kind], function(key) set[key] = true end)
+    local ok, message = walk(connection, schema.TABLES[kind], function(key) set[key] = true end)
     if not ok then problem(kind, nil, message) end
   end
   local function known(kind, key)
@@ -86,9 +88,9 @@ local function check_documents(connection, report, problem)
   end
   for _, kind in ipairs(kinds) do
     local count = 0
-    walk(connection, store.TABLES[kind], function(key, text)
+    walk(connection, schema.TABLES[kind], function(key, text, body)
       count = count + 1
-      documents.check(kind, key, text, known, function(message) problem(kind, key, message) end)
+      documents.check(kind, key, text, known, function(message) problem(kind, key, message) end, body)
     end)
     report.documents[kind] = count
   end
@@ -105,7 +107,7 @@ local function look(connection, report)
   local tables
   tables, message = database.run(connection, "SELECT name FROM sqlite_master")
   if not tables then return nil, message end
-  ok, message = store.check_version(version[1], tables[1] ~= nil)
+  ok, message = schema.check_version(version[1], tables[1] ~= nil)
   if not ok then return nil, message end
   local problem = reporter(report)
   check_file(connection, problem)

@@ -63,7 +63,7 @@ local FIELDS = {
     target_user_id = "text", shadow = "switch", created_at = "date", cid = "?text",
     banned_by_id = "?text", reason = "?text", expires = "?date",
   },
-  webhook = { hook = "text", id = "text", type = "text", body = "text" },
+  webhook = { hook = "text", id = "text", type = "text", body = "?text" },
 }
 
 -- Of kinds whose documents differ by their key.
@@ -178,11 +178,10 @@ function RELATIONS.ban(key, ban, report, known)
   if cid ~= "" and not known("channel", cid) then report(("there is no channel %q"):format(cid)) end
 end
 
-function RELATIONS.webhook(key, delivery, report)
+function RELATIONS.webhook(key, delivery, report, _, body)
   if not key:find "^%x+$" then report "its key is no number" end
-  if type(delivery.body) == "string" and not is_object(json.decode(delivery.body)) then
-    report "its body is no event"
-  end
+  body = body or delivery.body
+  if type(body) ~= "string" or not is_object(json.decode(body)) then report "its body is no event" end
 end
 
 --- Looks at one document.
@@ -191,7 +190,8 @@ end
 ---@param text string as it is stored
 ---@param known fun(kind: string, key: any): boolean whether there is such a document
 ---@param report fun(message: string) called for everything that is wrong
-function M.check(kind, key, text, known, report)
+---@param body string? what is stored beside it
+function M.check(kind, key, text, known, report, body)
   local document, err = json.decode(text)
   if not is_object(document) then
     return report("it is damaged: " .. (err and err.message or "it is no object"))
@@ -202,7 +202,7 @@ function M.check(kind, key, text, known, report)
   elseif FIELDS_BY_KEY[kind] then
     report "nothing is kept under this key"
   end
-  if RELATIONS[kind] then RELATIONS[kind](key, document, report, known) end
+  if RELATIONS[kind] then RELATIONS[kind](key, document, report, known, body) end
 end
 
 return M

@@ -43,8 +43,9 @@ end
 ---@return stream_events.server.HookDelivery[]
 function Outbox:load()
   local deliveries = {}
-  for key, document in self.store:each(KIND) do
+  for key, document, body in self.store:each_with_body(KIND) do
     document.key, document.attempt = key, 0
+    document.body = body or document.body
     deliveries[#deliveries + 1] = document
     self.number = tonumber(key, 16)
   end
@@ -83,18 +84,20 @@ local function quoted(self, name)
   return text
 end
 
--- What is kept of a delivery, as JSON. There is one for every event a hook wants, hence no table. An id
--- is of our making and needs no escapes.
+-- What is kept of a delivery beside its body, as JSON. There is one for every event a hook wants, hence
+-- no table. An id is of our making and needs no escapes.
 local function text_of(self, delivery)
   return '{"hook":' .. quoted(self, delivery.hook) .. ',"id":"' .. delivery.id .. '","type":'
-    .. quoted(self, delivery.type) .. ',"body":' .. encode(delivery.body) .. "}"
+    .. quoted(self, delivery.type) .. "}"
 end
 
 local function write(self, added)
   self.store:delete_all(KIND, self.removed)
-  local keys, texts = {}, {}
-  for i = 1, #added do keys[i], texts[i] = added[i].key, text_of(self, added[i]) end
-  self.store:add_all(KIND, keys, texts)
+  local keys, texts, bodies = {}, {}, {}
+  for i, delivery in ipairs(added) do
+    keys[i], texts[i], bodies[i] = delivery.key, text_of(self, delivery), delivery.body
+  end
+  self.store:add_all(KIND, keys, texts, bodies)
 end
 
 --- Writes all of it, or nothing. Whatever comes of it, the additions are the caller's from then on;

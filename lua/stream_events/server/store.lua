@@ -9,54 +9,19 @@ local database = require "stream_events.server.database"
 local errors = require "stream_events.error"
 local histograms = require "stream_events.server.histogram"
 local native = require "stream_events.native"
+local schema = require "stream_events.server.schema"
 
 local M = {}
 
 local json, run, reason = native.json, database.run, database.reason
-
--- Each entry leads from one schema version to the next; entries are never changed, only added.
--- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
--- Version 3: the events that are kept for those who were away, while no server runs.
--- Version 4: custom roles and permissions, bans.
-local MIGRATIONS = {
-  {
-    "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE channels (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE members (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE channel_types (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE app (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-  },
-  { "CREATE TABLE webhooks (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
-  { "CREATE TABLE kept_events (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)" },
-  {
-    "CREATE TABLE roles (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE permissions (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE bans (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
-  },
-}
-
-local TABLES = {
-  user = "users", channel = "channels", member = "members", channel_type = "channel_types",
-  app = "app", webhook = "webhooks", kept_events = "kept_events",
-  role = "roles", permission = "permissions", ban = "bans",
-}
-
--- So many rows a statement, where there are many.
-local BATCH = 16
-
-M.MIGRATIONS, M.VERSION, M.TABLES = MIGRATIONS, #MIGRATIONS, TABLES
-
--- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
--- who writes from outside is waited for, in milliseconds. What is deleted is written over only where
--- that costs no write of its own: most of it are deliveries of webhooks.
-local PRAGMAS = {
-  "PRAGMA busy_timeout = 1000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
-  "PRAGMA secure_delete = FAST",
-}
+local TABLES = schema.TABLES
 
 local BEGIN = "BEGIN IMMEDIATE"
 -- Of the disk: a fast one needs fractions of a millisecond.
 local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1 }
+
+-- So many rows a statement, where there are many.
+local BATCH = 16
 
 ---@class stream_events.server.Store
 ---@field path string
@@ -76,54 +41,6 @@ Store.__index = Store
 ---@return stream_events.Error err
 function M.fail(path, message)
   return errors.fail("protocol", ("cannot use the database %s: %s"):format(path, message))
-end
-
-local function migrate(connection, version)
-  local ok, message = run(connection, "BEGIN IMMEDIATE")
-  for step = version + 1, #MIGRATIONS do
-    for _, sql in ipairs(MIGRATIONS[step]) do
-      if ok then ok, message = run(connection, sql) end
-    end
-  end
-  if ok then ok, message = run(connection, ("PRAGMA user_version = %d"):format(#MIGRATIONS)) end
-  if ok then ok, message = run(connection, "COMMIT") end
-  if not ok then
-    run(connection, "ROLLBACK")
-    return nil, message
-  end
-  return true
-end
-
---- Whether a schema of that version is one this program knows.
----@param version integer
----@param has_tables boolean
----@return true? ok
----@return string? message
-function M.check_version(version, has_tables)
-  if version > #MIGRATIONS then
-    return nil, ("it was written by a newer version of this program (its schema is %d, known here "
-      .. "is %d)"):format(version, #MIGRATIONS)
-  end
-  if version == 0 and has_tables then return nil, "it holds the data of another program" end
-  return true
-end
-
--- Brings the schema to this version, and shows that the database can be written.
-local function set_up(connection)
-  local version, message = run(connection, "PRAGMA user_version")
-  if not version then return nil, message end
-  version = version[1]
-  local tables
-  tables, message = run(connection, "SELECT name FROM sqlite_master")
-  if not tables then return nil, message end
-  local ok
-  ok, message = M.check_version(version, tables[1] ~= nil)
-  if not ok then return nil, message end
-  for _, pragma in ipairs(PRAGMAS) do
-    ok, message = run(connection, pragma)
-    if not ok then return nil, message end
-  end
-  return migrate(connection, version)
 end
 
 --- Where `stream-events serve` keeps its state when nobody says so.
@@ -158,7 +75,7 @@ function M.open(path)
   end
   connection, message = database.connect(path)
   if connection then
-    ok, message = set_up(connection)
+    ok, message = schema.set_up(connection)
     if ok then
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
@@ -213,8 +130,9 @@ end
 
 local PUT = by_kind("INSERT INTO %s (key, document) VALUES (?, ?) "
   .. "ON CONFLICT (key) DO UPDATE SET document = excluded.document")
-local ADD = by_kind "INSERT INTO %s (key, document) VALUES (?, ?)"
-local ADD_BATCH = by_kind("INSERT INTO %s (key, document) VALUES (?, ?)" .. (", (?, ?)"):rep(BATCH - 1))
+local ADD = by_kind "INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
+local ADD_BATCH = by_kind("INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
+  .. (", (?, ?, ?)"):rep(BATCH - 1))
 local DELETE = by_kind "DELETE FROM %s WHERE key = ?"
 local DELETE_BATCH = by_kind("DELETE FROM %s WHERE key IN (?" .. (", ?"):rep(BATCH - 1) .. ")")
 
@@ -245,19 +163,24 @@ function Store:delete(kind, key)
   execute(self, DELETE[kind], key)
 end
 
---- Writes many new documents that are JSON texts already, in few statements. None of them may be there.
----@param kind string
+--- Writes many new documents that are JSON texts already, each with a body, in few statements. None of
+--- them may be there.
+---@param kind "webhook" the one whose documents have bodies
 ---@param keys string[]
 ---@param texts string[] of JSON objects, in the same order
-function Store:add_all(kind, keys, texts)
+---@param bodies string[] likewise, any texts
+function Store:add_all(kind, keys, texts, bodies)
   table_of(kind)
   local batch, n = {}, #keys
   for first = 1, n, BATCH do
     if first + BATCH - 1 <= n then
-      for i = 0, BATCH - 1 do batch[2 * i + 1], batch[2 * i + 2] = keys[first + i], texts[first + i] end
-      execute(self, ADD_BATCH[kind], table.unpack(batch, 1, 2 * BATCH))
+      for i = 0, BATCH - 1 do
+        local place, at = 3 * i, first + i
+        batch[place + 1], batch[place + 2], batch[place + 3] = keys[at], texts[at], bodies[at]
+      end
+      execute(self, ADD_BATCH[kind], table.unpack(batch, 1, 3 * BATCH))
     else
-      for i = first, n do execute(self, ADD[kind], keys[i], texts[i]) end
+      for i = first, n do execute(self, ADD[kind], keys[i], texts[i], bodies[i]) end
     end
   end
 end
@@ -340,7 +263,7 @@ end
 
 --- Writes to the database without changing it; raises as a write does.
 function Store:try_to_write()
-  execute(self, ("PRAGMA user_version = %d"):format(#MIGRATIONS))
+  execute(self, ("PRAGMA user_version = %d"):format(schema.VERSION))
 end
 
 --- All documents of a kind, in the order of their keys: `for key, document in store:each "user"`.
@@ -352,6 +275,18 @@ function Store:each(kind)
   return function()
     local key, text = step()
     if key then return key, self:decode(kind, key, text) end
+  end, nil, nil, closing
+end
+
+--- As each(), with their bodies: key, document, and the body where it has one.
+---@param kind "webhook"
+---@return fun(): string?, table?, string?
+function Store:each_with_body(kind)
+  local step, _, _, closing =
+    rows(self, ("SELECT key, document, body FROM %s ORDER BY key"):format(table_of(kind)))
+  return function()
+    local key, text, body = step()
+    if key then return key, self:decode(kind, key, text), body end
   end, nil, nil, closing
 end
 
