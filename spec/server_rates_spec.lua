@@ -309,7 +309,8 @@ describe("failed authentications", function()
   it("are wrong keys for the metrics, too; the right one is let in", function()
     within(60, { max_auth_failures = 1, metrics_key = "scrape-me" }, function()
       local function status(key)
-        return fixture.client:request("GET", "/metrics", { headers = { Authorization = "Bearer " .. key } }).status
+        local headers = { Authorization = "Bearer " .. key }
+        return fixture.client:request("GET", "/metrics", { headers = headers }).status
       end
       assert.same({ 401, 429, 200 }, { status "wrong", status "wrong", status "scrape-me" })
     end)
