@@ -15,8 +15,8 @@ after_each(function()
 end)
 
 -- Whether a new client is let in; it stays.
-local function is_let_in()
-  local client = fixture:client()
+local function is_let_in(source)
+  local client = fixture:client(source)
   client:write(GET)
   fixture:wait("an answer or a request", function() return fixture.results[1] or client.ended end)
   if client.ended then return false, client end
@@ -25,10 +25,10 @@ local function is_let_in()
   return true, client
 end
 
-local function count_let_in(count)
+local function count_let_in(count, source)
   local let_in, clients = 0, {}
   for i = 1, count do
-    local is_in, client = is_let_in()
+    local is_in, client = is_let_in(source)
     if is_in then let_in = let_in + 1 end
     clients[i] = client
   end
@@ -81,6 +81,30 @@ describe("connections from one address", function()
       fixture = listening.open { max_connections_per_address = 2 }
       fixture.listener:exempt(case[1])
       assert.equal(case[2], (count_let_in(4)))
+    end)
+  end
+
+  -- Every address of 127.0.0.0/8 is this machine's own where the system is Linux.
+  if uv.os_uname().sysname == "Linux" then
+    it("take nothing from those from other addresses", function()
+      fixture = listening.open { max_connections_per_address = 2 }
+      fixture.listener:exempt { "127.0.0.3" }
+      assert.equal(2, (count_let_in(3, "127.0.0.1")))
+      assert.equal(2, (count_let_in(3, "127.0.0.2")))
+      assert.equal(3, (count_let_in(3, "127.0.0.3")))
+      assert.equal(2, (count_let_in(3, "127.0.1.1")))
+      assert.equal(3, fixture.listener:stats().refused_by_address)
+    end)
+
+    it("are counted for hundreds of addresses", function()
+      fixture = listening.open { max_connections_per_address = 1 }
+      local clients = {}
+      for i = 1, 200 do
+        local source = ("127.1.%d.%d"):format(i % 7, i)
+        assert.is_true(is_let_in(source))
+        clients[i] = source
+      end
+      for i = 1, 200, 20 do assert.is_false((is_let_in(clients[i]))) end
     end)
   end
 
@@ -303,6 +327,16 @@ describe("time for a whole", function()
       assert.same({}, fixture.results)
     end)
   end
+
+  it("head runs since the connection was made, for the first one", function()
+    fixture = listening.open { header_timeout = 100 }
+    local client = fixture:client()
+    fixture:turn()
+    local left = fixture.listener:timeout()
+    client:write "GET / HTTP/1.1\r\n"
+    fixture:turn()
+    assert.is_true(fixture.listener:timeout() <= left)
+  end)
 
   it("goodbye is not won by a WebSocket that goes on sending", function()
     fixture = listening.open()

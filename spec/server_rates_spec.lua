@@ -153,6 +153,18 @@ describe("the headers", function()
     end)
   end
 
+  it("stand beside an answer's own", function()
+    start { rate_limits = "hosted" }
+    fixture.server.parts.router:add { { "GET", "/own", endpoint = "Own", handler = function()
+      return 200, {}, { "X-Own: 1", "Cache-Control: no-store" }
+    end } }
+    local status, _, answer = fixture:call("john", "GET", "/own")
+    assert.equal(200, status)
+    assert.is_true(has_headers(answer.headers))
+    assert.equal("1", answer.headers["x-own"])
+    assert.equal("no-store", answer.headers["cache-control"])
+  end)
+
   it("count down the limit of the app for a backend", function()
     within(60, { rate_limits = "hosted" }, function()
       for i = 1, 3 do

@@ -192,8 +192,9 @@ function Fixture:expect(what)
 end
 
 --- Connects a client.
+---@param source string? the address it comes from, such as 127.0.0.2
 ---@return support.RawClient
-function Fixture:client()
+function Fixture:client(source)
   local client = setmetatable({
     fixture = self, tcp = uv.new_tcp(), ended = false,
     parts = {}, all = "", joined = 0, -- what was received
@@ -201,6 +202,7 @@ function Fixture:client()
   }, Client)
   self.clients[#self.clients + 1] = client
   local connected
+  if source then assert(client.tcp:bind(source, 0)) end
   client.tcp:connect(self.host == "::1" and self.host or "127.0.0.1", self.port, function(err)
     assert(not err, err)
     connected = true
