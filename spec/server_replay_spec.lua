@@ -2,6 +2,7 @@
 --- live, in order and once, is judged like it, and what cannot come back is named.
 local folder = require "support.folder"
 local native = require "stream_events.native"
+local process = require "support.process"
 local relays = require "support.relay"
 local servers = require "support.server"
 local stream_events = require "stream_events"
@@ -9,14 +10,13 @@ local tokens = require "stream_events.token"
 local uv = require "luv"
 
 local SECRET = "lan-dev-secret"
+local ROOT = debug.getinfo(1, "S").source:match("^@(.*)spec/[^/]*$")
 local PATIENCE = 20 -- seconds: a guard, specs wait on conditions
 local LOBBY, HALL = "messaging:lobby", "messaging:hall"
 
 local fixture, relay, clients
 
-local function begin(options)
-  fixture, clients = servers.start(options), {}
-  relay = relays.to(fixture.server.host, fixture.server.port)
+local function set_up()
   fixture:users("alice", "bob")
   for _, name in ipairs { "messaging", "gaming" } do
     assert(201 == fixture:call("server", "PUT", "/channeltypes/" .. name,
@@ -25,6 +25,12 @@ local function begin(options)
   fixture:channel(LOBBY, { "alice", "bob" })
   fixture:channel(HALL, { "alice", "bob" })
   fixture:channel("team:room", { "alice", "bob" })
+end
+
+local function begin(options)
+  fixture, clients = servers.start(options), {}
+  relay = relays.to(fixture.server.host, fixture.server.port)
+  set_up()
 end
 
 after_each(function()
@@ -274,18 +280,45 @@ describe("a client that was cut off", function()
     assert.is_false(bob.recovered[1].gap)
   end)
 
-  it("learns that nothing was kept by a server that was killed", function()
-    local data = folder.new():at "server.db"
-    begin { data = data }
+  it("gets what a stopped server has left to the next one, and learns what a killed one has not", function()
+    local data, child = folder.new():at "server.db", nil
+    finally(process.end_all)
+    local function serve()
+      child = process.start("lua5.4", {
+        (ROOT == "" and "./" or ROOT) .. "lua/bin/stream-events", "serve", "--port", "0", "--data", data,
+        "--api-key", "devkey", "--api-secret", SECRET,
+      })
+      local port = tonumber(child:wait_for("stdout", "listening on http://127%.0%.0%.1:(%d+)"))
+      if fixture then fixture:stop() end
+      fixture = servers.attach { host = "127.0.0.1", port = port, api_key = "devkey", api_secret = SECRET }
+      if relay then relay.to = port else relay = relays.to("127.0.0.1", port) end
+    end
+    fixture, relay, clients = nil, nil, {}
+    serve()
+    set_up()
     local bob = watcher("bob", { LOBBY })
-    cut "bob"
-    tick(1, 2)
-    local port = fixture.server.port
-    fixture.server.parts.retention.save = function() end -- as after a kill: nothing was written
-    fixture:stop()
-    fixture = servers.start { data = data, port = port }
-    wait(function() return bob.recovered[1] end)
-    assert.same({ {}, true, { LOBBY } }, { bob.got, bob.recovered[1].gap, bob.recovered[1].gap_cids })
+    tick(1, 1)
+    wait(function() return #bob.got == 1 end)
+    relay:cut()
+    tick(2, 4)
+    child:kill "sigterm"
+    assert.equal(0, child:finish())
+    serve()
+    wait(function() return bob.recovered[1] and #bob.got >= 4 end)
+    assert.same({ numbers(1, 4), false }, { bob.got, bob.recovered[1].gap })
+    relay:cut()
+    tick(5, 6)
+    child:kill "sigkill"
+    child:finish()
+    serve()
+    wait(function() return bob.recovered[2] end)
+    tick(7, 7)
+    wait(function() return #bob.got >= 5 end)
+    assert.same({ { 1, 2, 3, 4, 7 }, true, { LOBBY } },
+      { bob.got, bob.recovered[2].gap, bob.recovered[2].gap_cids })
+    bob.client:close()
+    child:kill "sigterm"
+    child:finish()
   end)
 
   it("loses and doubles nothing when it is cut off again and again under load", function()
