@@ -185,6 +185,18 @@ for name, case in pairs {
     call = { "update_app", { event_hooks = {} } }, sends = { "PATCH", "/app", { event_hooks = {} } },
     text = '"event_hooks":[]', answer = "{}", gives = true,
   },
+  -- What is no list is not sent as an empty one, which would mean something.
+  ["update_app with an object for a list"] = {
+    call = { "update_app", { event_hooks = { a = 1 }, grants = { guest = { ["read-channel"] = true } } } },
+    sends = { "PATCH", "/app",
+      { event_hooks = { a = 1 }, grants = { guest = { ["read-channel"] = true } } } },
+    answer = "{}", gives = true,
+  },
+  ["update_channel_type with an object for a list"] = {
+    call = { "update_channel_type", "team", { commands = { ban = true } } },
+    sends = { "PUT", "/channeltypes/team", { commands = { ban = true } } }, answer = '{"name":"team"}',
+    gives = { name = "team" },
+  },
   -- hooks
   list_event_hooks = {
     call = { "list_event_hooks" }, sends = { "GET", "/app" },
@@ -273,6 +285,10 @@ describe("misuse of a call of administration", function()
     ["grants to remove without a role"] = function(client)
       local _ = client:remove_grants("team", "", "x")
     end,
+    ["grants that are a set"] = function(client)
+      local _ = client:set_grants("team", "user", { ["read-channel"] = true })
+    end,
+    ["users to delete that are a set"] = function(client) local _ = client:delete_users { eve = true } end,
     ["a reset of nothing"] = function(client) local _ = client:reset_grants() end,
     ["a ban of nobody"] = function(client) local _ = client:ban_user() end,
     ["a ban with a misspelt option"] = function(client) local _ = client:ban_user("eve", { minutes = 5 }) end,

@@ -147,11 +147,18 @@ describe("called in a way that cannot work", function()
     "channels grants set messaging:a user", "channels list --member a/b",
     "channels set messaging:a custom_events:=false",
     "channels create messaging:a --by b custom_events:=false",
-    "hooks add ftp://x/",
+    "channels create messaging:a --by b created_by_id=c",
+    "channels create messaging:a --by b --member c members:=[]", "channels set messaging:a --unset ''",
+    "users create john name=\255", "users ban john --reason \255", "users create john x:=1e999",
+    "roles create " .. ("x"):rep(256), "grants add messaging user " .. ("x"):rep(256),
+    "channels members role messaging:a " .. ("x"):rep(256) .. " john", "hooks show " .. ("x"):rep(256),
+    "channels grants set messaging:a user !", "rate-limits --endpoints " .. ("x"):rep(256),
+    "hooks add http://x/ --types ,", "hooks add ftp://x/",
     "hooks set x", "hooks set x --types a --all-types", "hooks add http://x/ --timeout 0", "app set",
     "app set x", "rate-limits --platform amiga",
   } do
-    it("ends with 2 and says why, without asking anybody: admin " .. line, function()
+    local shown = line:sub(1, 60):gsub("\255", "?")
+    it("ends with 2 and says why, without asking anybody: admin " .. shown, function()
       local code, out, err = run_here("admin " .. line)
       assert.same({ 2, "" }, { code, out })
       assert.truthy(err:find("stream-events: ", 1, true), err)
@@ -187,7 +194,7 @@ describe("convert", function()
   for text, minutes in pairs {
     ["1"] = 1, ["30"] = 30, ["30m"] = 30, ["2h"] = 120, ["7d"] = 10080, ["0"] = false, ["-1"] = false,
     ["1.5h"] = false, ["h"] = false, [""] = false, ["2w"] = false, ["99999999999999999999"] = false,
-    ["1000001"] = false,
+    ["36500d"] = 52560000, ["36501d"] = false, ["1000000d"] = false,
   } do
     it(("takes %q for %s minutes"):format(text, tostring(minutes)), function()
       local value, message = convert.minutes(text)
@@ -205,7 +212,11 @@ describe("convert", function()
 
   it("takes lists apart", function()
     assert.same({ "a", "b.c" }, convert.list "a,,b.c,")
-    assert.same({}, convert.list "")
+    for _, text in ipairs { "", "," } do
+      local value, message = convert.list(text)
+      assert.is_nil(value)
+      assert.truthy(message:find("is no list", 1, true))
+    end
   end)
 
   it("takes whole numbers within bounds", function()

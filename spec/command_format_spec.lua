@@ -146,6 +146,9 @@ describe("fields.parse", function()
     ["bad JSON"] = { "a:=hello" },
     ["empty JSON"] = { "a:=" },
     ["a key twice"] = { "a=1", "a:=2" },
+    ["bytes that are no text"] = { "a=\255" },
+    ["a key that is no text"] = { "\255=a" },
+    ["what no request could hold"] = { "a:=" .. ("["):rep(31) .. ("]"):rep(31) },
   } do
     it("refuses " .. name, function()
       for _, parse in ipairs { fields.parse, fields.event_data } do

@@ -15,6 +15,10 @@ describe("names", function()
       good = { "tommaso", "john@example_com", "guest-0f4f1b0e-bob", ("x"):rep(255) },
       bad = { "", "!anon", "a b", "a.b", "a/b", ("x"):rep(256), "__index\n" },
     },
+    word = {
+      good = { "user", "a/b", "日本", "!", "*", ("x"):rep(255) },
+      bad = { "", "a\n", "\27[2J", "\127", ("x"):rep(256), 7, true, {} },
+    },
     event_type = {
       good = {
         "friendship_request", "constructor", "__index", "__proto__", "a b", "a.b", "Grüße", "日本", "😀",

@@ -37,6 +37,15 @@ function M.user_id(value)
   return checked(value, "a user id", "[^A-Za-z0-9@_%-]", 255, "letters, digits, '@', '_' and '-'")
 end
 
+--- What a role, a permission, an endpoint or a hook is called: the rest is the service's to say.
+---@param value any
+---@param what string? for the message: "a role"
+---@return true? ok
+---@return string? message
+function M.word(value, what)
+  return checked(value, what or "a name", "%c", 255, "text without control characters")
+end
+
 local function follows(byte, low, high)
   return byte ~= nil and byte >= (low or 0x80) and byte <= (high or 0xBF)
 end

@@ -1,6 +1,5 @@
 --- The app: its settings and its rate limits (protocol §9.3, §12.2).
 local calls = require "stream_events.backend.call"
-local channel_state = require "stream_events.channel_state"
 local grant_lists = require "stream_events.backend.grant_lists"
 local url = require "stream_events.url"
 
@@ -25,7 +24,7 @@ local function settings_body(settings, level)
   local body = {}
   for name, value in pairs(settings) do body[name] = value end
   for _, name in ipairs { "event_hooks", "webhook_events" } do
-    if type(body[name]) == "table" then body[name] = channel_state.list(body[name]) end
+    body[name] = calls.as_list(body[name])
   end
   if type(body.grants) == "table" then body.grants = grant_lists.copy(body.grants) end
   calls.expect_json(body, "settings", level + 1)

@@ -9,7 +9,6 @@ local native = require "stream_events.native"
 local M = {}
 
 local list = channel_state.list
-local LONGEST_NAME = 255 -- bytes; what a role, a permission or a hook may be called is the service's to say
 
 -- Asking ------------------------------------------------------------------------------------------
 
@@ -140,11 +139,8 @@ end
 
 --- The name of a role, a permission or a hook: part of a path, or a key.
 function M.expect_name(value, what, level)
-  M.expect_text(value, what, level + 1)
-  if #value > LONGEST_NAME or value:find("%c") then
-    error(("%s must be a text of at most %d bytes without control characters"):format(what, LONGEST_NAME),
-      level + 1)
-  end
+  local ok, message = names.word(value, what)
+  if not ok then error(message, level + 1) end
 end
 
 function M.expect_user_id(value, level)
@@ -188,6 +184,21 @@ function M.options(options, known, level)
   return options
 end
 
+-- Whether a table has no other keys than those of a list.
+local function is_list(value)
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  return count == #value
+end
+
+--- A value for a request: a list stays one when it is empty. What is no list is left as it is, for the
+--- service to refuse: as a list it would be an empty one, which means something.
+---@param value any
+---@return any
+function M.as_list(value)
+  return type(value) == "table" and is_list(value) and list(value) or value
+end
+
 --- A list of texts out of one or several, as a list that stays one when it is empty.
 ---@param value any a text, or a list of them
 ---@param check fun(value: any, level: integer) raises
@@ -195,6 +206,7 @@ end
 ---@return string[] list
 function M.list_of(value, check, level)
   if type(value) ~= "table" then value = { value } end
+  if not is_list(value) then error("a list expected, not a table with other keys", level + 1) end
   for _, item in ipairs(value) do check(item, level + 1) end
   return list(value)
 end

@@ -1,6 +1,5 @@
 --- Channel types: their settings, the custom-events switch among them (protocol §7). For backends only.
 local calls = require "stream_events.backend.call"
-local channel_state = require "stream_events.channel_state"
 local grant_lists = require "stream_events.backend.grant_lists"
 local names = require "stream_events.names"
 local url = require "stream_events.url"
@@ -21,7 +20,7 @@ local function type_config(config, level)
   calls.expect_table(config, "a configuration", level + 1)
   local body = {}
   for name, value in pairs(config) do body[name] = value end
-  if type(body.commands) == "table" then body.commands = channel_state.list(body.commands) end
+  body.commands = calls.as_list(body.commands)
   if type(body.grants) == "table" then body.grants = grant_lists.copy(body.grants) end
   calls.expect_json(body, "a configuration", level + 1)
   return body

@@ -1,7 +1,6 @@
 --- Grants as they are sent: each role with its list of permissions (protocol §8.3). An empty list
 -- takes everything from a role, so it has to stay a list.
 local calls = require "stream_events.backend.call"
-local channel_state = require "stream_events.channel_state"
 local native = require "stream_events.native"
 
 local M = {}
@@ -11,9 +10,7 @@ local M = {}
 ---@return table<string, any>
 function M.copy(grants)
   local copy = {}
-  for role, list in pairs(grants) do
-    copy[role] = type(list) == "table" and channel_state.list(list) or list
-  end
+  for role, list in pairs(grants) do copy[role] = calls.as_list(list) end
   return copy
 end
 

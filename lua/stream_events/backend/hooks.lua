@@ -50,7 +50,7 @@ local function hook_body(hook, level)
   if body.webhook_url ~= nil then calls.expect_text(body.webhook_url, "'webhook_url'", level + 1) end
   if body.event_types ~= nil and body.event_types ~= null then
     calls.expect_table(body.event_types, "'event_types'", level + 1)
-    body.event_types = channel_state.list(body.event_types)
+    body.event_types = calls.as_list(body.event_types)
   end
   calls.expect_json(body, "a hook", level + 1)
   return body

@@ -53,7 +53,7 @@ function methods:update_users(changes, callback)
     if change.unset ~= nil then expect_table(change.unset, "'unset'", 2) end
     list[i] = {
       id = change.id, set = change.set,
-      unset = change.unset and channel_state.list(change.unset),
+      unset = calls.as_list(change.unset),
     }
   end
   calls.expect_json(list, "changes", 2)

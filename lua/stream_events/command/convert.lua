@@ -15,7 +15,7 @@ function M.whole(low, high, what)
   end
 end
 
-local MOST = 1000000
+local MOST = 100 * 365 * 24 * 60 -- minutes; what is longer is a slip
 local UNITS = { [""] = 1, m = 1, h = 60, d = 60 * 24 }
 
 --- A time span in minutes: 30, 30m, 2h, 7d.
@@ -24,8 +24,8 @@ local UNITS = { [""] = 1, m = 1, h = 60, d = 60 * 24 }
 ---@return string? message
 function M.minutes(text)
   local number, unit = text:match("^(%d+)([mhd]?)$")
-  local count = number and math.tointeger(tonumber(number))
-  if count and count >= 1 and count <= MOST then return count * UNITS[unit] end
+  local minutes = number and #number <= 9 and math.tointeger(tonumber(number)) * UNITS[unit]
+  if minutes and minutes >= 1 and minutes <= MOST then return minutes end
   return nil, ("'%s' is no time span, as 30 (minutes), 30m, 2h or 7d are"):format(text)
 end
 
@@ -39,13 +39,15 @@ function M.switch(text)
   return nil, ("'%s' is neither on nor off"):format(text)
 end
 
---- A list in one word: a,b.
+--- A list in one word: a,b. Not an empty one, which would stand for all where lists choose.
 ---@param text string
----@return string[]
+---@return string[]? items
+---@return string? message
 function M.list(text)
   local items = {}
   for item in text:gmatch("[^,]+") do items[#items + 1] = item end
-  return items
+  if items[1] then return items end
+  return nil, ("'%s' is no list, as a,b is"):format(text)
 end
 
 return M

@@ -10,6 +10,7 @@ local M = {}
 function M.parse(words)
   local data = {}
   for _, word in ipairs(words) do
+    if not utf8.len(word) then return nil, ("'%s' is not UTF-8"):format(word) end
     local key, mark, text = word:match("^(.-)(:?=)(.*)$")
     if not key or key == "" then
       return nil, ("'%s' is neither key=value nor key:=json"):format(word)
@@ -24,6 +25,8 @@ function M.parse(words)
     end
     data[key] = value
   end
+  local _, err = json.encode { { { data } } } -- as deep inside of a request as it gets
+  if err then return nil, err.message end
   return data
 end
 

@@ -14,12 +14,11 @@ local function cid_argument(command)
   command:argument("cid", "The channel, type:id.")
 end
 
+local function wrong_permission(id) return words.wrong_name(id:gsub("^!", ""), "a permission") end
+
 local function wrong(args)
-  if args.role == "" then return "a role must not be empty" end
-  for _, permission in ipairs(args.permissions or {}) do
-    if permission == "" or permission == "!" then return "a permission must not be empty" end
-  end
-  return words.wrong_cid(args.cid)
+  return words.wrong_name(args.role, "a role") or words.wrong_in(args.permissions or {}, wrong_permission)
+    or words.wrong_cid(args.cid)
 end
 
 local function show_all(page, grants) rows.show(page, grants) end

@@ -16,9 +16,16 @@ end
 
 local function wrong_cid(args) return words.wrong_cid(args.cid) end
 
--- As data of a channel it would be stored, and switch nothing.
+-- What is given by an option as well; and what would be stored as data, and switch nothing.
 local function wrong_data(args)
-  if args.fields.custom_events == nil then return nil end
+  local data = args.fields
+  if args.member and #args.member > 0 and data.members ~= nil then
+    return "members are there twice: as --member and as a key"
+  elseif args.by and data.created_by_id ~= nil then
+    return "created_by_id is there twice: as --by and as a key"
+  elseif data.custom_events == nil then
+    return nil
+  end
   return "custom events are switched for a channel type, `channel-types custom-events`; one channel is "
     .. "silenced by its grants, `channels grants --help`"
 end
@@ -36,7 +43,7 @@ local list = {
     words.add_page(command, 30, 10)
   end,
   check = function(args)
-    return (args.member and words.wrong_user(args.member)) or words.read_data(args)
+    return (args.member and words.wrong_user(args.member)) or words.read_data(args) or wrong_data(args)
   end,
   run = function(client, args)
     if args.member then args.fields.members = { ["$in"] = { args.member } } end

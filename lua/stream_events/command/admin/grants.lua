@@ -24,12 +24,11 @@ local function wrong_scope(args)
   return args.scope ~= APP and words.wrong_type(args.scope) or nil
 end
 
+local function wrong_permission(id) return words.wrong_name(id, "a permission") end
+
 local function wrong_lists(args)
-  if args.role == "" then return "a role must not be empty" end
-  for _, permission in ipairs(args.permissions) do
-    if permission == "" then return "a permission must not be empty" end
-  end
-  return wrong_scope(args)
+  return words.wrong_name(args.role, "a role") or words.wrong_in(args.permissions, wrong_permission)
+    or wrong_scope(args)
 end
 
 local function answer(args, list, err)
@@ -46,10 +45,7 @@ local show = {
     scope_argument(command)
     command:option("--role", "Only this role."):argname "<role>"
   end,
-  check = function(args)
-    if args.role == "" then return "a role must not be empty" end
-    return wrong_scope(args)
-  end,
+  check = function(args) return words.wrong_name(args.role, "a role") or wrong_scope(args) end,
   hints = HINTS,
   run = function(client, args) return client:get_grants(args.scope, args.role) end,
   show = function(page, value, args)

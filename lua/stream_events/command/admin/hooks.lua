@@ -13,11 +13,7 @@ local function id_argument(command)
   command:argument("id", "Id of the hook.")
 end
 
-local function wrong_id(args)
-  if args.id == "" or (args.id and args.id:find "%c") then
-    return "the id of a hook must be a text without control characters"
-  end
-end
+local function wrong_id(args) return words.wrong_name(args.id, "the id of a hook") end
 
 local function wrong_url(url)
   if not url:find "^https?://" then return "the URL must begin with http:// or https://" end

@@ -18,9 +18,9 @@ local function users_argument(command)
 end
 
 local function wrong(args)
-  if args.role == "" then return "a role must not be empty" end
   if #args.users > 100 then return ("%d users are named, 100 are allowed at once"):format(#args.users) end
-  return words.wrong_cid(args.cid) or words.wrong_in(args.users, words.wrong_user)
+  return words.wrong_name(args.role, "a role") or words.wrong_cid(args.cid)
+    or words.wrong_in(args.users, words.wrong_user)
 end
 
 -- The members after a change, which says only who was changed.

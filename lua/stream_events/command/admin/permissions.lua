@@ -13,9 +13,7 @@ local function id_and_data(command)
   command:argument("data", words.DATA):args "+"
 end
 
-local function wrong_id(args)
-  if args.id == "" or args.id:find "%c" then return "a permission needs an id without control characters" end
-end
+local function wrong_id(args) return words.wrong_name(args.id, "a permission") end
 
 local function show_permission(page, permission)
   page:fields(words.rows(permission, nil, { "id", "name", "description", "action", "level" }))

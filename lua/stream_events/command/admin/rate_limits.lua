@@ -20,6 +20,12 @@ return {
     command:option("--platform", "Only this platform. May be repeated."):count "*":choices(PLATFORMS)
       :argname "<platform>"
   end,
+  check = function(args)
+    for _, some in ipairs(args.endpoints) do
+      local wrong = words.wrong_in(some, function(name) return words.wrong_name(name, "an endpoint") end)
+      if wrong then return wrong end
+    end
+  end,
   run = function(client, args)
     local options = { endpoints = {} }
     for _, some in ipairs(args.endpoints) do

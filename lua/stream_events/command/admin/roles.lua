@@ -5,15 +5,13 @@ local function name_argument(command)
   command:argument("name", "Name of the role.")
 end
 
-local function wrong_name(args)
-  if args.name == "" or args.name:find "%c" then return "a role needs a name without control characters" end
-end
+local function wrong_name(args) return words.wrong_name(args.name, "a role") end
 
 local list = {
   name = "list", about = "Show all roles, or those whose name holds a text.", json = "a list of roles",
   examples = { "roles list", "roles list moder", "roles list --json | jq -r '.[] | select(.custom).name'" },
   arguments = function(command) command:argument("text", "Only names with this in them."):args "?" end,
-  check = function(args) return args.text == "" and "the text must not be empty" or nil end,
+  check = function(args) return words.wrong_name(args.text, "the text") end,
   run = function(client, args)
     if args.text then return client:search_roles(args.text) end
     return client:list_roles()

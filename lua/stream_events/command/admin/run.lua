@@ -27,6 +27,15 @@ local function confirmed(command, args)
   return nil, output.FAILURE
 end
 
+-- What is wrong with the first word that is no text; nil: all are.
+local function odd_word(value)
+  if type(value) == "string" and not utf8.len(value) then return ("'%s' is not UTF-8"):format(value) end
+  for _, inner in pairs(type(value) == "table" and value or {}) do
+    local wrong = odd_word(inner)
+    if wrong then return wrong end
+  end
+end
+
 local function backend()
   local values, message = settings.read()
   if not values then return nil, message end
@@ -52,7 +61,7 @@ end
 ---@return integer exit code
 function M.run(command, args)
   if command.alone then return command.alone(args) end
-  local wrong = command.check and command.check(args)
+  local wrong = odd_word(args) or (command.check and command.check(args))
   if wrong then return output.misuse(wrong) end
   local client, values = backend()
   if not client then return output.misuse(values --[[@as string]]) end

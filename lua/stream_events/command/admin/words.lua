@@ -23,6 +23,16 @@ local function checked(check)
   end
 end
 
+--- What is wrong with a name of the service's: of a role, a permission, an endpoint, a hook.
+---@param value any nil: nothing is wrong
+---@param what string "a role"
+---@return string?
+function M.wrong_name(value, what)
+  if value == nil then return nil end
+  local ok, message = names.word(value, what)
+  return not ok and message or nil
+end
+
 M.wrong_user = checked(names.user_id)
 M.wrong_type = checked(names.channel_type)
 M.wrong_cid = checked(names.split_cid)
@@ -66,6 +76,7 @@ function M.read_changes(args, options)
     return "nothing to change: name a key, as in name=\"New name\""
   end
   for _, name in ipairs(args.unset or {}) do
+    if name == "" then return "the key to take away must not be empty" end
     if args.fields[name] ~= nil then return ("the key '%s' is set and unset"):format(name) end
   end
 end
@@ -118,7 +129,7 @@ end
 ---@return string|lightuserdata
 function M.revocation(args)
   if args.undo then return native.json.null end
-  return args.before or timestamp.format(native.time())
+  return timestamp.format(args.before and timestamp.parse(args.before) or native.time())
 end
 
 --- What became of tokens, for people.
