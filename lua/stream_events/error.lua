@@ -35,9 +35,9 @@ local HINTS = {
   [9] = "Too many calls: wait retry_after seconds, and gather frequent updates into fewer events.",
   [16] = "Check the id. A channel comes to be when somebody watches it, a user when it connects or "
     .. "with client:upsert_users.",
-  [17] = "This user's role lacks the grant: watching needs read-channel, sending send-custom-event "
-    .. "(SendCustomEvent). Members of a channel have both: add the user to its members, or widen the "
-    .. "channel type's grants with client:update_channel_type(name, { grants = ... }).",
+  [17] = "This user's role lacks the grant, or the user is banned: watching needs read-channel, sending "
+    .. "send-custom-event (SendCustomEvent). Members of a channel have both: add the user to its members, "
+    .. "or grant more from a backend with client:add_grants(\"messaging\", \"guest\", \"read-channel\").",
   [18] = "Custom events are off for this channel type, or the type is one that the service keeps for "
     .. "itself. Switch them on from a backend with client:update_channel_type(\"messaging\", "
     .. "{ custom_events = true }), or in the dashboard under the channel type's settings.",
