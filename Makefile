@@ -159,7 +159,7 @@ install: ## copy modules and command below $(DESTDIR)$(PREFIX)
 	@$(MAKE) --no-print-directory -s build
 	@$(foreach module,$(MODULES),\
 	  install -D -m 755 $(module) '$(module:$(BUILD)/%=$(INSTALL_LIB)/%)' &&) true
-	@cd lua && find stream_events -type f \( -name '*.lua' -o -name '*.md' -o -path '*/dashboard/page/*' \) $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
+	@cd lua && find stream_events -type f \( -name '*.lua' -o -name '*.md' -o -path '*/doc/*.png' -o -path '*/dashboard/page/*' \) $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
 	  -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
 	@$(if $(ONLY_CLIENT),,install -D -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events')
 	@echo "installed below $(DESTDIR)$(PREFIX)"

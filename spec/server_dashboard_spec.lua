@@ -348,10 +348,12 @@ describe("the dashboard", function()
       fixture:watch(fixture:connect "alice", "messaging:lobby")
       send("alice", { type = "flare" })
       send("carol", { type = "flare" })
+      for _ = 1, 2 do send("alice", { type = "message.new" }) end
       local _, answer = api("GET", "/counters")
-      assert.same({ 1, 1, 1, 1, 1, 1 }, { answer.accepted, answer.refused, answer.deliveries,
+      assert.same({ 1, 3, 1, 1, 1, 1 }, { answer.accepted, answer.refused, answer.deliveries,
         answer.connections, answer.watches, answer.channels })
-      assert.same({ "not-allowed", 1 }, { answer.reasons[1].reason, answer.reasons[1].count })
+      assert.same({ { reason = "not-supported", count = 2 }, { reason = "not-allowed", count = 1 } },
+        { answer.reasons[1], answer.reasons[2] })
     end)
 
     it("changes channel types as backends do, at once", function()

@@ -319,6 +319,11 @@ describe("the dashboard in a browser", function()
     browser:press "Space"
     assert.equal("true", browser:run "return document.getElementById('pause').getAttribute('aria-pressed')")
     browser:press "Space"
+    tab_to "Custom events of messaging"
+    browser:press "Space"
+    wait_switch("messaging", "false")
+    browser:press "Enter"
+    wait_switch("messaging", "true")
     tab_to "send-to"
     browser:write "messaging:lobby"
     tab_to "send-type"
@@ -330,11 +335,6 @@ describe("the dashboard in a browser", function()
     wait_row "wave"
     send { type = "second" }
     wait_row "second"
-    tab_to "Custom events of messaging"
-    browser:press "Space"
-    wait_switch("messaging", "false")
-    browser:press "Enter"
-    wait_switch("messaging", "true")
     -- Backwards into the events, and with the arrows from one to the next.
     for _ = 1, 40 do
       browser:chord("Shift", "Tab")
@@ -460,6 +460,27 @@ describe("the dashboard in a browser", function()
     assert.equal("messaging:lobby", browser:run "return document.getElementById('send-to').value")
     bob:disconnect()
     browser:wait_text("#connections .empty", "Nobody with that")
+  end)
+
+  it("stays small with many connections and events", function()
+    open()
+    local sockets = {}
+    for i = 1, 30 do
+      backend:users("user-" .. i)
+      sockets[i] = backend:connect("user-" .. i)
+    end
+    browser:wait_text("#connections .pager", "1 to 25 of 30")
+    browser:click "#connections .pager button:nth-child(2)"
+    browser:wait_text("#connections .pager", "26 to 30 of 30")
+    assert.is_true(browser:run "return document.querySelector('#connections .pager button:nth-child(2)').disabled")
+    for i = 6, 30 do sockets[i]:close() end
+    browser:wait("the last page that is left is shown", [[
+      return document.querySelectorAll("#connections tbody tr").length === 5]])
+    for _ = 1, 600 do send { type = "flare" } end
+    send { type = "last" }
+    wait_row "last"
+    assert.is_true(#rows() <= 250)
+    browser:wait("all are counted", [[return document.getElementById("figure-accepted").textContent === "601"]])
   end)
 
   it("asks for the key when it has none, or a wrong one, and takes it out of the address", function()

@@ -92,7 +92,7 @@ while elapsed() < SECONDS do
   for _ = 1, math.floor(wave + math.random()) do send() end
   if math.random() < 0.05 then send("mallory", "grant_admin", { to = "mallory" }) end
   for _, socket in ipairs(sockets) do
-    if math.random() < 0.02 then socket:send "" end
+    if math.random() < 0.1 then socket:send "" end
   end
   local rung = false
   local timer = luv.new_timer()
@@ -133,7 +133,7 @@ local function pictures(name, width, height, scale)
     browser:picture(("%s/%s-%s-whole.png"):format(folder, name, colours), true)
   end
 end
-pictures("wide", 1440, 900, 1)
+pictures("wide", 1440, 1000, 1)
 browser:run [[document.querySelectorAll("#types details")[3].open = true]]
 pictures("narrow", 380, 800, 2)
 browser:stop()
