@@ -138,13 +138,15 @@ function Browser:text(selector)
 end
 
 local function find(self, selector)
+  self:wait(selector .. " is there", "return document.querySelector(arguments[0]) !== null", selector)
   return command(self, "POST", self.path .. "/element", { using = "css selector", value = selector })[ELEMENT]
 end
 
 function Browser:click(selector)
+  local element = find(self, selector)
   -- What is scrolled to the edge may be below the bar that stays at the top.
-  self:run("document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", selector)
-  command(self, "POST", self.path .. "/element/" .. find(self, selector) .. "/click")
+  self:run("arguments[0].scrollIntoView({ block: 'center' })", { [ELEMENT] = element })
+  command(self, "POST", self.path .. "/element/" .. element .. "/click")
 end
 
 --- Puts a text into a field in the place of what is there.
