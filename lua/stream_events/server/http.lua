@@ -291,7 +291,7 @@ end
 local function with_rates(context, headers)
   local lines = context.rate_lines
   if not lines or not headers then return lines or headers end
-  return table.move(headers, 1, #headers, #lines + 1, lines)
+  return table.move(headers, 1, #headers, #lines + 1, { table.unpack(lines) })
 end
 
 --- The body of an answer for what went wrong when the request had been handled.

@@ -38,6 +38,7 @@ local WHICH = (1 << CALLS) - 1 - IN_SECOND
 ---@field whom string for people
 ---@field line string of answers
 ---@field counts table<string, integer> of this minute
+---@field lines table<integer, string[]> likewise, by what is left
 ---@field room { left: integer }?
 
 ---@class stream_events.server.Rates
@@ -66,7 +67,7 @@ local function counter(most, whom, room)
   if most == 0 then return false end
   return {
     most = most, burst = rate_settings.burst(most), whom = whom, line = "X-RateLimit-Limit: " .. most,
-    counts = {}, room = room,
+    counts = {}, lines = {}, room = room,
   }
 end
 
@@ -125,18 +126,18 @@ local function keep(of, key, count)
   if count >> CALLS == 1 then of.room.left = of.room.left - 1 end
 end
 
-local REMEMBERED = 10000
-local remaining = {}
+-- Users all have the same few numbers left, so their lines are made once a minute.
+local SHARED = 1000
 
 -- The lines of an answer: how many are allowed, how many are left, when the count begins again.
 local function lines_for(self, of, count)
   local left = of.most - (count >> CALLS)
-  local line = remaining[left]
-  if not line then
-    line = "X-RateLimit-Remaining: " .. left
-    if left < REMEMBERED then remaining[left] = line end
+  local lines = of.lines[left]
+  if not lines then
+    lines = { of.line, "X-RateLimit-Remaining: " .. left, self.reset_line }
+    if left < SHARED then of.lines[left] = lines end
   end
-  return { of.line, line, self.reset_line }
+  return lines
 end
 
 local function refuse(self, of, is_second)
@@ -198,7 +199,7 @@ end
 ---@param caller stream_events.server.Caller
 ---@param address string
 ---@param sdk string? what X-Stream-Client says
----@return string[]? lines for the answer; empty without a limit
+---@return string[]? lines for the answer, shared: read only; empty without a limit
 ---@return stream_events.server.Failure? failure code 9, with the lines in its `headers`
 function Rates:take(now, endpoint, caller, address, sdk)
   if now >= self.ends then roll(self, now) end
