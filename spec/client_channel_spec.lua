@@ -418,6 +418,31 @@ describe("a watched channel", function()
       assert.is_true(channel.watching)
     end)
 
+    it("and asks nothing when all is said", function()
+      local fake, client = following()
+      local all = native.json.array { "read-events", "send-custom-events" }
+      updated(fake, { config = { custom_events = false }, own_capabilities = native.json.array {} })
+      client:poll()
+      local before = #fake.requests
+      updated(fake, { config = { custom_events = true }, own_capabilities = all })
+      client:poll()
+      client:poll()
+      assert.equal(before, #fake.requests)
+    end)
+
+    it("and asks not again while it waits for the answer", function()
+      local fake, client = following()
+      fake.answer = function() end
+      local before = #fake.requests
+      for _ = 1, 3 do
+        updated(fake, { config = { custom_events = false } })
+        updated(fake, { config = { custom_events = true } })
+      end
+      client:poll()
+      client:poll()
+      assert.equal(before + 1, #fake.requests)
+    end)
+
     it("and asks after a refusal, when the service says that they are on again", function()
       local fake, client, channel, changes = following()
       fake.answer = function() return 400, '{"code":18,"message":"off","StatusCode":400}' end
