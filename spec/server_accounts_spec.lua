@@ -59,6 +59,7 @@ describe("users who are locked out", function()
       for _, socket in ipairs { first, second, bob } do socket:settled() end
       local answer = ask("POST", "/users/alice/deactivate")
       assert.is_string(answer.user.deactivated_at)
+      assert.is_false(answer.user.online) -- by then its connections are no more
       assert.equal("user.deactivated", first:next().type)
       ended(first, 5, "was deactivated")
       ended(second, 5, "was deactivated")

@@ -283,6 +283,20 @@ describe("bans", function()
     end
   end)
 
+  it("in the shadow keep events from webhooks", function()
+    local receiver = hook.start(200)
+    call("server", "PATCH", "/app",
+      { event_hooks = { { webhook_url = receiver.url, should_send_custom_events = true } } })
+    ban("server", { target_user_id = "bob", shadow = true })
+    assert.equal(201, (send("bob", "hidden")))
+    assert.equal(201, (send("alice", "seen")))
+    receiver:expect(2)
+    local types = receiver:types()
+    table.sort(types)
+    assert.same({ "seen", "user.banned" }, types)
+    receiver:stop()
+  end)
+
   it("are told to webhooks, those in the shadow, too", function()
     local receiver = hook.start(200)
     call("server", "PATCH", "/app", { event_hooks = { { webhook_url = receiver.url } } })

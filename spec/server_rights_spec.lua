@@ -101,6 +101,16 @@ describe("rights that change", function()
       assert.same({}, (heard(root)))
     end)
 
+    it("tell who made a channel from those who did not", function()
+      fixture:watch(fixture:connect "carol", (fixture:channel("messaging:other", { "carol" }).cid))
+      local owner, member = watcher("alice", "messaging:lobby"), watcher("bob", "messaging:lobby")
+      owner:settled()
+      change("PUT", "/channeltypes/messaging", { grants = { user = NONE } })
+      local event = owner:expect "channel.updated"
+      assert.is_false(has(event.channel.own_capabilities, "delete-channel"))
+      assert.same({}, (heard(member)))
+    end)
+
     it("say nothing when a change changes nothing, or is about another type", function()
       local member = watcher("bob", "messaging:lobby")
       change("PUT", "/channeltypes/messaging", { custom_events = true })
@@ -165,16 +175,19 @@ describe("rights that change", function()
             ('{"custom_events":%s}'):format(i % 2 == 0))
         end
         for _ = 1, 4 do assert.equal(201, client:next_answer().status) end
-        change("PUT", "/channeltypes/livestream", { custom_events = false })
+        change("PUT", "/channeltypes/livestream", { custom_events = false, max_message_length = 77 })
         for _, socket in ipairs(sockets) do
-          local last
+          local config
           repeat
-            last = socket:expect "channel.updated"
-          until last.channel.config.custom_events == false and #socket.frames == 0
+            config = socket:expect("channel.updated").channel.config
+          until config.max_message_length == 77
+          assert.is_false(config.custom_events)
+          -- What comes behind it, if anything, says the same.
           for _, event in ipairs(socket:settled()) do
-            if event.type == "channel.updated" then last = event end
+            if event.type == "channel.updated" then
+              assert.equal(77, event.channel.config.max_message_length)
+            end
           end
-          assert.is_false(last.channel.config.custom_events)
         end
       end)
     end)

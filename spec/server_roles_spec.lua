@@ -130,7 +130,14 @@ describe("roles", function()
     ask("PATCH", "/channels/messaging/lobby", { set = { config_overrides = overrides } })
     refused(4, 'the grants of the channel "messaging:lobby"', "DELETE", "/roles/trader")
     ask("PATCH", "/channels/messaging/lobby", { unset = { "config_overrides" } })
+    overrides = { grants = { trader = NONE } }
+    ask("PATCH", "/channels/messaging/lobby", { set = { config_overrides = overrides } })
     ask("DELETE", "/roles/trader")
+    -- What is shown can be sent back as it is.
+    ask("PUT", "/channeltypes/messaging", { grants = ask("GET", "/channeltypes/messaging").grants })
+    ask("PATCH", "/app", { grants = ask("GET", "/app").app.grants })
+    overrides = { grants = select(2, query("server")).channel.config.grants }
+    ask("PATCH", "/channels/messaging/lobby", { set = { config_overrides = overrides } })
     refused(4, "unknown role", "PUT", "/channeltypes/messaging", { grants = { trader = NONE } })
     refused(4, "role", "PATCH", "/users", { users = { { id = "carol", set = { role = "trader" } } } })
   end)
@@ -278,8 +285,9 @@ describe("grants for single event types", function()
   end)
 
   it("change nothing for a role that may send everything", function()
-    grant("channel_member", "read-channel", "send-custom-event", "send-custom-event:trade_offer")
-    may("bob", { trade_offer = true, wave = true })
+    grant("channel_member", "read-channel", "send-custom-event", "send-custom-event:trade_offer",
+      "send-custom-event-owner:kick")
+    may("bob", { trade_offer = true, kick = true, wave = true })
   end)
 
   it("hold for the owner alone with -owner, for all with -any-team", function()
@@ -326,6 +334,18 @@ describe("grants for single event types", function()
         "send-custom-event:y" },
     }
     may("bob", { x = false, y = true, z = false })
+  end)
+
+  it("that are all forbidden are nothing that could be sent", function()
+    grant("channel_member", "read-channel", "send-custom-event-owner:kick")
+    grant("user", "read-channel")
+    assert.is_true(sends_some "alice")
+    override { channel_member = { "!send-custom-event:kick" } }
+    assert.is_false(sends_some "alice")
+    may("alice", { kick = false })
+    override { channel_member = { "!send-custom-event-owner:kick" } }
+    assert.is_false(sends_some "alice")
+    may("alice", { kick = false })
   end)
 
   it("keep only what is left when the plain one is taken away", function()
