@@ -27,9 +27,9 @@ local function caller_as(self, user_id)
   if not ok then return failures.fail(4, "as: " .. message) end
   local user = self.users:get(user_id)
   if not user then return failures.fail(16, ("Can't find user with id %s"):format(user_id)) end
-  local failure
-  ok, failure = self.users:check_alive(user)
-  if not ok then return nil, failure end
+  local alive, failure = self.users:check_alive(user)
+  -- Not 401: the key was right.
+  if not alive then return failures.fail(17, failure.message) end
   return { kind = user.role == "guest" and "guest" or "user", id = user.id, user = user }
 end
 

@@ -1,5 +1,5 @@
 // The dashboard: asks for the key, then keeps what is shown as it is on the server.
-import { announce, byId, setText } from "./dom.js";
+import { announce, byId, lasting, setText } from "./dom.js";
 import { showCounters } from "./counters.js";
 import { noteGap, showEvents, startEvents } from "./events.js";
 import { loadLists, noteCounters, startLists } from "./lists.js";
@@ -26,6 +26,7 @@ const stream = new Stream({
     } else if (frame.type === "counters") {
       showCounters(frame);
       noteCounters(frame);
+      showLink("open", "Live, up " + lasting(frame.uptime));
     }
   },
   state(state, seconds, why) {

@@ -5,9 +5,14 @@ import { call, problemOf, segment } from "./session.js";
 
 const rows = new Map();
 const problem = byId("types-error");
+let changes = 0; // an answer that was asked for before the last one is old
 
-function put(name, fields) {
-  return call("PUT", "/channeltypes/" + segment(name), JSON.stringify(fields));
+async function put(name, fields) {
+  try {
+    return await call("PUT", "/channeltypes/" + segment(name), JSON.stringify(fields));
+  } finally {
+    changes++;
+  }
 }
 
 function showSwitch(row, on) {
@@ -53,9 +58,7 @@ function make(type) {
 }
 
 function show(row, type) {
-  if (row.parts.toggle.getAttribute("aria-busy") !== "true" || type.custom_events !== undefined) {
-    showSwitch(row, type.custom_events);
-  }
+  showSwitch(row, type.custom_events);
   const roles = Object.values(type.grants).filter((list) => list.length > 0).length;
   setText(row.parts.count, number(roles) + (roles === 1 ? " role" : " roles"));
   row.grants.take(type.grants);
@@ -63,8 +66,10 @@ function show(row, type) {
 
 /** Reads the types anew. */
 export async function loadTypes() {
+  const before = changes;
   try {
     const answer = await call("GET", "/channeltypes");
+    if (before !== changes) return await loadTypes();
     const types = Object.values(answer.channel_types).sort((a, b) => (a.name < b.name ? -1 : 1));
     reconcile(byId("type-list"), rows, types, (type) => type.name, make, (row, type) => {
       // One that is just being changed is shown by the answer to the change.
