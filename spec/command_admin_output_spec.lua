@@ -96,17 +96,19 @@ describe("stream-events admin", function()
         "channel":{"id":"b","type":"a","created_by":4,"config":{"grants":4}},"members":[1,{"user":3}],
         "events":[{"name":{}}],"channel_types":{"a":{"name":{}}},"grants":[],"name":[],
         "app":{"event_hooks":[{"event_types":4,"webhook_url":{}}]},"web":{"x":{"limit":"a","reset":"b"}}}]==],
-      ["an empty object"] = "{}", ["a list"] = "[]", ["nothing"] = "", ["a page"] = "<html>\27[2J</html>",
+      ["users that are none"] = '{"users":{"ann":7,"eve":null}}', ["an empty object"] = "{}", ["a list"] = "[]", ["nothing"] = "", ["a page"] = "<html>\27[2J</html>",
+    }
+    local some = { "users show ann", "users set ann x=y", "channels show a:b", "hooks list" }
+    local all = {
+      "users list", "roles list", "permissions list a", "channels list", "channel-types list",
+      "channel-types show a", "grants show a", "hooks show a", "hooks events", "app show", "rate-limits",
+      some[1], some[2], some[3], some[4],
     }
     for name, body in pairs(answers) do
       it("fails in a line or shows what it can: " .. name, function()
         local server = hooks.start(hooks.answer(200, "Content-Type: application/json\r\n", body))
         local there = { STREAM_BASE_URL = server.url:gsub("/hooks$", "") }
-        for _, line in ipairs {
-          "users list", "users show ann", "users set ann x=y", "roles list", "permissions list a",
-          "channels list", "channels show a:b", "channel-types list", "channel-types show a", "grants show a",
-          "hooks list", "hooks show a", "hooks events", "app show", "rate-limits",
-        } do
+        for _, line in ipairs(#body > 100 and all or some) do
           local child = run(line, there)
           assert.truthy(child.code == 0 or child.code == 1, line)
           assert.is_nil(child.stderr:find("traceback", 1, true), line .. ": " .. child.stderr)

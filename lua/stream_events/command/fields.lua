@@ -10,7 +10,6 @@ local M = {}
 function M.parse(words)
   local data = {}
   for _, word in ipairs(words) do
-    if not utf8.len(word) then return nil, ("'%s' is not UTF-8"):format(word) end
     local key, mark, text = word:match("^(.-)(:?=)(.*)$")
     if not key or key == "" then
       return nil, ("'%s' is neither key=value nor key:=json"):format(word)
