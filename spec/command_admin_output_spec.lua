@@ -96,7 +96,8 @@ describe("stream-events admin", function()
         "channel":{"id":"b","type":"a","created_by":4,"config":{"grants":4}},"members":[1,{"user":3}],
         "events":[{"name":{}}],"channel_types":{"a":{"name":{}}},"grants":[],"name":[],
         "app":{"event_hooks":[{"event_types":4,"webhook_url":{}}]},"web":{"x":{"limit":"a","reset":"b"}}}]==],
-      ["users that are none"] = '{"users":{"ann":7,"eve":null}}', ["an empty object"] = "{}", ["a list"] = "[]", ["nothing"] = "", ["a page"] = "<html>\27[2J</html>",
+      ["users that are none"] = '{"users":{"ann":7,"eve":null}}',
+      ["an empty object"] = "{}", ["a list"] = "[]", ["nothing"] = "", ["a page"] = "<html>\27[2J</html>",
     }
     local some = { "users show ann", "users set ann x=y", "channels show a:b", "hooks list" }
     local all = {
