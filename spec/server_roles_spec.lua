@@ -1,4 +1,5 @@
 --- /roles and /permissions, and grants made of them, up to single event types.
+local folders = require "support.folder"
 local native = require "stream_events.native"
 local server = require "support.server"
 
@@ -381,5 +382,62 @@ describe("grants for single event types", function()
     ask("PUT", "/channeltypes/messaging", { grants = { user = list } })
     list[513] = "send-custom-event:more"
     refused(4, "512", "PUT", "/channeltypes/messaging", { grants = { user = list } })
+  end)
+end)
+
+describe("after a restart", function()
+  local folder
+
+  before_each(function()
+    folder = folders.new()
+    fixture = server.start { data = folder:at "state.db" }
+    fixture:users("alice", "bob", "carol", { id = "root", role = "admin" })
+    fixture:channel("messaging:lobby", { "alice", "bob", "carol" })
+    ask("POST", "/roles", { name = "trader" })
+    ask("POST", "/roles", { name = "referee" })
+    ask("POST", "/permissions", { id = "whistle", action = "SendCustomEvent" })
+  end)
+  after_each(function()
+    fixture:stop()
+    folder:remove()
+  end)
+
+  local function restart()
+    fixture:stop()
+    fixture = server.start { data = folder:at "state.db" }
+  end
+
+  it("roles are as much in use as before, whoever has been looked at", function()
+    ask("PATCH", "/users", { users = { { id = "carol", set = { role = "trader" } } } })
+    ask("POST", "/channels/messaging/lobby",
+      { assign_roles = { { user_id = "bob", channel_role = "referee" } } })
+    restart()
+    refused(4, 'the user "carol"', "DELETE", "/roles/trader")
+    refused(4, 'a member of the channel "messaging:lobby"', "DELETE", "/roles/referee")
+    assert.equal(201, (query "alice"))
+    refused(4, 'a member of the channel "messaging:lobby"', "DELETE", "/roles/referee")
+  end)
+
+  it("grants, bans and locks hold", function()
+    grant("channel_member", "read-channel", "whistle")
+    grant("referee", "read-channel", "send-custom-event:foul")
+    ask("POST", "/channels/messaging/lobby",
+      { assign_roles = { { user_id = "bob", channel_role = "referee" } } })
+    ask("POST", "/moderation/ban", { target_user_id = "carol", channel_cid = "messaging:lobby" })
+    ask("POST", "/users/root/deactivate")
+    restart()
+    assert.equal(201, (send("alice", "wave")))
+    assert.equal(201, (send("bob", "foul")))
+    assert.equal(403, (send("bob", "wave")))
+    assert.equal(403, (query "carol"))
+    assert.equal(401, (query "root"))
+    ask("DELETE", "/moderation/ban", nil, { target_user_id = "carol", channel_cid = "messaging:lobby" })
+    ask("POST", "/users/root/reactivate")
+    ask("PUT", "/channeltypes/messaging", { grants = native.json.null })
+    ask("DELETE", "/permissions/whistle")
+    restart()
+    assert.equal(201, (query "carol"))
+    assert.equal(201, (query "root"))
+    refused(16, "no permission", "GET", "/permissions/whistle")
   end)
 end)
