@@ -1,4 +1,5 @@
---- Users locked out and let in again, deleted and restored; tokens revoked: live connections included.
+--- Users locked out and let in again, deleted and restored; tokens revoked; the switches for who may come
+-- in: live connections included.
 local hook = require "support.hook"
 local native = require "stream_events.native"
 local server = require "support.server"
@@ -290,5 +291,61 @@ describe("tokens that are revoked", function()
     assert.equal(201, (send "bob"))
     ask("PATCH", "/app", { revoke_tokens_issued_before = native.json.null })
     connect("alice", { iat = NOW - 1 })
+  end)
+end)
+
+describe("the switches of the app", function()
+  before_each(function()
+    fixture = server.start()
+    fixture:users("alice")
+    fixture:channel("messaging:lobby", { "alice" })
+  end)
+  after_each(function() fixture:stop() end)
+
+  local HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+  -- The spellings of both kinds of clients.
+  local DEVELOPER = {
+    HEADER .. "eyJ1c2VyX2lkIjoiYWxpY2UifQ==.devtoken", HEADER .. "eyJ1c2VyX2lkIjoiYWxpY2UifQ.devToken",
+  }
+
+  local function send_with(token)
+    local answer = fixture.client:request("POST", "/channels/messaging/lobby/event", {
+      headers = { Authorization = token, ["stream-auth-type"] = "jwt" }, query = { api_key = "devkey" },
+      body = { event = { type = "wave" } },
+    })
+    return answer.status, answer.body
+  end
+
+  local function connect_with(token)
+    return fixture:open {
+      api_key = "devkey", authorization = token, ["stream-auth-type"] = "jwt",
+      json = { user_id = "alice", user_details = { id = "alice" } },
+    }:next()
+  end
+
+  it("let developer tokens in, in both spellings, as long as it is on", function()
+    for _, on in ipairs { false, true, false } do
+      ask("PATCH", "/app", { disable_auth_checks = on })
+      for _, token in ipairs(DEVELOPER) do
+        local status, answer = send_with(token)
+        local first = connect_with(token)
+        if on then
+          assert.same({ 201, "alice", "alice" }, { status, answer.event.user.id, first.me.id })
+        else
+          assert.same({ 401, 5, 5 }, { status, answer.code, first.error.code })
+          assert.matches("development tokens are not allowed for this application", answer.message, 1, true)
+        end
+      end
+    end
+  end)
+
+  it("let guests be made, as long as it is off", function()
+    local body = { user = { id = "visitor" } }
+    assert.equal(201, (call("anonymous", "POST", "/guest", body)))
+    ask("PATCH", "/app", { guest_user_creation_disabled = true })
+    local status, answer = call("anonymous", "POST", "/guest", body)
+    assert.same({ 403, 17 }, { status, answer.code })
+    ask("PATCH", "/app", { guest_user_creation_disabled = false })
+    assert.equal(201, (call("anonymous", "POST", "/guest", body)))
   end)
 end)
