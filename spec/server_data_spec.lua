@@ -233,6 +233,19 @@ describe("the server's data", function()
       end
     end)
 
+    it("leaves nothing of a copy that cannot be finished", function()
+      sql(path, "PRAGMA journal_mode = DELETE")
+      local text = folder:read "state.db"
+      local place = assert(text:find('"id":"alice"', 1, true)) // 4096 * 4096
+      folder:write("state.db", text:sub(1, place) .. ("\255"):rep(4096) .. text:sub(place + 4097))
+      local ok, err = backup.write(path, copy)
+      assert.is_nil(ok)
+      assert.matches("cannot write the backup .*malformed", err.message)
+      for name in luv.fs_scandir_next, luv.fs_scandir(folder.path) do
+        assert.is_nil(name:find("copy", 1, true), name)
+      end
+    end)
+
     it("never replaces what is there, a link that leads nowhere included", function()
       folder:write("copy's.db", "a letter")
       local ok, err = backup.write(path, copy)

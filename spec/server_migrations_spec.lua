@@ -2,6 +2,7 @@
 local check = require "stream_events.server.check"
 local fixtures = require "support.server"
 local folders = require "support.folder"
+local hooks = require "support.hook"
 local native = require "stream_events.native"
 local sql = require "support.sql"
 local schema = require "stream_events.server.schema"
@@ -102,6 +103,20 @@ describe("migrations", function()
       fixture:stop()
     end)
   end
+
+  it("keep what webhooks of an older version have still to get", function()
+    local path = make(2)
+    local hook = hooks.start(200)
+    sql(path, ([[INSERT OR REPLACE INTO app VALUES ('settings', '{"grants":{},"settings":{"event_hooks":[
+      {"id":"gone","enabled":true,"event_types":[],"should_send_custom_events":true,"timeout_ms":6000,
+       "webhook_url":"%s"}]}}')]]):format(hook.url), [[UPDATE webhooks SET document =
+      '{"hook":"gone","id":"an id","type":"tick","body":"{\"type\": \"tick\"}"}']])
+    local fixture = fixtures.start { data = path }
+    local request = hook:expect(1)
+    assert.same({ "an id", '{"type": "tick"}' }, { request.id, request.text })
+    fixture:stop()
+    hook:stop()
+  end)
 
   it("happen as a whole or not at all", function()
     local path = make(1)

@@ -2,6 +2,7 @@
 --- for first, and only what is asked for is decoded.
 local fixtures = require "support.server"
 local folders = require "support.folder"
+local sql = require "support.sql"
 local store = require "stream_events.server.store"
 local channels = require "stream_events.server.channels"
 local users = require "stream_events.server.users"
@@ -179,6 +180,20 @@ describe("models of a filled database", function()
 
   after_each(function() database:close() end)
 
+  it("are not made out of a member that is damaged", function()
+    local damaged = folders.new()
+    local path = damaged:at "state.db"
+    store.open(path):close()
+    sql(path, "INSERT INTO channels VALUES ('messaging:a', '{}')",
+      "INSERT INTO members VALUES ('messaging:a/alice', '{\"cid\":')")
+    local opened = assert(store.open(path))
+    local ok, problem = pcall(channels.new, opened)
+    assert.is_false(ok)
+    assert.matches('member "messaging:a/alice" is damaged', problem.message)
+    opened:close()
+    damaged:remove()
+  end)
+
   it("decode a user when it is asked for, and once", function()
     local counted, counts = counting()
     local model = users.new(counted)
@@ -212,5 +227,8 @@ describe("models of a filled database", function()
     for _ in pairs(model:of_member "user-50") do theirs = theirs + 1 end
     assert.equal(20, theirs)
     assert.same({ user = 0, channel = 20, member = 1 }, counts)
+    model:change(channel, { remove = { "user-3", "user-50" } })
+    assert.same({}, model:of_member "user-3")
+    assert.is_nil(model:of_member("user-50")["messaging:channel-3"])
   end)
 end)
