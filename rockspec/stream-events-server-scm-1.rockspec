@@ -65,6 +65,7 @@ build = {
     ["stream_events.server.bans"] = "lua/stream_events/server/bans.lua",
     ["stream_events.server.channel_filter"] = "lua/stream_events/server/channel_filter.lua",
     ["stream_events.server.channel_input"] = "lua/stream_events/server/channel_input.lua",
+    ["stream_events.server.channel_settings"] = "lua/stream_events/server/channel_settings.lua",
     ["stream_events.server.channel_types"] = "lua/stream_events/server/channel_types.lua",
     ["stream_events.server.channels"] = "lua/stream_events/server/channels.lua",
     ["stream_events.server.check"] = "lua/stream_events/server/check.lua",
