@@ -74,11 +74,13 @@ end
 ---@return string shown
 ---@return integer code
 function M.in_terminal(line, options)
-  local env = { STREAM_BASE_URL = M.base_url, TERM = "dumb", NO_COLOR = false }
+  -- A sanitizer that is loaded into these specs is for the command, and not for what makes the terminal.
+  local preload = os.getenv "LD_PRELOAD" or ""
+  local env = { STREAM_BASE_URL = M.base_url, TERM = "dumb", NO_COLOR = false, LD_PRELOAD = false }
   for name, value in pairs(options.env or {}) do env[name] = value end
   local child = process.run("script", {
-    "-qec", ("stty cols %d; exec %s admin %s"):format(options.columns or 80, command.COMMAND, line),
-    "/dev/null",
+    "-qec", ("stty cols %d; LD_PRELOAD='%s' exec %s admin %s"):format(options.columns or 80, preload,
+      command.COMMAND, line), "/dev/null",
   }, env, nil, options.typed or "")
   return (child.stdout:gsub("\r", "")), child.code
 end
