@@ -84,6 +84,8 @@ int se_connection_next(se_connection *connection, se_received *out);
 /* Makes of a text what se_connection_next would make of it as the next message. Nothing is read, and
  * *out points into the text. SE_NEXT_NOTHING: nobody wants it, or the connection is closed. */
 int se_connection_judge(se_connection *connection, const char *text, size_t len, se_received *out);
+/* What se_connection_judge gave counts as gone, although nothing else is asked for. */
+void se_connection_forget(se_connection *connection);
 /* A number that is another one as soon as what se_connection_next gave is gone. */
 uint64_t se_connection_serial(const se_connection *connection);
 

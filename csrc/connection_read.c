@@ -275,12 +275,15 @@ int se_connection_pull(se_connection *c, se_received *out) {
 
 int se_connection_next(se_connection *c, se_received *out) {
   c->pulled = 1;
-  if (c->home != NULL)
-    c->home->serial++; /* also where nothing is read any more */
   int what = se_connection_pull(c, out);
   if (!is_over(c) && !c->blocked && se_buffer_length(&c->output) > 0)
     se_connection_flush(c); /* pongs */
   return what;
+}
+
+void se_connection_forget(se_connection *c) {
+  if (c->home != NULL)
+    c->home->serial++;
 }
 
 uint64_t se_connection_serial(const se_connection *c) {

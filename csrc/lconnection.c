@@ -31,6 +31,7 @@ typedef struct {
    * one at 'replay_at' of it; 0: there are none. */
   int replay_at, replay_count;
   int tracks; /* notes the created_at of each event that is given out */
+  int plain;  /* neither of the two: the way of most events */
   size_t position_len;
   char position[POSITION];
   size_t self_len;
@@ -123,6 +124,7 @@ int se_push_connection(lua_State *L, se_transport *const *transport, int default
   box->router = router_box;
   box->replay_at = box->replay_count = 0;
   box->tracks = 0;
+  box->plain = 1;
   box->position_len = 0;
   box->self_len = self_len;
   if (self_len > 0)
@@ -410,8 +412,10 @@ static void end_replay(lua_State *L, lconnection *box) {
   lua_pushnil(L);
   lua_rawseti(L, -2, TEXTS);
   lua_pop(L, 1);
+  se_connection_forget(box->connection);
   box->replay_at = box->replay_count = 0;
   box->position_len = 0;
+  box->plain = !box->tracks;
 }
 
 /* As se_connection_next, for the texts of a replay: those that nobody wants are passed over. They
@@ -431,6 +435,7 @@ static int next_replayed(lua_State *L, lconnection *box, se_received *got) {
   return what;
 }
 
+/* As se_connection_next, where there is more to be done. */
 static int next_message(lua_State *L, lconnection *box, se_received *got) {
   int what = SE_NEXT_NOTHING;
   if (box->replay_at > 0) {
@@ -467,7 +472,8 @@ static int connection_next(lua_State *L) {
   if (box->router != NULL && box->router->rules != NULL && box->router->router != NULL)
     se_router_observe(box->router->router, se_rules_observed(box->router->rules));
   while (count == 0 && spent < MOST_JUDGING) {
-    switch (next_message(L, box, &got)) {
+    int what = box->plain ? se_connection_next(box->connection, &got) : next_message(L, box, &got);
+    switch (what) {
       case SE_NEXT_EVENT: return push_event(L, box, &got);
       case SE_NEXT_JUDGE: count = judge(L, box, &got, &spent); break;
       case SE_NEXT_RAW:
@@ -502,6 +508,7 @@ static int connection_replay(lua_State *L) {
   box->replay_at = 1;
   box->replay_count = count;
   box->position_len = 0;
+  box->plain = 0;
   return 0;
 }
 
@@ -510,6 +517,7 @@ static int connection_track(lua_State *L) {
   lconnection *box = check_box(L);
   luaL_checktype(L, 2, LUA_TBOOLEAN);
   box->tracks = lua_toboolean(L, 2);
+  box->plain = !box->tracks && box->replay_at == 0;
   if (!box->tracks)
     box->position_len = 0;
   return 0;
