@@ -590,10 +590,10 @@ describe("send_event", function()
   end
 
   it("sends up to the limit, and to another one where the options say so", function()
-    local fake = fakes.new()
     local head = #'{"type":"x","text":""}'
-    assert(fake.connected():channel("messaging", "a"):send_event("x", { text = ("x"):rep(5120 - head) }))
-    local client = fake.connected { limits = { event_size = 100 } }
+    local usual = fakes.new().connected()
+    assert(usual:channel("messaging", "a"):send_event("x", { text = ("x"):rep(5120 - head) }))
+    local client = fakes.new().connected { limits = { event_size = 100 } }
     assert(client:channel("messaging", "a"):send_event("x", { text = ("x"):rep(100 - head) }))
     local _, err = client:channel("messaging", "a"):send_event("x", { text = ("x"):rep(101 - head) })
     assert.equal("full", err.kind)
