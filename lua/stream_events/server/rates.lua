@@ -1,10 +1,10 @@
 --- How often callers may call (protocol §12.2): each user at each endpoint, and all users of a platform
 -- together at each endpoint; and how often an address may fail to say who it is.
 --
--- Calls are counted by the minute and by the second of the clock. The tables of a minute, or second, are
--- thrown away whole when it is over: that is all the sweeping there is, and nothing is kept of those who
--- do not call. Within a minute there is room for so many callers; those beyond it share what one
--- of them would have, so who comes under many names gains nothing by it.
+-- Calls are counted by the minute and by the second of the clock. The counts of a minute are thrown away
+-- whole when it is over: that is all the sweeping there is, and nothing is kept of those who do not call.
+-- Within a minute there is room for so many callers; those beyond it share what one of them would
+-- have, so who comes under many names gains nothing by it.
 local native = require "stream_events.native"
 local addresses = require "stream_events.server.addresses"
 local failures = require "stream_events.server.failure"
