@@ -398,9 +398,19 @@ static int judge(lua_State *L, const lconnection *box, const se_received *got, d
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
+/* Dates of one server: without the last byte, a "Z", they are in the order of their bytes. */
+static int is_later(const char *a, size_t a_len, const char *b, size_t b_len) {
+  size_t shorter = a_len < b_len ? a_len : b_len;
+  int order = memcmp(a, b, shorter - 1);
+  return order > 0 || (order == 0 && a_len > b_len);
+}
+
+/* The latest one counts: what the server says by the way may be dated before what it has sent. */
 static void note_position(lconnection *box, const se_received *got) {
   const se_slice at = got->envelope->created_at;
-  if (at.at == NULL || at.len > POSITION)
+  if (at.at == NULL || at.len == 0 || at.len > POSITION)
+    return;
+  if (box->position_len > 0 && !is_later(at.at, at.len, box->position, box->position_len))
     return;
   memcpy(box->position, at.at, at.len);
   box->position_len = at.len;

@@ -142,6 +142,23 @@ describe("connection:position", function()
     assert.same({ "2026-01-01T00:00:05Z", false }, { connection:position() })
   end)
 
+  it("never goes back", function()
+    local dates = { "05Z", "05.25Z", "05.2Z", "05.253Z", "04.9Z", "05.26Z", "06Z", "" }
+    local texts = {}
+    for n, date in ipairs(dates) do
+      texts[n] = ('{"type":"tick","n":%d,"created_at":"%s"}'):format(n,
+        date ~= "" and "2026-01-01T00:00:" .. date or "")
+    end
+    local connection = connect(texts)
+    connection:track(true)
+    local seen = {}
+    for n in ipairs(dates) do
+      assert.same({ n }, numbers(connection, 1))
+      seen[n] = connection:position():sub(18)
+    end
+    assert.same({ "05Z", "05.25Z", "05.25Z", "05.253Z", "05.253Z", "05.26Z", "06Z", "06Z" }, seen)
+  end)
+
   it("holds no date that is longer than any", function()
     local connection = connect { ('{"type":"tick","n":1,"created_at":"%s"}'):format(("1"):rep(41)) }
     connection:track(true)

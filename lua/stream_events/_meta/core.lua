@@ -360,7 +360,7 @@ function Connection:replay(texts) end
 function Connection:track(yes) end
 
 --- How far next() has come.
----@return string? created_at of the last event found, while it tracks; nil: of none
+---@return string? created_at the latest one of the events found, while it tracks; nil: of none
 ---@return boolean replaying whether texts of replay() are left, or the last of them was the last event
 function Connection:position() end
 
