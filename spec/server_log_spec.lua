@@ -77,6 +77,18 @@ describe("a request", function()
     end
   end)
 
+  it("leaves the headers alone that a route gives to all its answers", function()
+    local always = { "X-Always: here" }
+    fixture.server.parts.router:add { { "GET", "/always", endpoint = "Always", access = "open",
+      handler = function() return 200, {}, always end } }
+    for _ = 1, 2 do
+      local answer = fixture.client:request("GET", "/always")
+      assert.equal("here", answer.headers["x-always"])
+      assert.matches("^%x+%-%d+$", answer.headers["x-request-id"])
+    end
+    assert.same({ "X-Always: here" }, always)
+  end)
+
   it("is named in every line about it, and in none about others", function()
     fixture.client:request("POST", "/channels/messaging/lobby/event", {
       headers = { Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt",

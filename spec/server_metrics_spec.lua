@@ -172,6 +172,7 @@ describe("GET /metrics", function()
 
   it("is for who has the key, when there is one, and for backends", function()
     start { metrics_key = "scrape-me" }
+    fixture:users "alice"
     local server = { Authorization = fixture:server_token(), ["stream-auth-type"] = "jwt" }
     local user = { Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt" }
     for name, case in pairs {

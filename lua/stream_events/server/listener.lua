@@ -172,14 +172,6 @@ function Loop:start(handlers)
   arm(self)
 end
 
---- Takes other limits and time-outs, also for what is open already.
----@param options stream_events.server.ListenOptions
-function Loop:configure(options)
-  self.core:configure(options)
-  self.rings = nil
-  self.timer:start(0, 0, self.turn) -- a deadline may be nearer now
-end
-
 --- Has a function called once, so many seconds after the alarm was last set; what it queues is sent.
 ---@param call fun()
 ---@return { set: fun(seconds: number) } alarm not before start()

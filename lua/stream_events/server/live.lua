@@ -41,7 +41,7 @@ function M.apply(parts, options)
       end
     end
   end
-  if is_listener then parts.loop:configure(option_table.for_listener(parts.options)) end
+  if is_listener then parts.listener:configure(option_table.for_listener(parts.options)) end
   if report.changed[1] then
     parts.log("info", "settings have changed", { settings = table.concat(report.changed, ", ") })
   end
