@@ -176,6 +176,9 @@ describe("serve", function()
     ["a variable that a flag goes before"] = { { "--max-event", "5" }, { STREAM_EVENTS_MAX_EVENT = "0" }, nil,
       "STREAM_EVENTS_MAX_EVENT must be a whole number from 1" },
     ["a value in the file"] = { {}, nil, "\nmax_event = true", "settings.lua:2: max_event must be a number" },
+    ["a list of rules in the file"] =
+      { {}, nil, "rules = { 'a.lua' }", "settings.lua:1: rules must be a path" },
+    ["a text with a line break"] = { {}, nil, "host = 'a\\nb'", "host must not hold control characters" },
     ["a network in the file"] = { {}, nil, "trusted_proxies = { '10.0.0.0/99' }",
       "settings.lua:1: trusted_proxies" },
     ["a name in the file"] = { {}, nil, "\n\nmax_evnt = 3", "settings.lua:3: there is no setting max_evnt, "

@@ -1,7 +1,9 @@
 --- The server's log: levels, the ids of requests, and what must not be in it.
 local fixtures = require "support.server"
+local http_client = require "support.http_client"
 local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
+local server = require "stream_events.server"
 
 describe("the log", function()
   local lines, options
@@ -35,6 +37,17 @@ describe("the log", function()
       url = "http://[credentials]@host/?authorization=[hidden]", n = 7, error = "key [hidden]", b = true,
     }, lines[1].fields)
     assert.equal("key metrics-key", fields.error)
+  end)
+
+  it("takes out secrets that a server has made up for itself", function()
+    local started = assert(server.start { data = ":memory:", logger = options.logger })
+    local parts = started.parts
+    parts.log("info", parts.app.api_secret .. " " .. parts.dashboard.keys.key)
+    assert.equal("[hidden] [hidden]", lines[#lines].message)
+    local done
+    started:stop(function() done = true end)
+    http_client.wait("the end", function() return done end)
+    http_client.settle()
   end)
 
   it("does not end what it was told of when the logger raises", function()

@@ -36,7 +36,9 @@ end
 local function by_file(file, path, option, wrong)
   local setting = file[option.name]
   if not setting then return nil end
-  local message = wrong(option, setting.value)
+  -- Only a program of its own can give rules as a table.
+  local message = option.kind == "rules" and type(setting.value) == "table" and "must be a path"
+    or wrong(option, setting.value)
   if message then return nil, nil, ("%s:%d: %s %s"):format(path, setting.line, option.name, message) end
   return setting.value, { from = "file", where = ("%s:%d"):format(path, setting.line) }
 end

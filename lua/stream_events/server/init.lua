@@ -90,6 +90,7 @@ local function add_dashboard(self)
   local routes, err = page.routes()
   if not routes then error(err, 0) end
   self.dashboard = dashboard.new(self)
+  self.log:hide(self.dashboard.keys.key)
   self.router:add(routes)
   for _, list in ipairs(require "stream_events.server.routes.dashboard".routes) do self.router:add(list) end
 end
@@ -111,6 +112,7 @@ local function build(options, database, loop, rules, log)
   self.grants = grants.new(self.roles, self.custom_permissions)
   self.app = app.new(database,
     { api_key = options.api_key, api_secret = options.api_secret, grants = self.grants })
+  log:hide(self.app.api_secret)
   self.users = users.new(database, { roles = self.roles })
   self.channel_types = channel_types.new(database, { grants = self.grants })
   self.permissions = permissions.new(self.channel_types, self.app, self.custom_permissions)

@@ -18,6 +18,7 @@ local SHORTEST_SECRET = 4
 ---@field counts table<stream_events.server.LogLevel, integer> lines so far
 ---@field private logger fun(level: string, message: string, fields: table)
 ---@field private options stream_events.server.Options
+---@field private hidden string[]
 ---@overload fun(level: stream_events.server.LogLevel, message: string, fields: table?)
 local Log = { __name = "stream_events.server.log" }
 Log.__index = Log
@@ -28,19 +29,28 @@ Log.__index = Log
 function M.new(options)
   return setmetatable({
     logger = options.logger or function() end, options = options,
-    counts = { debug = 0, info = 0, warn = 0, error = 0 },
+    counts = { debug = 0, info = 0, warn = 0, error = 0 }, hidden = {},
   }, Log)
+end
+
+--- Has a secret left out that is no option: one that was made up.
+---@param secret string
+function Log:hide(secret)
+  self.hidden[#self.hidden + 1] = secret
+end
+
+local function without(text, secret)
+  if not secret or #secret < SHORTEST_SECRET then return text end
+  return (text:gsub(secret:gsub("%p", "%%%0"), "[hidden]"))
 end
 
 -- Neither what looks like a token nor the server's own secrets, wherever they come from.
 local function safe(self, text)
   text = errors.redact(text)
   for _, spec in ipairs(options_table.LIST) do
-    local secret = spec.is_secret and self.options[spec.name]
-    if secret and #secret >= SHORTEST_SECRET then
-      text = text:gsub(secret:gsub("%p", "%%%0"), "[hidden]")
-    end
+    if spec.is_secret then text = without(text, self.options[spec.name]) end
   end
+  for _, secret in ipairs(self.hidden) do text = without(text, secret) end
   return text
 end
 

@@ -237,9 +237,10 @@ function M.wrong(spec, value)
   if type(value) ~= TYPES[spec.kind] then
     return ("must be a %s, not a %s"):format(TYPES[spec.kind], type(value))
   end
-  if spec.kind == "text" and spec.least and #value < spec.least then
-    return ("must have at least %d bytes"):format(spec.least)
-  end
+  if spec.kind ~= "text" then return nil end
+  if value:find "%c" then return "must not hold control characters" end
+  if spec.least and #value < spec.least then return ("must have at least %d bytes"):format(spec.least) end
+  return nil
 end
 
 --- The value of an option out of a text, as flags and the environment have it.
