@@ -18,8 +18,10 @@ local WARN_EVERY = 60 -- seconds
 ---@field since integer the stamp from which on everything was kept, as far as there was room
 
 ---@class stream_events.server.Retention
----@field count integer events that are kept
----@field bytes integer
+---@field bytes integer of all events that are kept
+---@field channels integer that have a ring
+---@field private policies table<string, stream_events.server.RetentionPolicy> by channel type
+---@field private floor integer stamp: what is asked for from before it is not all there
 ---@field private rings table<string, { ring: stream_events.server.EventRing, policy: table, type: string }>
 local Retention = { __name = "stream_events.server.retention" }
 Retention.__index = Retention
