@@ -46,6 +46,10 @@ low = -1
 
   it("may be empty", function() assert.same({}, (read "")) end)
 
+  it("may begin with the mark that some editors put there", function()
+    assert.equal(7, assert(read "\u{FEFF}port = 7\r\n").port.value)
+  end)
+
   for name, case in pairs {
     ["an expression"] = { "\na = 3 * 4", 2 }, ["a call"] = { 'a = os.getenv "x"', 1 },
     ["a loop"] = { "while true do end", 1 },
@@ -158,6 +162,10 @@ describe("serve", function()
   it("reads the file that STREAM_EVENTS_CONFIG names", function()
     local found = printed(nil, { STREAM_EVENTS_CONFIG = config "max_event = 77" })
     assert.equal(77, found.max_event.value)
+  end)
+
+  it("asks for no secret where no proxy is trusted", function()
+    assert.same({}, printed({ "--config", config "trusted_proxies = {}" }).trusted_proxies.value)
   end)
 
   it("turns switches off, too", function()

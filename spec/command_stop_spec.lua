@@ -211,6 +211,14 @@ describe("the log of serve", function()
     assert.is_nil(own.stderr:find("lan-dev-secret", 1, true))
   end)
 
+  it("leaves the address of the dashboard to standard output, when it is JSON", function()
+    start("--log-format", "json")
+    own:wait_for("stdout", "Dashboard: (http://%S+/dashboard#key=%x+)\n")
+    assert.is_nil(own.stderr:find("Dashboard", 1, true))
+    own:kill "sigterm"
+    assert.equal(0, own:finish())
+  end)
+
   it("is text, one entry a line, that steers no terminal", function()
     start()
     send_hostile()

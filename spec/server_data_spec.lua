@@ -313,6 +313,17 @@ describe("the server's data", function()
       assert.matches("exists already", assert(native.json.decode(child.stderr)).error.message)
     end)
 
+    it("needs no secret to look at the data of a server for others", function()
+      local config = folder:write("settings.lua",
+        ("data = %q\nhost = '0.0.0.0'\ntrusted_proxies = { '127.0.0.1' }"):format(path))
+      for _, args in ipairs { { "serve", "--check-data" }, { "backup", folder:at "copy.db" } } do
+        table.move({ "--config", config }, 1, 2, #args + 1, args)
+        local child = command.run(args)
+        assert.same({ 0, "" }, { child.code, child.stderr })
+      end
+      assert.equal(2, command.run({ "serve", "--config", config }).code)
+    end)
+
     for _, args in ipairs {
       { "backup" }, { "backup", "" }, { "backup", "copy.db", "--data", "" },
       { "backup", "copy.db", "--data", ":memory:" }, { "serve", "--check-data", "--data", ":memory:" },

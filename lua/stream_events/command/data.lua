@@ -70,7 +70,7 @@ function M.backup(args)
   local backup, message = bundled.load "stream_events.server.backup"
   if not backup then return output.fail(message) end
   local found
-  found, message = serve_settings.gather { config = args.config, data = args.data }
+  found, message = serve_settings.gather({ config = args.config, data = args.data }, true)
   if not found then return output.misuse(message) end
   local data = found.values.data
   local ok, code = is_file(data)

@@ -69,9 +69,9 @@ local function environment(server, args)
 end
 
 -- Who gave a key knows it, and does not want to read it where others may, too.
-local function explain_dashboard(server)
+local function explain_dashboard(server, say)
   if not server.dashboard_url then return end
-  output.note("Dashboard: " .. server.dashboard_url
+  say("Dashboard: " .. server.dashboard_url
     .. (server.dashboard_url:find("#", 1, true) and "" or " (with the key it was given)"))
 end
 
@@ -83,7 +83,7 @@ In two other terminals:
   %s send messaging:general friendship_request text='Hey there' --as tommaso
 Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the server.]])
     :format(command, command, server.url, format.plain(server.api_key), format.plain(path)))
-  explain_dashboard(server)
+  explain_dashboard(server, output.note)
 end
 
 local function announce(server, args, found, log)
@@ -95,6 +95,8 @@ local function announce(server, args, found, log)
   end
   output.line(line)
   if found.values.log_format == "json" then
+    -- Standard error holds nothing but the log then, and no log is to hold a key.
+    if not args.json then explain_dashboard(server, output.line) end
     log.write("info", "the server is listening", { url = server.url, version = native.version })
   elseif not args.json then
     explain(server, args, found.values.data)
@@ -117,7 +119,7 @@ function M.run(args)
   local module, message = bundled.load "stream_events.server"
   if not module then return output.fail(message) end
   local found
-  found, message = serve_settings.gather(args)
+  found, message = serve_settings.gather(args, args.check_data and not args.print_config)
   if not found then return output.misuse(message) end
   local log = logs.new(found.values)
   warn(log, found)

@@ -90,7 +90,7 @@ local function read_file(result, path, list)
 end
 
 -- What depends on other settings. The secret that everybody knows is for this machine alone.
-local function fill_in(result)
+local function fill_in(result, for_data)
   local values, origins = result.values, result.origins
   local function default(name, value)
     if values[name] == nil then values[name], origins[name] = value, { from = "default" } end
@@ -98,11 +98,11 @@ local function fill_in(result)
   default("data", require "stream_events.server.store".default_path())
   default("api_key", settings.API_KEY)
   default("watch", values.rules ~= nil)
-  if values.api_secret then return true end
+  if values.api_secret or for_data then return true end
   local choose = "choose a secret, as api_secret in the settings file or in STREAM_API_SECRET"
   if not settings.is_loopback(values.host) then
     return nil, ("%s can be reached from other machines: %s"):format(values.host, choose)
-  elseif values.trusted_proxies then
+  elseif values.trusted_proxies and #values.trusted_proxies > 0 then
     return nil, "a server behind a proxy can be reached from other machines: " .. choose
   end
   default("api_secret", settings.API_SECRET)
@@ -111,9 +111,10 @@ end
 
 --- Gathers them.
 ---@param args table of argparse
+---@param for_data boolean? only the data is looked at, and nothing served: that needs no secret
 ---@return stream_events.command.ServeSettings? result
 ---@return string? message what is wrong, and where
-function M.gather(args)
+function M.gather(args, for_data)
   local list, table_of_options = options.list(), require "stream_events.server.options"
   local result, file = { values = {}, origins = {}, warnings = {} }, {}
   local path = args.config or os.getenv(options.CONFIG_VARIABLE)
@@ -137,7 +138,7 @@ function M.gather(args)
     result.values[option.name], result.origins[option.name] = value, origin
   end
   local ok
-  ok, message = fill_in(result)
+  ok, message = fill_in(result, for_data)
   if not ok then return nil, message end
   if result.values.watch and not result.values.rules then
     return nil, "watch needs the path of a rule file as rules"

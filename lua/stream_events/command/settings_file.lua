@@ -102,6 +102,7 @@ local function read_text(path)
   local text = file:read "a"
   file:close()
   if not text then return nil, path .. " cannot be read" end
+  text = text:gsub("^\u{FEFF}", "") -- as some editors begin a file
   return text, nil, stat.mode & READABLE_FOR_OTHERS ~= 0
 end
 
