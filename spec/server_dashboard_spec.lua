@@ -192,6 +192,13 @@ describe("the dashboard", function()
       assert.equal(429, select(2, guard:check("right", "one more")).status)
     end)
 
+    it("is tried no more often with all the addresses of an IPv6 network", function()
+      local guard = keys.new("right", function() return 1000 end)
+      for i = 1, 5 do guard:check("wrong", "2001:db8:0:1::" .. i) end
+      assert.equal(429, select(2, guard:check("right", "2001:db8:0:1:ffff::9")).status)
+      assert.is_true(guard:check("right", "2001:db8:0:2::1"))
+    end)
+
     it("that is missing is no try", function()
       local guard = keys.new("right", function() return 1000 end)
       for _ = 1, 20 do assert.equal(401, select(2, guard:check(nil, "10.0.0.1")).status) end

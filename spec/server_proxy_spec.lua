@@ -1,6 +1,7 @@
 --- The server behind real reverse proxies, with the settings that the manual has: the plugin connects by
 -- TLS, watches, sends and receives; the client's own address arrives, and what it claims does not.
 local command = require "support.command"
+local fixtures = require "support.server"
 local folders = require "support.folder"
 local luv = require "luv"
 local manual = require "support.manual"
@@ -162,6 +163,17 @@ for name, start in pairs { nginx = start_nginx, Caddy = start_caddy } do
       assert.matches("^200 ", request "/healthz")
     end)
 
+    it("knows the dashboard's own page, on whatever port it is", function()
+      local handshake = { "Upgrade:websocket", "Connection:Upgrade", "Sec-WebSocket-Version:13",
+        "Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==" }
+      local function status(origin)
+        local answer = request("/dashboard/live?ticket=none", "Origin:" .. origin, table.unpack(handshake))
+        return answer:match "^%d+"
+      end
+      assert.equal("401", status("https://localhost:" .. port)) -- it is the ticket that is wrong
+      assert.equal("403", status "https://localhost:1")
+    end)
+
     it("has no token in any log", function()
       -- Proxies log a WebSocket when it has ended.
       local client = new {}
@@ -189,13 +201,22 @@ describe("the manual", function()
     folder:remove()
   end)
 
-  it("names every metric there is", function()
-    local text = assert(io.open(command.ROOT .. "lua/stream_events/server/metrics.lua")):read "a"
+  it("names every metric there is, and no other", function()
     local file = assert(io.open(command.ROOT .. "lua/stream_events/doc/server.md"))
-    local doc = file:read "a"
+    local rows = file:read("a"):match "\n| Metric, after `stream_events_`[^\n]*\n(.-)\n\n"
     file:close()
-    for name in text:gmatch '"stream_events_([%l_]+)"' do
-      assert.matches(name, doc, 1, true)
+    local named, offered = {}, {}
+    for cell in rows:gmatch "\n(|[^|]*|)" do
+      for name in cell:gmatch "`([^`]+)`" do
+        local head, list, tail = name:match "^([%l_]+_){([%l_,]+)}([%l_]+)$" -- several in one
+        for each in (list or ""):gmatch "[^,]+" do named[head .. each .. tail] = true end
+        if not list then named[name:match "^[%l_]+"] = true end
+      end
     end
+    local fixture = fixtures.start { rules = { default = "allow" } }
+    local text = fixture.client:request("GET", "/metrics").text
+    fixture:stop()
+    for name in text:gmatch "# TYPE stream_events_([%l_]+) " do offered[name] = true end
+    assert.same(offered, named)
   end)
 end)

@@ -1,14 +1,16 @@
 --- Who may use the dashboard: whoever has the key; and tickets, with which a page that has shown the
 -- key opens its live stream without the key in a URL.
 local native = require "stream_events.native"
+local addresses = require "stream_events.server.addresses"
 local failures = require "stream_events.server.failure"
 
 local M = {}
 
 local crypto = native.crypto
 
--- Wrong keys in one second: of one address, and addresses that are told apart. Beyond that nothing is
--- compared until the second is over, so a key that somebody chose cannot be found by trying.
+-- Wrong keys in one second: of one address (of IPv6 those that are one client's), and addresses that are
+-- told apart. Beyond that nothing is compared until the second is over, so a key that somebody chose
+-- cannot be found by trying.
 local WRONG_PER_SECOND = 5
 local ADDRESSES = 1024
 
@@ -55,6 +57,7 @@ function Keys:check(given, address)
     return failures.fail(5, "the key of the dashboard is missing: send it as X-Dashboard-Key")
   end
   local second = self.now() // 1
+  address = addresses.owner(address)
   if second ~= self.second then self.second, self.wrong, self.addresses = second, {}, 0 end
   local wrong = self.wrong[address] or (self.addresses >= ADDRESSES and WRONG_PER_SECOND or 0)
   if wrong >= WRONG_PER_SECOND then return too_many() end
