@@ -3,10 +3,12 @@
 local command = require "support.command"
 local file = require "stream_events.command.settings_file"
 local folders = require "support.folder"
+local http_client = require "support.http_client"
 local luv = require "luv"
 local native = require "stream_events.native"
 local options = require "stream_events.server.options"
 local process = require "support.process"
+local prometheus = require "support.prometheus"
 
 local folder
 before_each(function() folder = folders.new() end)
@@ -245,6 +247,11 @@ describe("serve", function()
     own:kill "sighup"
     own:wait_for("stderr", "the settings were not reloaded.*the settings were not reloaded")
     assert.equal(0, sent("other", 300))
+    local answer = http_client.new { host = "127.0.0.1", port = tonumber(env.STREAM_BASE_URL:match "%d+$") }
+    local counted = prometheus.parse(answer:request("GET", "/metrics").text)
+    answer:close()
+    local _, lines = own.stderr:gsub('"level":"error"', "")
+    assert.equal(lines, counted:value("stream_events_log_lines_total", { level = "error" }))
 
     assert.is_nil(listener.stderr:find("lost", 1, true))
     listener:wait_for("stdout", "other tommaso[^\n]*\n.*other tommaso")

@@ -205,6 +205,24 @@ describe("the server's data", function()
     end)
   end)
 
+  describe("a server", function()
+    for name, case in pairs {
+      ["a document that is a list"] =
+        { "UPDATE users SET document = '[]' WHERE key = 'alice'", 'the user "alice" is damaged' },
+      ["a channel type without its settings"] =
+        { "UPDATE channel_types SET document = '{}' WHERE key = 'team'", 'the channel type "team": ' },
+      ["a ban of nobody"] = { "INSERT INTO bans VALUES ('x', '{}')", 'damaged: the ban "x": ' },
+    } do
+      it("does not start with " .. name .. ", and names it", function()
+        sql(path, case[1])
+        local server, err = require "stream_events.server".start { data = path }
+        assert.is_nil(server)
+        assert.equal("protocol", err.kind)
+        assert.matches(case[2], err.message, 1, true)
+      end)
+    end
+  end)
+
   describe("backup", function()
     local copy
     before_each(function() copy = folder:at "copy's.db" end)
@@ -322,6 +340,14 @@ describe("the server's data", function()
         assert.same({ 0, "" }, { child.code, child.stderr })
       end
       assert.equal(2, command.run({ "serve", "--config", config }).code)
+    end)
+
+    it("say how to name the data when it is not where it would be by itself", function()
+      for _, args in ipairs { { "serve", "--check-data" }, { "backup", folder:at "copy.db" } } do
+        local child = command.run(args, { XDG_STATE_HOME = folder.path })
+        assert.equal(1, child.code)
+        assert.matches("ENOENT.*%-%-data or %-%-config names", child.stderr)
+      end
     end)
 
     for _, args in ipairs {

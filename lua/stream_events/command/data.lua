@@ -14,6 +14,14 @@ local function is_file(data)
   return false, output.misuse "data must be a file: :memory: ends with its server"
 end
 
+-- Whoever runs a server as a service has its data elsewhere.
+local function fail(err, found, args)
+  if found.origins.data.from == "default" then
+    err.hint = "--data or --config names the data of a server that has it elsewhere."
+  end
+  return output.fail(err, args.json)
+end
+
 local function line_of(problem)
   local subject = problem.kind or "the file"
   if problem.key then subject = ("%s %q"):format(subject:gsub("_", " "), problem.key) end
@@ -43,13 +51,15 @@ local function show(report)
 end
 
 --- Looks through the data and says what is wrong with it, a problem a line; changes nothing.
----@param args { data: string, json: boolean? }
+---@param found stream_events.command.ServeSettings
+---@param args { json: boolean? }
 ---@return integer exit code 0 when nothing is wrong
-function M.check(args)
-  local ok, code = is_file(args.data)
+function M.check(found, args)
+  local data = found.values.data
+  local ok, code = is_file(data)
   if not ok then return code end
-  local report, err = require "stream_events.server.check".run(args.data)
-  if not report then return output.fail(err, args.json) end
+  local report, err = require "stream_events.server.check".run(data)
+  if not report then return fail(err, found, args) end
   if args.json then
     output.line(format.encoded {
       path = report.path, schema = report.schema, documents = report.documents,
@@ -77,7 +87,7 @@ function M.backup(args)
   if not ok then return code end
   local err
   ok, err = backup.write(data, args.file)
-  if not ok then return output.fail(err, args.json) end
+  if not ok then return fail(err, found, args) end
   if args.json then
     output.line(format.encoded { data = data, backup = args.file })
   else

@@ -13,25 +13,23 @@ local settings = require "stream_events.command.settings"
 
 local M = {}
 
-local function warn(log, found)
-  for _, warning in ipairs(found.warnings) do log.write("warn", warning) end
+local function warn(say, found)
+  for _, warning in ipairs(found.warnings) do say("warn", warning) end
 end
 
 -- Reads settings and rules again. What is wrong with either leaves both as they are.
 local function reload(server, args, log)
-  local found, message = serve_settings.gather(args)
-  if not found then
-    return log.write("error", "the settings were not reloaded: the ones before stay in force",
-      { error = message })
+  local function say(...) server:log(...) end -- so that /metrics counts it
+  local function failed(why)
+    say("error", "the settings were not reloaded: the ones before stay in force", { error = tostring(why) })
   end
-  warn(log, found)
+  local found, message = serve_settings.gather(args)
+  if not found then return failed(message) end
+  warn(say, found)
   server:reload(serve_settings.for_server(found, log.write), function(report, err)
-    if not report then
-      return log.write("error", "the settings were not reloaded: the ones before stay in force",
-        { error = tostring(err) })
-    end
+    if not report then return failed(err) end
     log.configure(found.values)
-    log.write("info", "the settings were reloaded", { file = found.file })
+    say("info", "the settings were reloaded", { file = found.file })
   end)
 end
 
@@ -46,7 +44,7 @@ local function obey_signals(server, args, log)
   local function stop(name)
     if stopping then os.exit(output.FAILURE) end
     stopping = true
-    log.write("info", "the server is stopping", { signal = name })
+    server:log("info", "the server is stopping", { signal = name })
     server:stop(function()
       for _, signal in ipairs(signals) do signal:close() end
     end)
@@ -86,7 +84,7 @@ Clients set base_url = "%s" and api_key = "%s"; state in %s. Ctrl-C ends the ser
   explain_dashboard(server, output.note)
 end
 
-local function announce(server, args, found, log)
+local function announce(server, args, found)
   local line = "listening on " .. server.url
   if args.json then
     line = native.json.encode {
@@ -97,7 +95,7 @@ local function announce(server, args, found, log)
   if found.values.log_format == "json" then
     -- Standard error holds nothing but the log then, and no log is to hold a key.
     if not args.json then explain_dashboard(server, output.line) end
-    log.write("info", "the server is listening", { url = server.url, version = native.version })
+    server:log("info", "the server is listening", { url = server.url, version = native.version })
   elseif not args.json then
     explain(server, args, found.values.data)
   end
@@ -122,9 +120,9 @@ function M.run(args)
   found, message = serve_settings.gather(args, args.check_data and not args.print_config)
   if not found then return output.misuse(message) end
   local log = logs.new(found.values)
-  warn(log, found)
+  warn(log.write, found)
   if args.print_config then return print_config.run(found, args) end
-  if args.check_data then return data.check { data = found.values.data, json = args.json } end
+  if args.check_data then return data.check(found, args) end
   if found.values.rules then
     local ok
     ok, message = file.readable(found.values.rules, args)
@@ -133,7 +131,7 @@ function M.run(args)
   local server, err = module.start(serve_settings.for_server(found, log.write))
   if not server then return failed(err, found, args) end
   obey_signals(server, args, log)
-  announce(server, args, found, log)
+  announce(server, args, found)
   -- Most of the memory belongs to connections that are idle; by default Lua lets the heap grow to
   -- twice what is in use before it collects.
   collectgarbage("incremental", 135, 200)

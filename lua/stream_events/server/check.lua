@@ -115,6 +115,19 @@ local function look(connection, report)
   return report
 end
 
+--- The error for a database with which a server could not start: what is wrong with it first.
+---@param path string
+---@return stream_events.Error? err nil: nothing is wrong with the database
+function M.damage(path)
+  local report = path ~= ":memory:" and M.run(path)
+  local first = report and report.problems[1]
+  if not first then return nil end
+  local what = first.kind and ("the %s %q: "):format(first.kind:gsub("_", " "), first.key or "") or ""
+  local _, err = store.fail(path, "it is damaged: " .. what .. first.message)
+  err.hint = "`stream-events serve --check-data` lists all that is wrong; a backup has it as it was."
+  return err
+end
+
 --- Checks a database.
 ---@param path string of a file
 ---@return stream_events.server.DataReport? report what was found, sound or not

@@ -10,6 +10,7 @@ local auth = require "stream_events.server.auth"
 local bans = require "stream_events.server.bans"
 local channel_types = require "stream_events.server.channel_types"
 local channels = require "stream_events.server.channels"
+local check = require "stream_events.server.check"
 local connections = require "stream_events.server.connections"
 local custom_permissions = require "stream_events.server.custom_permissions"
 local dashboard = require "stream_events.server.dashboard"
@@ -225,7 +226,8 @@ function M.start(options)
   if not ok then
     loop.core:close_all()
     database:close()
-    if errors.is(parts) then return nil, parts end
+    err = errors.is(parts) and parts or check.damage(options.data)
+    if err then return nil, err end
     error(parts, 0)
   end
   local started
@@ -311,6 +313,15 @@ function Server:reload(options, callback)
   else
     change(true)
   end
+end
+
+--- Writes a line to the server's log, for the program around it: counted, and without secrets, like the
+--- server's own.
+---@param level stream_events.server.LogLevel
+---@param message string
+---@param fields table?
+function Server:log(level, message, fields)
+  self.parts.log(level, message, fields)
 end
 
 ---@class stream_events.server.Stats: stream_events.server.core.ListenerStats

@@ -249,6 +249,11 @@ local function rows(self, sql)
   return step, nil, nil, setmetatable({}, { __close = finish })
 end
 
+local function damaged(self, kind, key, err)
+  return broken(self, "protocol", "be read", ("the %s %q is damaged: %s"):format(kind, key,
+    err and err.message or "it is no object"))
+end
+
 --- Makes a document of a text that texts() gave. Raises an error object when it is damaged.
 ---@param kind string
 ---@param key string
@@ -257,8 +262,7 @@ end
 function Store:decode(kind, key, text)
   local document, err = json.decode(text)
   if type(document) == "table" then return document end
-  return broken(self, "protocol", "be read", ("the %s %q is damaged: %s"):format(kind, key,
-    err and err.message or "it is no object"))
+  return damaged(self, kind, key, err)
 end
 
 --- Writes to the database without changing it; raises as a write does.
@@ -290,11 +294,11 @@ function Store:each_with_body(kind)
   end, nil, nil, closing
 end
 
--- Raises an error object when one of the documents of a kind is no JSON.
+-- Raises an error object when one of the documents of a kind is no JSON object.
 local function check_texts(self, kind)
   for key, text in rows(self, ("SELECT key, document FROM %s "
     .. "WHERE substr(document, 1, 1) <> '{' OR NOT json_valid(document) LIMIT 1"):format(table_of(kind))) do
-    self:decode(kind, key, text)
+    damaged(self, kind, key, select(2, json.decode(text)))
   end
 end
 
