@@ -289,7 +289,7 @@ describe("an answer", function()
 
   it("is sent in parts when the client is slow to read", function()
     fixture:close()
-    fixture = listening.open { max_output = 64 * 1024 * 1024 }
+    fixture = listening.open { max_output = 1024 * 1024 }
     ask "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
     client:stop_reading()
     local body = ("0123456789abcdef"):rep(1 << 20)
@@ -310,6 +310,25 @@ describe("an answer", function()
     assert.is_false(fixture.listener:respond(number, 200, ("x"):rep(32 << 20)))
     assert.equal(1, fixture.listener:stats().too_slow)
     assert.equal(0, fixture.listener:stats().connections)
+  end)
+
+  it("ends the connection when too many that large wait already, and hinders no small one", function()
+    fixture:close()
+    fixture = listening.open { max_output = 1024 * 1024 }
+    local body, taken = ("x"):rep(14 << 20), 0
+    for _ = 1, 8 do
+      local other = fixture:client()
+      other:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      other:stop_reading()
+      if fixture.listener:respond(fixture:expect "request", 200, body) then taken = taken + 1 end
+    end
+    assert.is_true(taken >= 4 and taken < 8)
+    assert.equal(8 - taken, fixture.listener:stats().too_slow)
+    assert.is_true(fixture.listener:stats().queued_bytes <= 64 << 20)
+    local small = fixture:client()
+    small:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert.is_true(fixture.listener:respond(fixture:expect "request", 200, "small"))
+    small:expect "small$"
   end)
 
   it("to an unknown connection is not sent", function()

@@ -7,6 +7,11 @@
 #include "http_answer.h"
 #include "status.h"
 
+/* What may wait of an answer, in max_output: it was asked for, and is the only one of its connection,
+ * so it may be more than what piles up on a WebSocket. But all that are so large have a limit too. */
+#define LARGE_ANSWER 16u
+#define LARGE_ANSWERS 64u
+
 void se_http_conn_begin(se_listener *listener, se_conn *conn) {
   conn->state = SE_CONN_HTTP;
   se_conn_timer(listener, conn, SE_TIMER_HEADER);
@@ -152,6 +157,21 @@ static int send_answer(se_conn *conn, const se_buffer *head, const char *body, s
   return sent < len ? se_conn_write(conn, 0, body + sent, len - sent) : status;
 }
 
+/* Whether what is queued for a connection may wait there. */
+static int may_wait(const se_listener *listener, const se_conn *conn) {
+  size_t most = listener->options.max_output, all = 0;
+  if (se_output_cost(&conn->out.output) <= most)
+    return 1;
+  if (se_output_cost(&conn->out.output) / LARGE_ANSWER > most)
+    return 0;
+  for (uint32_t i = 0; i < listener->slot_count; i++) {
+    const se_conn *each = listener->slots[i];
+    if (each != NULL && each->ws == NULL && se_output_cost(&each->out.output) > most)
+      all += se_output_cost(&each->out.output);
+  }
+  return all / LARGE_ANSWERS <= most;
+}
+
 void se_http_conn_respond(se_listener *listener, se_conn *conn, int status, const char *body,
                           size_t len, const char *lines, size_t lines_len) {
   const se_http_request *request = se_http_reader_request(conn->reader);
@@ -165,8 +185,7 @@ void se_http_conn_respond(se_listener *listener, se_conn *conn, int status, cons
   se_buffer_consume(head, se_buffer_length(head), SE_INPUT_SIZE);
   end_request(conn);
   conn->stalled = 0;
-  if ((result != SE_OK && result != SE_AGAIN) ||
-      se_output_cost(&conn->out.output) > listener->options.max_output) {
+  if ((result != SE_OK && result != SE_AGAIN) || !may_wait(listener, conn)) {
     if (result == SE_AGAIN)
       listener->counts.too_slow++;
     se_conn_drop(listener, conn);

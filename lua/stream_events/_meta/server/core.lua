@@ -19,8 +19,8 @@ local core = {}
 ---@field max_message integer? bytes of an incoming WebSocket message, default 64 KiB
 ---@field messages boolean? hand out what comes in over WebSockets, see next(); default false
 ---@field max_output integer? bytes that may wait for a client that does not read, default 1 MiB, each
----  waiting piece counted with 64 more;
----  more closes a WebSocket with 1013, an HTTP connection without a word
+---  waiting piece counted with 64 more; more closes a WebSocket with 1013. Of one HTTP answer 16 times as
+---  much may wait, of all that are larger than max_output 64 times; more ends its connection
 ---@field header_timeout number? seconds for a complete head, default 10
 ---@field body_timeout number? seconds for a complete body, default 30
 ---@field keepalive_timeout number? seconds an HTTP connection may be idle, default 65
