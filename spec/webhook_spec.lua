@@ -132,7 +132,8 @@ describe("a receiver of webhooks", function()
 
   it("knows headers in every spelling", function()
     local signature = webhook.sign(FLARE, SECRET)
-    for id, name in ipairs { "x-signature", "X-SIGNATURE", "X_SIGNATURE", "x_Signature" } do
+    local spellings = { "x-signature", "X-SIGNATURE", "X_SIGNATURE", "x_Signature", "HTTP_X_SIGNATURE" }
+    for id, name in ipairs(spellings) do
       assert.truthy(hooks:receive(FLARE, { [name] = signature, ["X-Webhook-Id"] = "n" .. id }))
     end
   end)

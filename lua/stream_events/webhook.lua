@@ -105,11 +105,14 @@ function M.receiver(options)
   return setmetatable({ options = settings, seen = {}, order = {}, first = 1, last = 0 }, Receiver)
 end
 
--- Headers by the names in lower case, however the program's HTTP server writes them.
+-- Headers by the names in lower case, however the program's HTTP server writes them; CGI says
+-- HTTP_X_SIGNATURE.
 local function lower(headers)
   local result = {}
   for name, value in pairs(headers) do
-    if type(name) == "string" then result[name:lower():gsub("_", "-")] = value end
+    if type(name) == "string" then
+      result[name:lower():gsub("_", "-"):gsub("^http%-", "")] = value
+    end
   end
   return result
 end
