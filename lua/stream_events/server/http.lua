@@ -99,24 +99,28 @@ function Router:add(routes)
   end
 end
 
--- Literals first; where they lead nowhere the parameter is tried.
-local function find(place, segments, i, values)
+-- Literals first; where they lead nowhere, or not with this method, the parameter is tried: a role may
+-- be called "search". `allowed` gathers the methods of the places that were passed by.
+local function find(place, segments, i, values, method, allowed)
   local segment = segments[i]
   if segment == nil then
-    return place.methods and place or nil
+    local methods = place.methods
+    if methods and methods[method] then return methods[method] end
+    for name in pairs(methods or {}) do allowed[name] = true end
+    return nil
   end
   local literal = place.literals[segment]
-  local found = literal and find(literal, segments, i + 1, values)
+  local found = literal and find(literal, segments, i + 1, values, method, allowed)
   if found then return found end
   if place.parameter and segment ~= "" then
     values[#values + 1] = segment
-    found = find(place.parameter, segments, i + 1, values)
+    found = find(place.parameter, segments, i + 1, values, method, allowed)
     if not found then values[#values] = nil end
     return found
   end
 end
 
-local function allowed_methods(methods)
+local function listed(methods)
   local names = {}
   for name in pairs(methods) do names[#names + 1] = name end
   table.sort(names)
@@ -130,15 +134,14 @@ local function resolve(self, method, path)
   elseif #segments > MAX_SEGMENTS then
     return failures.fail(16, "there is nothing at this path")
   end
-  local values = {}
-  local found = find(self.root, segments, 1, values)
-  if not found then
-    return failures.fail(16, ("there is nothing at %s"):format(path:sub(1, 200)))
-  end
-  local entry = found.methods[method]
+  local values, allowed = {}, {}
+  local entry = find(self.root, segments, 1, values, method, allowed)
   if not entry then
+    if next(allowed) == nil then
+      return failures.fail(16, ("there is nothing at %s"):format(path:sub(1, 200)))
+    end
     local failure = failures.new(16, ("%s is not offered at %s"):format(method, path:sub(1, 200)), 405)
-    failure.headers = { "Allow: " .. allowed_methods(found.methods) }
+    failure.headers = { "Allow: " .. listed(allowed) }
     return nil, failure
   end
   local params = {}
