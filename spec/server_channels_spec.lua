@@ -468,6 +468,14 @@ describe("channels", function()
       for _, event in ipairs(alice:settled()) do assert.equal("user.watching.start", event.type) end
     end)
 
+    it("tells the members of a new channel that its maker may not read", function()
+      assert.equal(201, (fixture:call("server", "PUT", "/channeltypes/messaging",
+        { grants = { user = { "create-channel" } } })))
+      local bob = fixture:connect("bob")
+      assert.equal(403, (query("alice", "messaging:fresh", { data = { members = { "bob" } } })))
+      assert.equal("messaging:fresh", bob:expect("notification.added_to_channel").cid)
+    end)
+
     it("removes members; who can no longer read stops watching", function()
       local alice, bob = fixture:connect("alice"), fixture:connect("bob")
       fixture:watch(alice, "messaging:lobby")

@@ -110,13 +110,13 @@ local function query(context, channel_type, id)
     channel, failure = create(context, channel_type, id, body.data or {})
     if not channel then return nil, failure end
   end
-  -- Who just made a channel may still not be allowed to read it; the channel stays.
+  -- Who just made a channel may still not be allowed to read it; the channel stays, with its members.
   local ok
   ok, failure = access.check(server, caller, "ReadChannel", channel_type, channel)
   if ok and body.presence then ok, failure = server.presence:follow_channels(connection, { channel }) end
-  if not ok then return nil, failure end
-  if body.watch then server.watching:start(connection, channel) end
+  if ok and body.watch then server.watching:start(connection, channel) end
   if created then announce_new(server, channel) end
+  if not ok then return nil, failure end
   return 201, state(context, channel, page, body.watch and connection)
 end
 
