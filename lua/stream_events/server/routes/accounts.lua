@@ -83,8 +83,10 @@ local function delete(context, id, hard)
     local left = server.channels:remove_user(id)
     server.bans:clear(id)
     for _, gone in ipairs(left) do
-      server.events:to_watchers(gone.channel, server.events:text("member.removed", gone.channel,
-        server.users:get(id), { member = server.views:member(gone.channel, gone.member) }))
+      local text = server.events:text("member.removed", gone.channel, server.users:get(id),
+        { member = server.views:member(gone.channel, gone.member) })
+      server.events:to_watchers(gone.channel, text)
+      server.webhooks:copy_built_in(context, "member.removed", gone.channel, text)
     end
   end
   local user, failure = server.users[hard and "erase" or "delete"](server.users, id)
