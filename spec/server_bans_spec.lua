@@ -100,6 +100,30 @@ describe("bans", function()
       assert.same({ "wave" }, types_of(bob))
     end)
 
+    it("leave no other way to reach somebody, and the way out", function()
+      fixture:channel("messaging:own", { "bob", "alice" })
+      local alice = fixture:connect "alice"
+      fixture:watch(alice, "messaging:own")
+      alice:settled()
+      ban("server", { target_user_id = "bob" })
+      for _, case in ipairs {
+        { "POST", "/channels/messaging/new/query", { data = { members = { "alice" }, name = "hear me" } } },
+        { "PATCH", "/channels/messaging/own", { set = { name = "hear me" } } },
+        { "POST", "/channels/messaging/own", { data = { name = "hear me" } } },
+        { "POST", "/channels/messaging/own", { add_members = { "carol" } } },
+        { "POST", "/channels/messaging/own", { remove_members = { "alice" } } },
+        { "DELETE", "/channels/messaging/own" },
+      } do
+        local status, answer = call("bob", case[1], case[2], case[3])
+        assert.same({ 403, 17 }, { status, answer.code })
+      end
+      assert.same({}, types_of(alice))
+      local _, answer = call("bob", "POST", "/channels/messaging/own/query", {})
+      assert.same({ "connect-events", "delivery-events", "leave-channel", "read-events", "send-typing-events",
+        "typing-events" }, answer.channel.own_capabilities)
+      assert.equal(201, (call("bob", "POST", "/channels/messaging/own", { remove_members = { "bob" } })))
+    end)
+
     it("do not keep a backend from sending in the user's name", function()
       ban("server", { target_user_id = "bob" })
       assert.equal(201, (call("server", "POST", "/channels/messaging/lobby/event",

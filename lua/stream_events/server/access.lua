@@ -15,8 +15,22 @@ local function check_open(server, caller, channel)
   return true
 end
 
+--- Refuses what users say who are banned from the whole app.
+---@param server table
+---@param caller stream_events.server.Caller
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function M.check_not_banned(server, caller)
+  local ban = caller.kind ~= "server" and server.bans:in_app(caller.id) or nil
+  if not ban or ban.shadow then return true end
+  return failures.fail(17, ("User '%s' is banned"):format(caller.id))
+end
+
+-- What one may do who is banned from the app: everything else is a way to say something to others.
+local FREE = { ReadChannel = true, LeaveChannel = true }
+
 --- Server tokens may do everything; a disabled channel is closed to everybody else, a channel to who is
---- banned in it.
+--- banned in it, and who is banned from the app may read and leave.
 ---@param server table
 ---@param caller stream_events.server.Caller
 ---@param action string e.g. "ReadChannel"
@@ -28,6 +42,10 @@ function M.check(server, caller, action, channel_type, channel)
   if caller.kind == "server" then return true end
   if channel then
     local ok, failure = check_open(server, caller, channel)
+    if not ok then return nil, failure end
+  end
+  if not FREE[action] then
+    local ok, failure = M.check_not_banned(server, caller)
     if not ok then return nil, failure end
   end
   local member = channel and channel.members[caller.id]
@@ -47,17 +65,6 @@ function M.check_send(server, caller, event_type, channel)
   local ok, failure = check_open(server, caller, channel)
   if not ok then return nil, failure end
   return server.permissions:check_send(caller, event_type, channel, channel.members[caller.id])
-end
-
---- Refuses what users say who are banned from the whole app.
----@param server table
----@param caller stream_events.server.Caller
----@return true? ok
----@return stream_events.server.Failure? failure
-function M.check_not_banned(server, caller)
-  local ban = caller.kind ~= "server" and server.bans:in_app(caller.id) or nil
-  if not ban or ban.shadow then return true end
-  return failures.fail(17, ("User '%s' is banned"):format(caller.id))
 end
 
 --- Refuses everybody but server tokens.

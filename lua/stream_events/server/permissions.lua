@@ -269,11 +269,12 @@ function Permissions:config(channel)
 end
 
 --- The own_capabilities of a caller in a channel. `send-custom-events` is among them when the channel
---- type has custom events on, nobody banned the caller, and it may send at least one event type.
+--- type has custom events on, nobody banned the caller, and it may send at least one event type. Of the
+--- other rights one who is banned has that to leave.
 ---@param caller stream_events.server.Caller
 ---@param channel stream_events.server.Channel
 ---@param member stream_events.server.Member?
----@param banned boolean? whether the caller must not send here
+---@param banned boolean? whether the caller is banned, and must not send here
 ---@return string[] sorted
 function Permissions:capabilities(caller, channel, member, banned)
   local config = self:config(channel) or NOTHING
@@ -282,7 +283,8 @@ function Permissions:capabilities(caller, channel, member, banned)
     if config[entry[2]] then list[#list + 1] = entry[1] end
   end
   for _, entry in ipairs(BY_RIGHT) do
-    if self:allowed(caller, entry[2], channel.type, channel, member) then
+    if (not banned or entry[2] == "LeaveChannel")
+      and self:allowed(caller, entry[2], channel.type, channel, member) then
       list[#list + 1] = entry[1]
     end
   end
