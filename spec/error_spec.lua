@@ -182,6 +182,18 @@ describe("error.redact", function()
       assert.equal(expected, errors.redact(text))
     end)
   end
+
+  it("finds a token behind what only begins like one", function()
+    assert.equal("eyJ.[token]", errors.redact("eyJ." .. JWT))
+    assert.equal("eyJabc [token], eyJ", errors.redact("eyJabc " .. JWT .. ", eyJ"))
+    assert.equal("[token]/[token]", errors.redact(JWT .. "/eyJ" .. JWT))
+  end)
+
+  -- With a pattern that looks at the rest of the text for each "eyJ" this would take hours.
+  it("looks at each byte of a long text once", function()
+    local text = ("eyJ"):rep(1 << 20)
+    assert.is_true(text == errors.redact(text))
+  end)
 end)
 
 describe("native.error", function()

@@ -114,7 +114,7 @@ end
 
 -- Clients differ in the alphabet and the padding of developer tokens.
 local function decode_part(text)
-  text = text:gsub("%+", "-"):gsub("/", "_"):gsub("=+$", "")
+  text = text:gsub("%+", "-"):gsub("/", "_"):gsub("==?$", "")
   local data = crypto.base64url_decode(text)
   local value = data and json.decode(data)
   return type(value) == "table" and getmetatable(value) ~= json.array_mt and value or nil
