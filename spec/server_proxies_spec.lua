@@ -89,6 +89,17 @@ describe("the client of a request", function()
     it(name, function() assert.equal(case[4], client(case[1], case[2], case[3])) end)
   end
 
+  -- A client may have written most of it. With work for each byte and all that follow it this would
+  -- take hours.
+  it("is found at the end of a header of any length", function()
+    for _, claim in ipairs { "1" .. (" "):rep(4 << 20) .. "1", ("1.1.1.1,"):rep(1 << 18) .. "1.1.1.1" } do
+      assert.equal("192.0.2.9", client({ "127.0.0.1" }, "127.0.0.1",
+        { ["x-forwarded-for"] = claim .. ", 192.0.2.9" }))
+      assert.equal("192.0.2.9", client({ "127.0.0.1" }, "127.0.0.1",
+        { forwarded = "for=" .. claim .. ", for=192.0.2.9" }))
+    end
+  end)
+
   it("follows the option when it changes", function()
     local options = { trusted_proxies = { "10.0.0.1" } }
     local known = proxies.new(options)

@@ -5,6 +5,7 @@ local addresses = require "stream_events.server.addresses"
 local M = {}
 
 local MAX_HOPS = 32
+local LONGEST_HOP = 128 -- bytes: an address in brackets and quotes, with a port, and some spaces
 local CACHED = 1024 -- peers of which it is known whether they are trusted
 
 ---@class stream_events.server.Proxies
@@ -38,6 +39,7 @@ end
 -- An address as proxies write it: with a port perhaps, IPv6 then in brackets. nil: none, such as
 -- "unknown".
 local function bare(text)
+  if #text > LONGEST_HOP then return nil end
   text = text:match "^%s*\"?(.-)\"?%s*$"
   return addresses.canonical(text:match "^%[(.*)%]:?%d*$" or text:match "^([%d.]+):%d+$" or text)
 end
