@@ -163,6 +163,23 @@ describe("stream_events.server.users", function()
       assert.same(answer.users.alice, public "alice")
     end)
 
+    it("leaves what was there as it is until all is checked", function()
+      local home = m.users:get "alice".custom.home
+      local status = patch("server",
+        '{"users":[{"id":"alice","set":{"home.city":"Oslo","home.zip":2,"tags.x":1}}]}')
+      assert.equal(400, status)
+      assert.same({ city = "Rome", zip = 1 }, home)
+    end)
+
+    -- With a copy of the object for each of the paths this would take hours.
+    it("copies an object once, however many paths lead through it", function()
+      local paths = {}
+      for i = 1, 100000 do paths[i] = ('"home.k%d":1'):format(i) end
+      local status, answer =
+        patch("server", '{"users":[{"id":"alice","set":{' .. table.concat(paths, ",") .. "}}]}")
+      assert.same({ 413, 22 }, { status, answer.code })
+    end)
+
     it("can set a date before which tokens do not count, and take it back", function()
       patch("server", json
         '{"users":[{"id":"alice","set":{"revoke_tokens_issued_before":"2026-01-01T00:00:00Z"}}]}')
@@ -192,6 +209,8 @@ describe("stream_events.server.users", function()
       ["a wrong role"] = { '{"users":[{"id":"alice","set":{"role":"king"}}]}', 400, 4 },
       ["a path that nests too deep"] =
         { '{"users":[{"id":"alice","set":{"' .. ("a."):rep(20) .. 'b":1}}]}', 400, 4 },
+      ["a path of very many parts"] =
+        { '{"users":[{"id":"alice","unset":["' .. ("a."):rep(500000) .. 'b"]}]}', 400, 4 },
       ["too much"] = { '{"users":[{"id":"alice","set":{"x":"' .. ("x"):rep(5200) .. '"}}]}', 413, 22 },
     } do
       it("refuses " .. name .. " and changes nothing", function()

@@ -11,6 +11,7 @@ local M = {}
 local json = native.json
 
 local MAX_TEAMS, MAX_TEAM = 250, 255
+local MAX_PARTS = 16 -- of the path to a custom field: data may not be nested deeper
 
 local is_list, is_object = input.is_list, input.is_object
 
@@ -169,35 +170,41 @@ function M.merge(record, changes)
 end
 
 -- A copy of custom data in which the object that holds the last part of a path may be written to;
--- that object and the last part. Nothing when there is something else in the way.
-local function open_path(custom, path)
+-- that object and the last part. Nothing when there is something else in the way. `copies` are the
+-- objects that were copied for earlier paths: each is copied once, however many paths lead through it.
+local function open_path(custom, path, copies)
   local place, rest = custom, path
   while true do
     local name, further = rest:match("^([^.]*)%.(.+)$")
     if not name then return place, rest end
     local inner = place[name]
     if inner ~= nil and not is_object(inner) then return nil end
-    local copy = {}
-    for key, value in pairs(inner or {}) do copy[key] = value end
-    place[name] = copy
-    place, rest = copy, further
+    if not copies[inner] then
+      local copy = {}
+      for key, value in pairs(inner or {}) do copy[key] = value end
+      place[name], copies[copy] = copy, true
+      inner = copy
+    end
+    place, rest = inner, further
   end
 end
 
-local function set_custom(custom, path, value)
+local function set_custom(custom, path, value, copies)
   local first = path:match("^([^.]*)%..+$")
   if first and (first == "id" or is_own(first) or SERVERS[first]) then
     return failures.fail(4, ("%s of a user can only be set as a whole"):format(first))
+  elseif select(2, path:gsub("%.", "", MAX_PARTS)) == MAX_PARTS then
+    return failures.fail(4, ("%q has more than %d parts"):format(path:sub(1, 64), MAX_PARTS))
   end
-  local place, name = open_path(custom, path)
+  local place, name = open_path(custom, path, copies)
   if not place then
-    return failures.fail(4, ("%q leads through something that is no object"):format(path))
+    return failures.fail(4, ("%q leads through something that is no object"):format(path:sub(1, 64)))
   end
   place[name] = value
   return true
 end
 
-local function set_field(record, name, value, by, roles)
+local function set_field(record, name, value, by, roles, copies)
   local ok, failure = settable(name, value, by, record, roles)
   if failure then return nil, failure end
   if not ok then return true end
@@ -207,15 +214,15 @@ local function set_field(record, name, value, by, roles)
     record[name] = value
     return true
   end
-  return set_custom(record.custom, name, value)
+  return set_custom(record.custom, name, value, copies)
 end
 
-local function unset_field(record, name, by, roles)
+local function unset_field(record, name, by, roles, copies)
   if type(name) ~= "string" then return failures.fail(4, "unset must be a list of names") end
   if SERVERS[name] or name == "id" then
     return failures.fail(4, ("%s of a user cannot be unset"):format(name))
   end
-  return set_field(record, name, json.null, by, roles)
+  return set_field(record, name, json.null, by, roles, copies)
 end
 
 --- Changes single fields of a record.
@@ -231,19 +238,19 @@ function M.patch(record, set, unset, by, roles)
   if unset == nil or unset == json.null then unset = json.array {} end
   if not is_object(set) then return failures.fail(4, "set must be an object") end
   if not is_list(unset) then return failures.fail(4, "unset must be a list of names") end
-  local custom = {}
+  local custom, copies = {}, {}
   for name, value in pairs(record.custom) do custom[name] = value end
   record.custom = custom
   if set.id ~= nil and set.id ~= record.id then
     return failures.fail(4, "the id of a user cannot be changed")
   end
   for _, name in ipairs(unset) do
-    local ok, failure = unset_field(record, name, by, roles)
+    local ok, failure = unset_field(record, name, by, roles, copies)
     if not ok then return nil, failure end
   end
   for name, value in pairs(set) do
     if name ~= "id" then
-      local ok, failure = set_field(record, name, value, by, roles)
+      local ok, failure = set_field(record, name, value, by, roles, copies)
       if not ok then return nil, failure end
     end
   end
