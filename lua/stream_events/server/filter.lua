@@ -11,6 +11,7 @@ local json = native.json
 local MAX_DEPTH = 8
 local MAX_CONDITIONS = 256
 local MAX_SORTS = 8
+local MAX_FIELD = 512 -- bytes of a field's name, which is looked up in every record
 
 local is_list, is_object = input.is_list, input.is_object
 
@@ -56,12 +57,22 @@ local SCALARS = {
   "a list of texts, numbers and booleans",
 }
 
--- Operator to { what its operand must be, function(value of the field, operand) }.
+-- A list as a set, so that a long one costs no record more than a short one.
+local function set_of(list)
+  local set = {}
+  for _, item in ipairs(list) do set[item] = true end
+  return set
+end
+
+local function is_in(value, set) return value ~= nil and set[value] == true end
+
+-- Operator to { what its operand must be, function(value of the field, operand), what is first made of the
+-- operand }.
 local OPERATORS = {
   ["$eq"] = { SCALAR_OR_NULL, equal },
   ["$ne"] = { SCALAR_OR_NULL, function(value, operand) return value ~= operand end },
-  ["$in"] = { SCALARS, function(value, operand) return contains(operand, value) end },
-  ["$nin"] = { SCALARS, function(value, operand) return not contains(operand, value) end },
+  ["$in"] = { SCALARS, is_in, set_of },
+  ["$nin"] = { SCALARS, function(value, operand) return not is_in(value, operand) end, set_of },
   ["$gt"] = { ORDERED, compares(function(value, operand) return value > operand end) },
   ["$gte"] = { ORDERED, compares(function(value, operand) return value >= operand end) },
   ["$lt"] = { ORDERED, compares(function(value, operand) return value < operand end) },
@@ -71,8 +82,9 @@ local OPERATORS = {
   ["$autocomplete"] = {
     TEXT,
     function(value, operand)
-      return type(value) == "string" and value:lower():sub(1, #operand) == operand:lower()
+      return type(value) == "string" and value:lower():sub(1, #operand) == operand
     end,
+    string.lower,
   },
 }
 
@@ -121,23 +133,32 @@ local function compile_combiner(name, value, state, depth)
   return COMBINERS[name](predicates)
 end
 
+-- Also of a sort order.
+local function check_field(field)
+  if #field <= MAX_FIELD then return true end
+  return failures.fail(4, ("the name of a field has more than %d bytes"):format(MAX_FIELD))
+end
+
 local function compile_operator(field, name, operand, state)
   local operator = OPERATORS[name]
   if not operator then
     return failures.fail(4, ("the filter on %q has the unknown operator %q"):format(field, name))
   end
-  local expected, test = operator[1], operator[2]
+  local expected, test, prepare = operator[1], operator[2], operator[3]
   if not expected[1](operand) then
     return failures.fail(4, ("%s on %q needs %s"):format(name, field, expected[2]))
   elseif not count(state) then
     return failures.fail(4, ("the filter has more than %d conditions"):format(MAX_CONDITIONS))
   end
   if operand == json.null then operand = nil end
+  if prepare then operand = prepare(operand) end
   local read = state.read
   return function(record) return test(read(record, field), operand) end
 end
 
 local function compile_field(field, value, state)
+  local ok, too_long = check_field(field)
+  if not ok then return nil, too_long end
   if not is_object(value) then
     return compile_operator(field, is_list(value) and "$in" or "$eq", value, state)
   end
@@ -192,6 +213,8 @@ local function check_sort(sort)
     if not is_object(item) or type(item.field) ~= "string" or (direction ~= 1 and direction ~= -1) then
       return failures.fail(4, "each entry of sort needs a field and a direction, 1 or -1")
     end
+    local ok, failure = check_field(item.field)
+    if not ok then return nil, failure end
   end
   return true
 end

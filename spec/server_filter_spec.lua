@@ -1,0 +1,66 @@
+--- Filters and sort orders by themselves: what a record costs, however long the query is.
+local filter = require "stream_events.server.filter"
+local native = require "stream_events.native"
+
+local array = native.json.array
+
+local function read(record, field) return record[field] end
+
+describe("a filter with a long list", function()
+  -- Looking through the list for each record would take hours.
+  it("costs a record no more than one with a short list", function()
+    local list = array {}
+    for i = 1, 200000 do list[i] = "id" .. i end
+    local inside = assert(filter.compile({ id = { ["$in"] = list } }, read))
+    local outside = assert(filter.compile({ id = { ["$nin"] = list } }, read))
+    local found = 0
+    for i = 1, 200000 do
+      local record = { id = "other" .. i }
+      assert(outside(record) and not inside(record))
+      record.id = "id" .. i
+      if inside(record) and not outside(record) then found = found + 1 end
+    end
+    assert.equal(200000, found)
+  end)
+
+  for name, case in pairs {
+    ["a text"] = { "a", true }, ["another text"] = { "b", false }, ["a number"] = { 1, true },
+    ["a number that is written with a point"] = { 2, true }, ["a text like a number"] = { "1", false },
+    ["false"] = { false, true }, ["true"] = { true, false }, ["nothing"] = { nil, false },
+    ["an object"] = { {}, false },
+  } do
+    it("compares " .. name, function()
+      local list = array { "a", 1, 2.0, false }
+      local record = { field = case[1] }
+      assert.equal(case[2], assert(filter.compile({ field = { ["$in"] = list } }, read))(record))
+      assert.equal(not case[2], assert(filter.compile({ field = { ["$nin"] = list } }, read))(record))
+    end)
+  end
+
+  it("completes what is typed in any case", function()
+    local matches = assert(filter.compile({ name = { ["$autocomplete"] = "aLi" } }, read))
+    assert.same({ true, true, false, false },
+      { matches { name = "Alice" }, matches { name = "ALI" }, matches { name = "Al" }, matches {} })
+  end)
+end)
+
+describe("the name of a field", function()
+  local LONGEST = ("x"):rep(512)
+
+  it("may be long in a filter, and not too long", function()
+    assert.is_true(assert(filter.compile({ [LONGEST] = 1 }, read)) { [LONGEST] = 1 })
+    for _, inner in ipairs { { [LONGEST .. "x"] = 1 }, { ["$or"] = array { { [LONGEST .. "x"] = {} } } } } do
+      local predicate, failure = filter.compile(inner, read)
+      assert.is_nil(predicate)
+      assert.equal(4, failure.code)
+    end
+  end)
+
+  it("may be long in a sort order, and not too long", function()
+    local function never() return false end
+    assert.is_function((filter.order(array { { field = LONGEST } }, read, never)))
+    local order, failure = filter.order(array { { field = LONGEST .. "x" } }, read, never)
+    assert.is_nil(order)
+    assert.equal(4, failure.code)
+  end)
+end)
