@@ -272,6 +272,19 @@ describe("a WebSocket", function()
       end)
     end)
   end
+
+  for name, sdk in pairs { ["a number"] = 5, ["an object"] = {}, ["true"] = true } do
+    it("belongs to the Web when it names its platform with " .. name, function()
+      within(60, { rate_limits = "hosted" }, function()
+        local socket = fixture:open {
+          api_key = "devkey", authorization = fixture:user_token "john", json = { ["X-Stream-Client"] = sdk },
+        }
+        assert.equal("health.check", socket:next().type)
+        local _, body = fixture:call("server", "GET", "/rate_limits", nil, { endpoints = "Connect" })
+        assert.equal(9999, body.web.Connect.remaining)
+      end)
+    end)
+  end
 end)
 
 describe("failed authentications", function()

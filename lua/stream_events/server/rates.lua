@@ -177,11 +177,11 @@ end
 --- The platform of a call, out of what its X-Stream-Client says. Clients that it does not know, such as
 --- this project's own, are counted with the Web's.
 ---@param caller stream_events.server.Caller
----@param sdk string? hostile
+---@param sdk any hostile; what is no text says nothing
 ---@return "server_side"|"android"|"ios"|"web"|"unity"
 function Rates:platform(caller, sdk)
   if caller.kind == "server" then return "server_side" end
-  if not sdk then return "web" end
+  if type(sdk) ~= "string" then return "web" end
   local known = self.sdks[sdk]
   if known then return known end
   known = platform_of(sdk)
@@ -198,7 +198,7 @@ end
 ---@param endpoint string
 ---@param caller stream_events.server.Caller
 ---@param address string
----@param sdk string? what X-Stream-Client says
+---@param sdk any what X-Stream-Client says
 ---@return string[]? lines for the answer, shared: read only; empty without a limit
 ---@return stream_events.server.Failure? failure code 9, with the lines in its `headers`
 function Rates:take(now, endpoint, caller, address, sdk)
