@@ -1,6 +1,7 @@
 --- The server's HTTP side: routes, who may call, refusals and their envelopes, hostile requests.
 local DBI = require "DBI"
 local http = require "stream_events.server.http"
+local listener = require "stream_events.server.listener"
 local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
 local proxies = require "stream_events.server.proxies"
@@ -27,6 +28,15 @@ describe("url", function()
 
   it("takes a query string apart", function()
     assert.same({ a = "1", b = "x y", c = "", ["d&"] = "=" }, url.query("a=1&b=x+y&c&&d%26=%3D"))
+  end)
+
+  it("takes 64 parameters and no more", function()
+    local parts = {}
+    for i = 1, 65 do parts[i] = "p" .. i end
+    assert.equal("", url.query(table.concat(parts, "&", 1, 64)).p64)
+    local query, failure = url.query(table.concat(parts, "&"))
+    assert.is_nil(query)
+    assert.equal(4, failure.code)
   end)
 
   it("refuses a parameter that is given twice", function()
@@ -333,6 +343,37 @@ describe("start", function()
     other:stop(function() done = true end)
     http_client.wait("the end", function() return done end)
     fixture:stop()
+  end)
+end)
+
+describe("a loop whose handlers fail", function()
+  -- Who asked would wait for ever otherwise.
+  it("answers 500, and goes on", function()
+    local seen, done = {}, false
+    local loop = assert(listener.open { port = 0 })
+    loop:start {
+      request = function(_, request)
+        if request.path == "/good" then return 200, "{}" end
+        if request.path == "/line" then return 200, "{}", { "no header line" } end
+        error "request"
+      end,
+      upgrade = function() error "upgrade" end,
+      unsettled = function() return '{"sorry":true}' end,
+      second = function() end, message = function() end, closed = function() end,
+      failed = function(what) seen[#seen + 1] = what end,
+    }
+    local _, port = loop.core:address()
+    local client = http_client.new { host = "127.0.0.1", port = port }
+    for _, path in ipairs { "/bad", "/line" } do
+      local answer = client:request("GET", path)
+      assert.same({ 500, { sorry = true } }, { answer.status, answer.body })
+    end
+    assert.equal(200, client:request("GET", "/good").status)
+    assert.equal(500, http_client.websocket({ host = "127.0.0.1", port = port }, "/").status)
+    assert.same({ "request", "request", "upgrade" }, seen)
+    client:close()
+    loop:stop(1012, native.now() + 5, function() done = true end)
+    http_client.wait("the end", function() return done end)
   end)
 end)
 

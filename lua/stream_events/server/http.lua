@@ -21,7 +21,8 @@ local url = require "stream_events.server.url"
 local M = {}
 
 -- Paths and query strings repeat: a client that sends events sends the same two every time. Both
--- caches are emptied when full, so that hostile variety costs time and never memory.
+-- caches are emptied when full, so that hostile variety costs time and little memory: what an entry
+-- takes is bounded by its text, and by how many segments and parameters there may be.
 local CACHE_ENTRIES = 2048
 local CACHE_TEXT = 2048
 local MAX_SEGMENTS = 8

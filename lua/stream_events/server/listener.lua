@@ -10,7 +10,7 @@ local M = {}
 ---@field request fun(number: integer, request: stream_events.server.Request): ...
 ---  gives status, body and headers of the answer; and true when the answer has to wait for settle
 ---@field settle (fun(): boolean)? called once for all that wait; false: they cannot be answered so
----@field unsettled (fun(): string)? the body of the answer to those
+---@field unsettled (fun(): string)? the body of the answer to those, and to what a handler failed at
 ---@field upgrade fun(number: integer, request: stream_events.server.Request)
 ---@field message fun(number: integer)
 ---@field closed fun(number: integer, code: integer)
@@ -69,11 +69,20 @@ local function dispatch(self, what, number, detail)
   end
 end
 
+-- Who waits for an answer that a handler owes would wait for ever.
+local function apologize(self, number)
+  local body = self.handlers.unsettled
+  self.core:respond(number, 500, body and body() or "")
+end
+
 local function drain(self)
   local listener = self.core
   local what, number, detail = listener:next()
   while what do
-    guarded(self, what, dispatch, self, what, number, detail)
+    if not guarded(self, what, dispatch, self, what, number, detail)
+      and (what == "request" or what == "upgrade") then
+      guarded(self, what, apologize, self, number)
+    end
     what, number, detail = listener:next()
   end
 end
@@ -87,7 +96,7 @@ local function release(self)
     if kept then
       self.core:respond(table.unpack(answer, 1, 4))
     else
-      self.core:respond(answer[1], 500, self.handlers.unsettled())
+      apologize(self, answer[1])
     end
   end
 end

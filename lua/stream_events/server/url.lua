@@ -4,6 +4,8 @@ local failures = require "stream_events.server.failure"
 
 local M = {}
 
+local MAX_PARAMETERS = 64 -- the protocol has calls with some ten
+
 local function byte(hex) return string.char(tonumber(hex, 16)) end
 
 --- Undoes percent-encoding.
@@ -33,7 +35,7 @@ end
 ---@return table<string,string>? query
 ---@return stream_events.server.Failure? failure
 function M.query(text)
-  local query = {}
+  local query, count = {}, 0
   for pair in text:gmatch("[^&]+") do
     local raw_name, raw_value = pair:match("^([^=]*)=?(.*)$")
     local name = M.decode((raw_name:gsub("%+", " ")))
@@ -42,6 +44,10 @@ function M.query(text)
       return failures.fail(4, "the query string is not percent-encoded correctly")
     elseif query[name] ~= nil then
       return failures.fail(4, ("the query parameter %q is given more than once"):format(name))
+    end
+    count = count + 1
+    if count > MAX_PARAMETERS then
+      return failures.fail(4, ("the query string has more than %d parameters"):format(MAX_PARAMETERS))
     end
     query[name] = value
   end
