@@ -499,7 +499,8 @@ static int connection_next(lua_State *L) {
   return count;
 }
 
-/* connection:replay(texts) */
+/* connection:replay(texts). The list is copied: whoever has it may change it, and the texts must stay
+ * while they are at work. */
 static int connection_replay(lua_State *L) {
   lconnection *box = check_box(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -507,13 +508,14 @@ static int connection_replay(lua_State *L) {
   luaL_argcheck(L, box->replay_at == 0, 1, "connection is replaying already");
   lua_settop(L, 2);
   int count = (int)lua_rawlen(L, 2);
+  lua_createtable(L, count, 0);
   for (int i = 1; i <= count; i++) {
     lua_rawgeti(L, 2, i);
     luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 2, "must be a list of texts");
-    lua_pop(L, 1);
+    lua_rawseti(L, 3, i);
   }
   lua_getiuservalue(L, 1, 1);
-  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
   lua_rawseti(L, -2, TEXTS);
   box->replay_at = 1;
   box->replay_count = count;
