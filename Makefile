@@ -127,24 +127,29 @@ FUZZ_SECONDS ?= 60
 FUZZ_FLAGS = -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -Icsrc -fsanitize=fuzzer,address,undefined
 FUZZ_OBJECTS = $(CORE_SOURCES:csrc/%.c=build/fuzz/objects/obj/%.o)
 FUZZ_RULES = -dict=build/fuzz/rules.dict -max_len=8192 -timeout=30
+# A target in Lua is its driver, and a host for it.
+FUZZ_LUA = clang $(FUZZ_FLAGS) $(shell pkg-config --cflags $(LUA_PC)) spec/fuzz/lua_fuzz.c $(FUZZ_OBJECTS) \
+  $(LIBS_CORE) $(shell pkg-config --libs $(LUA_PC))
 objects: $(CORE_OBJECTS)
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@$(NEED) build fuzz
-	@mkdir -p build/fuzz/json build/fuzz/ws build/fuzz/http build/fuzz/rules
-	clang $(FUZZ_FLAGS) -o build/fuzz/json_fuzz spec/fuzz/json_fuzz.c csrc/json.c csrc/scan.c \
-	  csrc/number.c csrc/utf8.c
+	@mkdir -p build/fuzz/json build/fuzz/ws build/fuzz/http build/fuzz/lists build/fuzz/rules
+	clang $(FUZZ_FLAGS) -o build/fuzz/json_fuzz spec/fuzz/json_fuzz.c csrc/json.c csrc/json_split.c \
+	  csrc/scan.c csrc/number.c csrc/utf8.c
 	clang $(FUZZ_FLAGS) -o build/fuzz/ws_fuzz spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c csrc/buffer.c \
 	  -lcrypto
 	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_request.c \
 	  csrc/buffer.c csrc/crypto.c -lhttp_parser -lcrypto
 	@$(MAKE) --no-print-directory -s objects BUILD=build/fuzz/objects CC=clang \
 	  CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined'
-	clang $(FUZZ_FLAGS) $(shell pkg-config --cflags $(LUA_PC)) -o build/fuzz/rules_fuzz \
-	  spec/fuzz/rules_fuzz.c $(FUZZ_OBJECTS) $(LIBS_CORE) $(shell pkg-config --libs $(LUA_PC))
+	$(FUZZ_LUA) -o build/fuzz/lists_fuzz -DDRIVER='"spec/fuzz/lists_fuzz.lua"'
+	$(FUZZ_LUA) -o build/fuzz/rules_fuzz -DDRIVER='"spec/fuzz/rules_fuzz.lua"'
 	@LUA_PATH='$(CURDIR)/spec/?.lua;'"$$LUA_PATH" $(LUA) spec/fuzz/rules_corpus.lua build/fuzz/rules
-	@for target in json ws http rules; do \
+	@for target in json ws http lists rules; do \
 	  echo "== fuzz $$target"; \
-	  options=; [ $$target != rules ] || options='$(FUZZ_RULES)'; \
+	  case $$target in \
+	    json|lists) options=-dict=spec/fuzz/json.dict ;; rules) options='$(FUZZ_RULES)' ;; *) options= ;; \
+	  esac; \
 	  build/fuzz/$${target}_fuzz $$options -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/$$target- build/fuzz/$$target || exit 1; \
 	done

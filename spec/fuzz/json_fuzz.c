@@ -1,11 +1,12 @@
-/* json_fuzz.c -- the tokenizer against a second, naive reading of RFC 8259, and the envelope scan
- * against the tokenizer. Needs no Lua:
+/* json_fuzz.c -- the tokenizer against a second, naive reading of RFC 8259, and the envelope scan and
+ * the taking apart of objects against the tokenizer. Needs no Lua:
  *   clang -fsanitize=fuzzer,address,undefined -Icsrc spec/fuzz/json_fuzz.c \
- *         csrc/json.c csrc/scan.c csrc/utf8.c csrc/number.c */
+ *         csrc/json.c csrc/json_split.c csrc/scan.c csrc/utf8.c csrc/number.c */
 #include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
+#include "json_split.h"
 #include "number.h"
 #include "scan.h"
 #include "utf8.h"
@@ -299,10 +300,99 @@ static void check_scan(const char *text, size_t len, int good) {
   MUST((early == SE_SCAN_UNWANTED) == (asked == 1));
 }
 
+/* ------------------------------------------------------------------------------ taking apart */
+
+static const se_split_names NAMES = {
+    {{"type", 4}, {"", 0}, {"\xc3\xa4", 2}, {"cid", 3}, {"\n", 1}}, 5, 3};
+
+/* What the members of an object are: how many, and whether one comes twice; how many have a name. */
+typedef struct {
+  size_t members, named;
+  int repeats;
+} member_list;
+
+static int is_named(const se_json_token *key) {
+  size_t i;
+  for (i = 0; i < NAMES.count && !se_json_is(key, NAMES.names[i].bytes, NAMES.names[i].len); i++)
+    continue;
+  return i < NAMES.count;
+}
+
+static member_list list_members(const char *text, size_t len) {
+  static se_json_token keys[SE_SPLIT_MEMBERS + 1];
+  member_list list = {0, 0, 0};
+  se_json json;
+  se_json_token key, token;
+  se_json_init(&json, text, len);
+  MUST(se_json_value(&json, &token) == SE_JSON_OBJECT);
+  for (int first = 1; se_json_key(&json, first, &key) == SE_JSON_STRING; first = 0) {
+    for (size_t i = 0; i < list.members && !list.repeats; i++)
+      list.repeats = se_json_same(&keys[i], &key);
+    if (list.members <= SE_SPLIT_MEMBERS)
+      keys[list.members++] = key;
+    list.named += (size_t)is_named(&key);
+    MUST(se_json_skip(&json, NULL) != SE_JSON_BAD);
+  }
+  return list;
+}
+
+/* The others, put in braces, are the object without what was taken out. */
+static void check_rest(const char *rest, size_t len, const member_list *all) {
+  char *object = malloc(len + 2);
+  MUST(object != NULL);
+  object[0] = '{';
+  memcpy(object + 1, rest, len);
+  object[len + 1] = '}';
+  MUST(decodes(object, len + 2));
+  member_list others = list_members(object, len + 2);
+  MUST(others.members == all->members - all->named && others.named == 0 && !others.repeats);
+  free(object);
+}
+
+static void check_split(const char *text, size_t len, int good) {
+  char *copy = malloc(len), *rest = malloc(len); /* a look beyond their ends is seen */
+  se_split split;
+  MUST(copy != NULL && rest != NULL);
+  memcpy(copy, text, len);
+  int done = se_json_split(copy, len, &NAMES, rest, &split);
+  const char *begin = copy;
+  while (begin < copy + len && strchr(" \t\r\n", *begin) != NULL)
+    begin++;
+  if (!good || begin == copy + len || *begin != '{') {
+    MUST(!done && split.position <= len);
+  } else {
+    member_list all = list_members(copy, len);
+    MUST(done == (!all.repeats && all.members <= SE_SPLIT_MEMBERS));
+    if (done) {
+      MUST(split.members == all.members && split.rest_len <= len);
+      check_rest(rest, split.rest_len, &all);
+      for (size_t i = 0; i < NAMES.taken; i++)
+        MUST(split.taken[i].at == NULL || decodes(split.taken[i].at, split.taken[i].len));
+    }
+  }
+  free(copy);
+  free(rest);
+}
+
+static void check_member(const char *text, size_t len, int good) {
+  const char *found = text, *reason = NULL;
+  size_t found_len = len, position = 0;
+  int result = se_json_member("event", 5, &found, &found_len, &reason, &position);
+  MUST(good || result < 0);
+  if (result > 0)
+    MUST(decodes(found, found_len));
+  else
+    MUST(found == text && found_len == len && (result == 0 || (reason != NULL && position <= len)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *text = (const char *)data;
   int good = decodes(text, size);
   MUST(good == is_json(text, size));
   check_scan(text, size, good);
+  if (size > 0 && se_utf8_valid(text, size) == size) { /* which their callers have looked at */
+    check_split(text, size, good);
+    check_member(text, size, good);
+  }
   return 0;
 }

@@ -1,4 +1,6 @@
---- What rules_fuzz does with one input. Returns the function; what it raises is a finding.
+--- A rule file and events for it, through everything that rules are made of: the rule state, the modules
+-- that read what was declared, the engine, and the functions of rules. An input is the text of a rule file,
+-- then texts of events, with a line "%%" between each two. Called by lua_fuzz.c with one at a time.
 -- Whatever the rule file and the events are: loading gives a set or an error, every event a verdict,
 -- the type and the whole event agree, the same history gives the same decisions, and nothing of this
 -- state has changed.

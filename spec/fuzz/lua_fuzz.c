@@ -1,9 +1,8 @@
-/* rules_fuzz.c -- a rule file and events for it, through everything that rules are made of: the rule
- * state, the modules that read what was declared, the engine, and the functions of rules.
+/* lua_fuzz.c -- the host of fuzz targets that are written in Lua, with the modules of the core in the
+ * program.
  *
- * The input is the text of a rule file, then texts of events, with a line "%%" between each two.
- * What is done with them, and what must hold, stands in rules_fuzz.lua; this program gives it a host
- * state. Needs LUA_PATH to find the modules; run from the project's folder. */
+ * DRIVER is the file of such a target: it gives a function that is called with each input, and raises
+ * when something does not hold. Needs LUA_PATH to find the modules; run from the project's folder. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -38,7 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   lua_pushcfunction(host, luaopen_stream_events_core);
   lua_setfield(host, -2, "stream_events.core");
   lua_settop(host, 0);
-  if (luaL_loadfile(host, "spec/fuzz/rules_fuzz.lua") != LUA_OK || lua_pcall(host, 0, 1, 0) != LUA_OK)
+  if (luaL_loadfile(host, DRIVER) != LUA_OK || lua_pcall(host, 0, 1, 0) != LUA_OK)
     fail("cannot begin");
   return 0;
 }
