@@ -187,11 +187,12 @@ function Users:is_online(user)
 end
 
 -- Notes that a user is there. Written now and then only, and when that fails nobody is turned away
--- for it: the next one tries again.
+-- for it: the next one tries again. Of one who is erased nothing is to be known any more.
 local function note_active(self, user)
+  self.texts[user] = nil
+  if user.is_erased then return end
   local now = self.clock()
   user.last_active = timestamp.format(now)
-  self.texts[user] = nil
   local stored = self.stored_active[user]
   if not stored or now - stored >= ACTIVE_EVERY then
     if pcall(self.store.put, self.store, "user", user.id, user) then self.stored_active[user] = now end
