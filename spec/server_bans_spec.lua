@@ -197,6 +197,7 @@ describe("bans", function()
   describe("in the shadow", function()
     it("let a user see its own events, and nobody else", function()
       local bob, second, alice = watcher "bob", watcher "bob", watcher "alice"
+      local elsewhere = fixture:connect "bob"
       for _, socket in ipairs { bob, second, alice } do socket:settled() end
       assert.equal(201, (ban("server",
         { target_user_id = "bob", channel_cid = "messaging:lobby", shadow = true, timeout = 5 })))
@@ -207,6 +208,7 @@ describe("bans", function()
         assert.same({ "wave", "typing.start" }, types_of(socket))
       end
       assert.same({}, types_of(alice))
+      assert.same({}, types_of(elsewhere))
       local member = member_of(select(2, query "bob"), "bob")
       assert.same({ false, false }, { member.banned, member.shadow_banned })
       assert.is_nil(member.ban_expires)

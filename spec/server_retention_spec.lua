@@ -323,6 +323,22 @@ describe("a sync", function()
     assert.same({ 101, 2100 }, { body.events[1].n, body.events[2000].n })
     assert.same({ LOBBY }, body.gap_cids)
   end)
+
+  it("gives 4 MiB at most, all of what fits", function()
+    keep { seconds = 600, count = 3000 }
+    fixture:channel("messaging:hall", { "alice", "bob" })
+    local since = send_many(0, 0)[1].created_at
+    local pad = ("x"):rep(4900)
+    for n = 1, 900, 2 do
+      send_many(n, n, LOBBY, { pad = pad })
+      send_many(n + 1, n + 1, "messaging:hall", { pad = pad })
+    end
+    local body, text = sync(since, { channel_cids = { LOBBY, "messaging:hall" } })
+    local got = #body.events
+    assert.is_true(#text < (4 << 20) + 1000 and #text > (4 << 20) - 6000)
+    assert.same({ 901 - got, 900 }, { body.events[1].n, body.events[got].n })
+    assert.same({ "messaging:hall", LOBBY }, body.gap_cids)
+  end)
 end)
 
 describe("what is kept", function()

@@ -205,6 +205,9 @@ describe("permissions", function()
     local changed = ask("PUT", "/permissions/shout", { action = "SendCustomEvent" }).permission
     assert.same({ "SendCustomEvent", "d" }, { changed.action, changed.description })
     grant("channel_member", "read-channel", "shout")
+    assert.equal(201, (send "bob"))
+    ask("PUT", "/permissions/shout", { owner = true })
+    assert.equal(403, (send "bob"))
     refused(4, 'in use by the grants of the channel type "messaging"', "DELETE", "/permissions/shout")
     ask("PUT", "/channeltypes/messaging", { grants = native.json.null })
     local overrides = { grants = { user = { "!shout" } } }
