@@ -33,30 +33,72 @@ int se_http_has_body(int status) {
   return status >= 200 && status != 204 && status != 304;
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT"; strftime would use the words of the user's language. */
-static void write_date(char out[32]) {
+static char *write_two(char *out, int number) {
+  out[0] = (char)('0' + number / 10 % 10);
+  out[1] = (char)('0' + number % 10);
+  return out + 2;
+}
+
+static char *write_text(char *out, const char *text, size_t len) {
+  memcpy(out, text, len);
+  return out + len;
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes. By hand: strftime would use the words of the user's
+ * language, and every answer has one. */
+static char *write_date(char *out) {
   static const char days[] = "SunMonTueWedThuFriSat";
   static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   time_t now = time(NULL);
   struct tm utc;
   if (gmtime_r(&now, &utc) == NULL)
     memset(&utc, 0, sizeof utc);
-  snprintf(out, 32, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * utc.tm_wday,
-           (unsigned)utc.tm_mday % 100, months + 3 * utc.tm_mon,
-           (unsigned)(utc.tm_year + 1900) % 10000, (unsigned)utc.tm_hour % 100,
-           (unsigned)utc.tm_min % 100, (unsigned)utc.tm_sec % 100);
+  out = write_text(out, days + 3 * utc.tm_wday, 3);
+  out = write_text(out, ", ", 2);
+  out = write_two(out, utc.tm_mday);
+  *out++ = ' ';
+  out = write_text(out, months + 3 * utc.tm_mon, 3);
+  *out++ = ' ';
+  out = write_two(out, (utc.tm_year + 1900) / 100);
+  out = write_two(out, utc.tm_year + 1900);
+  *out++ = ' ';
+  out = write_two(out, utc.tm_hour);
+  *out++ = ':';
+  out = write_two(out, utc.tm_min);
+  *out++ = ':';
+  out = write_two(out, utc.tm_sec);
+  return write_text(out, " GMT", 4);
 }
+
+static char *write_number(char *out, size_t number) {
+  char digits[24], *p = digits + sizeof digits;
+  do {
+    *--p = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  return write_text(out, p, (size_t)(digits + sizeof digits - p));
+}
+
+#define WRITE(out, text) write_text(out, text, sizeof text - 1)
 
 int se_http_head(se_buffer *out, int status, size_t body_len, int keep_alive, const char *lines,
                  size_t lines_len) {
-  char head[256], date[32], length[48] = "";
-  int len, result;
-  write_date(date);
-  if (se_http_has_body(status))
-    snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
-  len = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\n%sConnection: %s\r\n", status,
-                 se_http_phrase(status), date, length, keep_alive ? "keep-alive" : "close");
-  result = se_buffer_append(out, head, (size_t)len);
+  char head[256], *p = head;
+  const char *phrase = se_http_phrase(status);
+  int result;
+  p = WRITE(p, "HTTP/1.1 ");
+  p = write_number(p, (size_t)status);
+  *p++ = ' ';
+  p = write_text(p, phrase, strlen(phrase));
+  p = WRITE(p, "\r\nDate: ");
+  p = write_date(p);
+  if (se_http_has_body(status)) {
+    p = WRITE(p, "\r\nContent-Length: ");
+    p = write_number(p, body_len);
+  }
+  p = keep_alive ? WRITE(p, "\r\nConnection: keep-alive\r\n")
+                 : WRITE(p, "\r\nConnection: close\r\n");
+  result = se_buffer_append(out, head, (size_t)(p - head));
   if (result == SE_OK)
     result = se_buffer_append(out, lines, lines_len);
   return result == SE_OK ? se_buffer_append(out, "\r\n", 2) : result;

@@ -33,14 +33,29 @@ static int refuse(se_http_reader *reader, int status, const char *reason) {
   return SE_HTTP_REFUSED;
 }
 
+/* The next carriage return or line feed, or 'end'. */
+static const char *find_break(const char *at, const char *end) {
+  const char *feed = memchr(at, '\n', (size_t)(end - at));
+  const char *stop = feed != NULL ? feed : end;
+  const char *back = memchr(at, '\r', (size_t)(stop - at));
+  return back != NULL ? back : stop;
+}
+
 /* Lines end with CR LF and nothing else, and no line of the head begins with white space. */
 static void check_lines(se_http_reader *reader, const char *end) {
   char last = reader->last;
-  const char *at;
-  for (at = reader->unchecked; at < end; at++) {
+  const char *at = reader->unchecked;
+  while (at < end) {
     if ((last == '\r') != (*at == '\n') || (last == '\n' && (*at == ' ' || *at == '\t')))
       reader->broken_line = 1;
-    last = *at;
+    last = *at++;
+    if (last == '\r' || last == '\n' || at == end)
+      continue;
+    const char *next = find_break(at, end);
+    if (next > at) { /* in the middle of a line anything may stand behind anything */
+      last = next[-1];
+      at = next;
+    }
   }
   reader->last = last;
   if (end > reader->unchecked)

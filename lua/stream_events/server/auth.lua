@@ -145,8 +145,9 @@ local function claimed_kind(kind, text)
 end
 
 local function bare_token(text)
-  -- The protocol has no "Bearer", but many HTTP tools put it there.
-  return text and text:gsub("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+", "")
+  -- The protocol has no "Bearer", but many HTTP tools put it there. Tokens themselves begin with "e".
+  if not text or not text:find "^[Bb]" then return text end
+  return (text:gsub("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+", ""))
 end
 
 local function anonymous_caller(self)

@@ -94,7 +94,7 @@ local function repeated(context, entry)
 end
 
 local function sent(context, text)
-  return 201, ('{"event":%s,"duration":"%s"}'):format(text, http.duration(context.started))
+  return 201, '{"event":' .. text .. ',"duration":"' .. http.duration(context.started) .. '"}'
 end
 
 -- Reads the event and where it goes to, and looks whether the sender may do that.
