@@ -1,5 +1,6 @@
 --- `stream-events serve`: runs the bundled server until it is told to stop.
 local bundled = require "stream_events.command.bundled"
+local collector = require "stream_events.command.collector"
 local data = require "stream_events.command.data"
 local file = require "stream_events.command.rules.file"
 local format = require "stream_events.command.format"
@@ -132,10 +133,10 @@ function M.run(args)
   if not server then return failed(err, found, args) end
   obey_signals(server, args, log)
   announce(server, args, found)
-  -- Most of the memory belongs to connections that are idle; by default Lua lets the heap grow to
-  -- twice what is in use before it collects.
-  collectgarbage("incremental", 135, 200)
+  local stop_collector = collector.start()
   luv.run()
+  stop_collector()
+  luv.run() -- until the timer is closed
   return output.OK
 end
 

@@ -3,6 +3,8 @@ local failures = require "stream_events.server.failure"
 
 local M = {}
 
+local MOST_REMEMBERED = 32 -- allowed sends of one caller
+
 -- A disabled channel is closed to everybody, and every channel to those who are banned in it.
 local function check_open(server, caller, channel)
   if channel.disabled then
@@ -65,6 +67,38 @@ function M.check_send(server, caller, event_type, channel)
   local ok, failure = check_open(server, caller, channel)
   if not ok then return nil, failure end
   return server.permissions:check_send(caller, event_type, channel, channel.members[caller.id])
+end
+
+--- Whether this very send was found allowed before, and nothing that could have changed that was written
+--- since: who may what is all in the database. Bans that end by themselves forbid and never allow.
+---@param server table
+---@param caller stream_events.server.Caller
+---@param event_type string
+---@param channel stream_events.server.Channel
+---@return boolean
+function M.remembers_send(server, caller, event_type, channel)
+  if caller.sends_at ~= server.store.revision then return false end
+  local types = caller.sends[channel]
+  return types ~= nil and types[event_type] == true
+end
+
+--- Remembers that a send was allowed: many come again.
+---@param server table
+---@param caller stream_events.server.Caller
+---@param event_type string
+---@param channel stream_events.server.Channel
+function M.remember_send(server, caller, event_type, channel)
+  local revision = server.store.revision
+  if caller.sends_at ~= revision or caller.send_count >= MOST_REMEMBERED then
+    caller.sends, caller.send_count, caller.sends_at = {}, 0, revision
+  end
+  local types = caller.sends[channel]
+  if not types then
+    types = {}
+    caller.sends[channel] = types
+  end
+  types[event_type] = true
+  caller.send_count = caller.send_count + 1
 end
 
 --- Refuses everybody but server tokens.

@@ -32,6 +32,9 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field kind "server"|"user"|"guest"|"anonymous"
 ---@field id string? the user's id; nil for server tokens
 ---@field user table? the user record
+---@field package sends table? those that were found allowed: see access.remembers_send
+---@field package sends_at integer? the store's revision at that time
+---@field package send_count integer?
 
 ---@class stream_events.server.Context
 ---@field server table the running server: users, channels, connections, events, permissions, ...

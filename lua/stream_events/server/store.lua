@@ -25,6 +25,7 @@ local BATCH = 16
 
 ---@class stream_events.server.Store
 ---@field path string
+---@field revision integer changes with every document that is written or removed, but for many at once
 ---@field private connection table
 ---@field private statements table<string, table> by their text
 ---@field private reading table<table, true> statements of loops that go on
@@ -79,7 +80,7 @@ function M.open(path)
     if ok then
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
-        depth = 0, commits = histograms.new(COMMIT_SECONDS),
+        depth = 0, revision = 0, commits = histograms.new(COMMIT_SECONDS),
       }, Store)
     end
     connection:close()
@@ -151,6 +152,7 @@ function Store:put(kind, key, document)
   check_key(key)
   local text, err = json.encode(document)
   if not text then error(("%s %q cannot be stored: %s"):format(kind, key, err.message), 2) end
+  self.revision = self.revision + 1
   execute(self, PUT[kind], key, text)
 end
 
@@ -160,6 +162,7 @@ end
 function Store:delete(kind, key)
   table_of(kind)
   check_key(key)
+  self.revision = self.revision + 1
   execute(self, DELETE[kind], key)
 end
 

@@ -17,6 +17,7 @@ end
 -- A built-in type depends on its own switch, a custom one on custom_events and on the grant.
 local function check_type(context, channel, event)
   local server, caller = context.server, context.caller
+  if access.remembers_send(server, caller, event.type, channel) then return "custom" end
   local kind, switch = custom_event.kind(event.type)
   local config = server.views:config(channel)
   if kind == "forged" or (switch and not config[switch]) then
@@ -35,6 +36,7 @@ local function check_type(context, channel, event)
     ok, failure = access.check(server, caller, "ReadChannel", channel.type, channel)
   end
   if not ok then return nil, failure end
+  if kind == "custom" then access.remember_send(server, caller, event.type, channel) end
   return kind
 end
 
