@@ -102,6 +102,17 @@ describe("after a reconnect", function()
     assert.is_false(recovered[1].gap)
   end)
 
+  it("what was missed stays away when its channel is not watched any more by then", function()
+    local request
+    begin(function(_, given) request = given end)
+    lose()
+    for _ = 1, 10 do if not request then client:poll(5) end end
+    channel:stop_watching(function() end)
+    fake.reply(request, answer { event(1) })
+    polls(4)
+    assert.same({ {}, 0 }, { got, recovered[1].replayed })
+  end)
+
   it("an answer that comes when the connection is lost again is left out", function()
     local requests = {}
     begin(function(_, request) requests[#requests + 1] = request end)
