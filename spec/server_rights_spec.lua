@@ -119,6 +119,32 @@ describe("rights that change", function()
       assert.same({}, (heard(member)))
     end)
 
+    it("say nothing to who is banned where a change changes nothing for it", function()
+      local member = watcher("bob", "messaging:lobby")
+      assert.equal(201, (call("server", "POST", "/moderation/ban", { target_user_id = "bob" })))
+      heard(member)
+      change("PUT", "/channeltypes/messaging", { grants = { guest = { "read-channel" } } })
+      assert.same({}, (heard(member)))
+    end)
+
+    it("say what may be done in each channel, of one with overrides as of the others", function()
+      fixture:channel("messaging:quiet", { "alice", "bob" })
+      change("PATCH", "/channels/messaging/quiet", { set = { config_overrides = {
+        grants = { channel_member = { "!send-custom-event" } } } } })
+      local member = watcher("bob", "messaging:lobby")
+      fixture:watch(member, "messaging:quiet")
+      member:settled()
+      change("PUT", "/channeltypes/messaging",
+        { grants = { channel_member = { "read-channel", "send-custom-event", "update-channel" } } })
+      local sends = {}
+      for _ = 1, 2 do
+        local event = member:expect "channel.updated"
+        sends[event.cid] = may_send(event)
+        assert.is_true(has(event.channel.own_capabilities, "update-channel"))
+      end
+      assert.same({ ["messaging:lobby"] = true, ["messaging:quiet"] = false }, sends)
+    end)
+
     it("end the watch of who may no longer read, and say so", function()
       local member, owner = watcher("bob", "messaging:lobby"), watcher("alice", "messaging:lobby")
       member:settled()
