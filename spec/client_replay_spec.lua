@@ -315,6 +315,43 @@ describe("after a reconnect", function()
     assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
   end)
 
+  it("what was given is not given again when the connection is lost before the channel was queried", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer { event(1) }
+    end)
+    local usual = fake.answer
+    fake.answer = function(request)
+      if #asked == 1 and request.path:find "query$" then return nil end
+      return usual(request)
+    end
+    lose()
+    for _ = 1, 10 do if not got[1] then client:poll(5) end end
+    lose()
+    polls(6)
+    assert.same({ "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:50Z" }, asked)
+    assert.same({ 1 }, got)
+    assert.is_false(recovered[1].gap)
+  end)
+
+  it("a channel that cannot be watched again is a gap, whatever came of it", function()
+    local usual
+    begin(function()
+      fake.answer = function(request)
+        if request.path:find "query$" then return 403, '{"code":17,"message":"no","StatusCode":403}' end
+        return usual(request)
+      end
+      return answer { event(1) }
+    end)
+    usual = fake.answer
+    lose()
+    polls(6)
+    assert.same({ 1 }, got)
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+    assert.equal(17, recovered[1].failed["messaging:general"].code)
+  end)
+
   it("nothing is asked of a service that keeps nothing, and everything is a gap", function()
     begin(function() error "asked" end)
     fake.answer = fake.usual_answer
@@ -333,6 +370,8 @@ describe("after a reconnect", function()
     lose()
     polls(6)
     assert.is_nil(fake.last "/sync")
+    -- What a backend sent to the user meanwhile is lost.
+    assert.same({ true, {} }, { recovered[1].gap, recovered[1].gap_cids })
   end)
 
   it("what a channel brought while it was not watched stays away", function()

@@ -225,6 +225,15 @@ describe("a sync", function()
     assert.same({ {}, { LOBBY } }, { body.events, body.gap_cids })
   end)
 
+  it("is as complete as before when the setting changes, and not when it was away", function()
+    local since = send_many(1, 3)[1].created_at
+    keep { seconds = 1200, count = 60 }
+    assert.same({}, sync(since).gap_cids)
+    keep(native.json.null)
+    keep { seconds = 1200, count = 60 }
+    assert.same({ LOBBY }, sync(since).gap_cids)
+  end)
+
   it("begins the watch with its answer: what came before is in it, what comes after is live", function()
     local socket = fixture:connect "bob"
     local since = send_many(1, 1)[1].created_at

@@ -237,6 +237,12 @@ describe("stream_events.server.users", function()
       assert.equal(2, public "alice".n)
     end)
 
+    it("stay what they are when they say nothing of it", function()
+      assert(m.users:upsert("gerd", json '{"role":"guest"}', { trusted = true }))
+      local status, answer = m:request("gerd", "POST", "/users", '{"users":{"gerd":{"name":"G"}}}')
+      assert.same({ 201, "guest" }, { status, answer.users.gerd.role })
+    end)
+
     it("may repeat the role and the teams they have", function()
       assert.equal(201, (m:request("alice", "POST", "/users",
         '{"users":{"alice":{"role":"user","teams":["red"]}}}')))
