@@ -315,7 +315,7 @@ describe("after a reconnect", function()
     assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
   end)
 
-  it("what was given is not given again when the connection is lost before the channel was queried", function()
+  it("what was given stays away when the connection is lost before the channel was queried", function()
     local asked = {}
     begin(function(body)
       asked[#asked + 1] = body.last_sync_at
