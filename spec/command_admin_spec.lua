@@ -119,7 +119,7 @@ describe("stream-events admin", function()
       end
       assert.same({ "found_a", "found_b", "found_c" }, ids "users list club=x --sort id")
       assert.same({ "found_b", "found_a" }, ids "users list club=x --sort n:desc --limit 2")
-      assert.same({ "found_c" }, ids "users list club=x --sort id --offset 2")
+      assert.same({ "found_c" }, ids "users list club=x --sort id:asc --offset 2")
       assert.same({ "found_c", "found_a" }, ids 'users list club=x n:={"$lt":3} --sort n')
       assert.same({}, ids "users list club=x --role admin")
       local child = run "users list club=nowhere"

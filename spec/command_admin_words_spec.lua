@@ -138,6 +138,7 @@ describe("called in a way that cannot work", function()
     "grants set messaging user read-channel --none", "grants add messaging user", "roles create",
     "permissions show", "permissions set x", "permissions create x id=y", "users show a/b",
     "users create john role=user --role admin", "users set john", "users set john name=J --unset name",
+    "users list --sort id:up",
     "users list --limit 101", "users list --offset -1", "users ban john --timeout soon",
     "users ban john --channel general", "users ban john --by a/b",
     "users revoke-tokens john --yes --before yesterday",

@@ -112,6 +112,9 @@ describe("a request", function()
       { fixture.log[1].level, fixture.log[1].fields.request_id, fixture.log[1].fields.type })
     fixture.server.parts.log("info", "later")
     assert.is_nil(fixture.log[2].fields.request_id)
+    fixture.server.parts.options.access_log = true
+    fixture.client:request("GET", "/hi", { headers = { ["x-client-request-id"] = "lan-dev-secret" } })
+    assert.equal("[hidden]", fixture.log[3].fields.request_id)
   end)
 
   it("is not logged unless access_log says so, and then without its query", function()

@@ -482,6 +482,22 @@ describe("the dashboard in a browser", function()
     assert.is_true(#rows() <= 250)
   end)
 
+  it("counts the events it shows, and not what it says between them", function()
+    open()
+    for _ = 1, 200 do
+      backend.client:send("POST", "/channels/messaging/lobby/event?api_key=devkey",
+        { Authorization = backend:user_token "alice" }, '{"event":{"type":"flare"}}')
+    end
+    for _ = 1, 200 do backend.client:next_answer() end
+    wait_row "more events not shown"
+    send { type = "message.new" }
+    wait_row "not-supported"
+    browser:click "#filter-verdict option[value=refused]"
+    browser:wait("only the refused one is counted", [[
+      return document.getElementById("shown").textContent === "1 event"]])
+    wait_row "more events not shown"
+  end)
+
   it("asks for the key when it has none, or a wrong one, and takes it out of the address", function()
     open { key = "a-wrong-key-it-is" }
     browser:wait_text("#key-error", "does not take this key")

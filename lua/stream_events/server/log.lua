@@ -55,7 +55,7 @@ local function safe(self, text)
 end
 
 local function write(self, level, message, fields)
-  local shown = { request_id = self.request and requests.id(self.request) }
+  local shown = { request_id = self.request and safe(self, requests.id(self.request)) }
   for name, value in pairs(fields or {}) do
     shown[name] = type(value) == "string" and safe(self, value) or value
   end

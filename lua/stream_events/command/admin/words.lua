@@ -86,6 +86,15 @@ function M.add_unset(command)
   command:option("--unset", "Take this field away. May be repeated."):count("*"):argname "<key>"
 end
 
+local DIRECTIONS = { asc = 1, desc = -1 }
+
+local function sorting(text)
+  local field, order = text:match "^(.+):([^:]*)$"
+  if not field then return { field = text, direction = 1 } end
+  if DIRECTIONS[order] then return { field = field, direction = DIRECTIONS[order] } end
+  return nil, ("'%s' is neither FIELD nor FIELD:desc"):format(text)
+end
+
 --- Adds the options of lists that come in pages.
 function M.add_page(command, most, default)
   command:option("--limit", ("At most so many, up to %d (default: %d)."):format(most, default))
@@ -93,19 +102,14 @@ function M.add_page(command, most, default)
   command:option("--offset", "Leave out so many at the beginning, up to 1000.")
     :convert(convert.whole(0, 1000, "whole number from 0 to 1000")):argname "<n>"
   command:option("--sort", "By this field; FIELD:desc the other way round. May be repeated."):count("*")
-    :argname "<field>"
+    :convert(sorting):argname "<field>"
 end
 
 --- The options of a query out of --limit, --offset and --sort.
 ---@param args table
 ---@return table
 function M.page_options(args)
-  local sort = {}
-  for i, field in ipairs(args.sort) do
-    local name = field:match("^(.+):desc$")
-    sort[i] = { field = name or field, direction = name and -1 or 1 }
-  end
-  return { limit = args.limit, offset = args.offset, sort = #sort > 0 and sort or nil }
+  return { limit = args.limit, offset = args.offset, sort = #args.sort > 0 and args.sort or nil }
 end
 
 --- Adds --before and --undo.

@@ -8,7 +8,7 @@ let waiting = []; // what came while paused, newest last
 let unseen = 0; // what the server did not send, while paused
 let paused = false;
 let filter = { text: "", type: null, place: "", verdict: "" };
-let hidden = 0; // of the list, but not among its rows
+let hidden = 0; // events of the list that are not among its rows
 
 const log = byId("log"), empty = byId("log-empty"), pause = byId("pause");
 
@@ -144,9 +144,11 @@ const EMPTY = {
   filtered: ["No event matches the filter.", "Change it, or clear it to see all of them."],
 };
 
+const countOf = (list) => list.filter((event) => !event.note).length;
+
 function showState() {
-  const rows = log.children.length;
-  const what = rows > 0 ? null : events.some((event) => !event.note) ? "filtered" : "waiting";
+  const rows = log.querySelectorAll(".event").length;
+  const what = log.children.length > 0 ? null : events.some((event) => !event.note) ? "filtered" : "waiting";
   empty.hidden = what === null;
   if (what !== empty.dataset.what) {
     empty.dataset.what = what ?? "";
@@ -167,15 +169,15 @@ function trim() {
   if (events.length > KEPT) events.length = KEPT;
   // A row that has the focus is left where it is, so that nobody is thrown out of the list.
   while (log.children.length > SHOWN && !log.lastElementChild.contains(document.activeElement)) {
+    if (log.lastElementChild.classList.contains("event")) hidden++;
     log.lastElementChild.remove();
-    hidden++;
   }
 }
 
 function rebuild() {
   const found = events.filter(matches);
   log.replaceChildren(...found.slice(0, SHOWN).map(rowOf));
-  hidden = Math.max(0, found.length - SHOWN);
+  hidden = countOf(found.slice(SHOWN));
   showState();
 }
 
@@ -185,7 +187,7 @@ function add(fresh) {
   const newest = fresh.slice(-KEPT).reverse();
   events.unshift(...newest);
   const rows = newest.filter(matches);
-  hidden += Math.max(0, rows.length - SHOWN);
+  hidden += countOf(rows.slice(SHOWN));
   const before = log.scrollHeight;
   log.prepend(...rows.slice(0, SHOWN).map(rowOf));
   // Whoever reads further down goes on reading there.
