@@ -229,6 +229,33 @@ describe("after a reconnect", function()
     assert.same({ 3, { 1 }, false }, { calls, got, recovered[1].gap })
   end)
 
+  it("a call that was one too many is made again when that may be; nothing is delivered before", function()
+    local asked = {}
+    begin(function()
+      asked[#asked + 1] = fake.clock.now()
+      if #asked == 1 then
+        fake.socket:receive(event(9))
+        return 429, '{"code":9,"message":"too many","StatusCode":429}', { ["retry-after"] = "1" }
+      end
+      return answer { event(1) }
+    end)
+    lose()
+    for _ = 1, 12 do if not recovered[1] then client:poll(5) end end
+    polls(2)
+    assert.same({ { 1, 9 }, false }, { got, recovered[1].gap })
+    assert.equal(2, #asked)
+    assert.is_true(asked[2] - asked[1] >= 1 and asked[2] - asked[1] < 3)
+  end)
+
+  it("a call that is one too many for longer is a gap", function()
+    begin(function()
+      return 429, '{"code":9,"message":"too many","StatusCode":429}', { ["retry-after"] = "60" }
+    end)
+    lose()
+    for _ = 1, 12 do if not recovered[1] then client:poll(5) end end
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
   for name, bad in pairs {
     ["an error"] = { 500, '{"code":-1,"message":"x","StatusCode":500}' },
     ["the hosted service's answer"] = { 201, '{"events":[],"duration":"1ms"}' },

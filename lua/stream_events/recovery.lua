@@ -176,6 +176,7 @@ end
 --- Goes on with what can be done now.
 function Recovery:step()
   local run = self.run
+  if run and run.waits then self.replay:step() end
   if not run or run.waits then return end
   requeue(self, run)
   while run.in_flight < AT_A_TIME and #run.queue > 0 do
@@ -189,7 +190,7 @@ end
 --- Monotonic time at which step() of a run has something to do that no answer will bring about.
 ---@return number?
 function Recovery:deadline()
-  local soonest
+  local soonest = self.replay:deadline()
   for _, item in ipairs(self.run.delayed) do
     if not soonest or item.due < soonest then soonest = item.due end
   end

@@ -5,6 +5,7 @@
 -- A channel is left off at the greatest of two dates, both the server's: that of the last event which
 -- the lost connection gave, and that of the beginning of its watch. Only this server writes the second
 -- one (`watched_at` of a query, `synced_at` of a sync).
+local backoff = require "stream_events.backoff"
 local channel_state = require "stream_events.channel_state"
 local native = require "stream_events.native"
 local plain_json = require "stream_events.plain_json"
@@ -13,7 +14,8 @@ local timestamp = require "stream_events.timestamp"
 local M = {}
 
 local AT_ONCE = 100 -- channels in one call, as official clients ask for (protocol §3.10)
--- What broke the WebSocket has mostly broken kept connections of HTTP as well, and that shows only now.
+-- What broke the WebSocket has mostly broken kept connections of HTTP as well, and that shows only now;
+-- and many calls at once may be too many.
 local ATTEMPTS = 3
 
 ---@class stream_events.Replay
@@ -179,6 +181,17 @@ local function settle(self, run, cids, body, err)
   run.done(in_order(self, run))
 end
 
+-- Seconds until a call that failed is made again; nil: it is not.
+local function again_in(self, run, attempt, err)
+  if attempt >= ATTEMPTS then return nil end
+  local context, wait = self.context, 0
+  if err.kind ~= "network" then
+    if not err.retryable then return nil end
+    wait = math.max(backoff.delay(attempt, context.random), err.retry_after or 0)
+  end
+  return context.clock.now() + wait < run.expires and wait or nil
+end
+
 local function ask(self, run, cids, attempt)
   self.context.api:call({
     method = "POST", path = "/sync", as = "acting", connection = true, is_raw = true,
@@ -188,10 +201,37 @@ local function ask(self, run, cids, attempt)
     },
   }, function(body, err)
     if self.run ~= run then return end -- the connection was lost again
-    local again = err and err.kind == "network" and attempt < ATTEMPTS
-      and self.context.clock.now() < run.expires
-    if again then ask(self, run, cids, attempt + 1) else settle(self, run, cids, body, err) end
+    local wait = err and again_in(self, run, attempt, err)
+    if not wait then return settle(self, run, cids, body, err) end
+    if wait == 0 then return ask(self, run, cids, attempt + 1) end
+    run.later[#run.later + 1] =
+      { cids = cids, attempt = attempt + 1, due = self.context.clock.now() + wait }
   end)
+end
+
+--- Makes the calls again whose time has come.
+function Replay:step()
+  local run = self.run
+  if not run or not run.later[1] then return end
+  local now, waiting = self.context.clock.now(), run.later
+  run.later = {}
+  for _, call in ipairs(waiting) do
+    if call.due > now then
+      run.later[#run.later + 1] = call
+    else
+      ask(self, run, call.cids, call.attempt)
+    end
+  end
+end
+
+--- Monotonic time at which step() has something to do.
+---@return number?
+function Replay:deadline()
+  local soonest
+  for _, call in ipairs(self.run and self.run.later or {}) do
+    if not soonest or call.due < soonest then soonest = call.due end
+  end
+  return soonest
 end
 
 -- The channels to be asked for, in calls; the others have a gap.
@@ -224,7 +264,7 @@ function Replay:begin(watches, done)
   if #calls == 0 then return false end
   local context = self.context
   local run = {
-    watches = {}, since = {}, found = {}, pending = #calls, done = done,
+    watches = {}, since = {}, found = {}, later = {}, pending = #calls, done = done,
     expires = context.clock.now() + context.options.timeouts.request,
   }
   for cid, channel in pairs(watches) do run.watches[cid], run.since[cid] = channel, self.since[cid] end
