@@ -346,6 +346,18 @@ describe("the dashboard in a browser", function()
     assert.matches("wave", focused())
     browser:press "Enter"
     browser:wait("it is open", [[return document.activeElement.parentElement.open]])
+    -- Data that is taller than its place.
+    local list = {}
+    for i = 1, 100 do list[i] = i end
+    send { type = "tall", list = list }
+    wait_row "tall"
+    browser:press "Home"
+    browser:press "Enter"
+    browser:wait("the data is there", "return document.querySelector('#log > li:first-child pre') !== null")
+    browser:press "Tab"
+    assert.is_true(browser:run "return document.activeElement.matches('#log > li:first-child pre')")
+    browser:press "End"
+    browser:wait("it is scrolled", "return document.activeElement.scrollTop > 0")
   end)
 
   it("fits on a phone, and is dark where the system is", function()

@@ -95,7 +95,8 @@ function explanation(event) {
 function fill(details, event) {
   const shown = new TextEncoder().encode(event.body).length;
   details.append(el("div", { class: "inside" }, explanation(event),
-    el("pre", { tabindex: "-1" }, visible(indented(event.body))),
+    // Long ones are scrolled, with the keyboard too.
+    el("pre", { tabindex: "0", role: "group", "aria-label": "Data" }, visible(indented(event.body))),
     shown < event.size ? el("p", { class: "hint" }, "The rest of it is not shown here.") : null));
 }
 
