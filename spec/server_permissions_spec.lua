@@ -79,10 +79,11 @@ describe("stream_events.server.permissions", function()
                 assert.equal(expected, allowed, action)
                 local capabilities = table.concat(
                   subject:capabilities(caller(role), where, member or nil), " ")
+                local shown = expected and role ~= "anonymous" -- who can only read
                 if letter == "S" then
-                  assert.equal(expected, capabilities:find("send-custom-events", 1, true) ~= nil)
+                  assert.equal(shown, capabilities:find("send-custom-events", 1, true) ~= nil)
                 elseif letter == "M" then
-                  assert.equal(expected, capabilities:find("update-channel-members", 1, true) ~= nil)
+                  assert.equal(shown, capabilities:find("update-channel-members", 1, true) ~= nil)
                 end
               end
             end)

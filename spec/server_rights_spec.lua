@@ -162,6 +162,23 @@ describe("rights that change", function()
       assert.same({}, (heard(member)))
     end)
 
+    it("let who has no token do no more than read, whatever is granted", function()
+      fixture:channel("livestream:show", { "alice" })
+      change("PUT", "/channeltypes/livestream", { grants = { anonymous = {
+        "read-channel", "send-custom-event", "create-channel", "update-channel" } } })
+      local _, answer = query("anonymous", "livestream:show")
+      assert.same({ "connect-events", "delivery-events" }, answer.channel.own_capabilities)
+      for _, case in ipairs {
+        { "POST", "/event", { event = { type = "wave" } } }, { "PATCH", "", { set = { name = "x" } } },
+        { "DELETE", "" },
+      } do
+        local status, refusal = call("anonymous", case[1], "/channels/livestream/show" .. case[2], case[3])
+        assert.same({ 403, 17 }, { status, refusal.code })
+      end
+      assert.equal(403, (query("anonymous", "livestream:new")))
+      assert.equal(404, (call("server", "GET", "/channels/livestream/new")))
+    end)
+
     it("reach anonymous watchers, too", function()
       fixture:channel("livestream:show", { "alice" })
       local viewer = watcher("anonymous", "livestream:show")

@@ -17,22 +17,24 @@ local function check_open(server, caller, channel)
   return true
 end
 
---- Refuses what users say who are banned from the whole app.
+--- Refuses whatever others would notice, of those who can only read: who has no token, whatever that role
+--- was granted, and who is banned from the whole app.
 ---@param server table
 ---@param caller stream_events.server.Caller
 ---@return true? ok
 ---@return stream_events.server.Failure? failure
-function M.check_not_banned(server, caller)
+function M.check_noticeable(server, caller)
+  if caller.kind == "anonymous" then return failures.fail(17, "anonymous users can only read") end
   local ban = caller.kind ~= "server" and server.bans:in_app(caller.id) or nil
   if not ban or ban.shadow then return true end
   return failures.fail(17, ("User '%s' is banned"):format(caller.id))
 end
 
--- What one may do who is banned from the app: everything else is a way to say something to others.
+-- What is left to those: everything else is a way to say something to others.
 local FREE = { ReadChannel = true, LeaveChannel = true }
 
 --- Server tokens may do everything; a disabled channel is closed to everybody else, a channel to who is
---- banned in it, and who is banned from the app may read and leave.
+--- banned in it; who is banned from the app may read and leave, who has no token may read.
 ---@param server table
 ---@param caller stream_events.server.Caller
 ---@param action string e.g. "ReadChannel"
@@ -47,7 +49,7 @@ function M.check(server, caller, action, channel_type, channel)
     if not ok then return nil, failure end
   end
   if not FREE[action] then
-    local ok, failure = M.check_not_banned(server, caller)
+    local ok, failure = M.check_noticeable(server, caller)
     if not ok then return nil, failure end
   end
   local member = channel and channel.members[caller.id]

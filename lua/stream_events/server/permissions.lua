@@ -270,7 +270,7 @@ end
 
 --- The own_capabilities of a caller in a channel. `send-custom-events` is among them when the channel
 --- type has custom events on, nobody banned the caller, and it may send at least one event type. Of the
---- other rights one who is banned has that to leave.
+--- other rights one who is banned has that to leave; who has no token has none.
 ---@param caller stream_events.server.Caller
 ---@param channel stream_events.server.Channel
 ---@param member stream_events.server.Member?
@@ -278,17 +278,18 @@ end
 ---@return string[] sorted
 function Permissions:capabilities(caller, channel, member, banned)
   local config = self:config(channel) or NOTHING
+  local reads_only = banned or caller.kind == "anonymous"
   local list = native.json.array {}
   for _, entry in ipairs(BY_CONFIG) do
     if config[entry[2]] then list[#list + 1] = entry[1] end
   end
   for _, entry in ipairs(BY_RIGHT) do
-    if (not banned or entry[2] == "LeaveChannel")
+    if (not reads_only or entry[2] == "LeaveChannel")
       and self:allowed(caller, entry[2], channel.type, channel, member) then
       list[#list + 1] = entry[1]
     end
   end
-  if config.custom_events and not banned
+  if config.custom_events and not reads_only
     and self:allowed(caller, "SendCustomEvent", channel.type, channel, member) then
     list[#list + 1] = "send-custom-events"
   end

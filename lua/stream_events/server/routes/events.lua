@@ -25,10 +25,8 @@ local function check_type(context, channel, event)
       channel.cid, event.type))
   elseif kind == "custom" and not config.custom_events then
     return failures.fail(18, ("Channel type %s does not support custom events"):format(channel.type))
-  elseif caller.kind == "anonymous" then
-    return failures.fail(17, "anonymous users can only read")
   end
-  local ok, failure = access.check_not_banned(server, caller)
+  local ok, failure = access.check_noticeable(server, caller)
   if not ok then return nil, failure end
   if kind == "custom" then
     ok, failure = access.check_send(server, caller, event.type, channel)

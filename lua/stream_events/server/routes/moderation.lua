@@ -35,7 +35,7 @@ end
 -- Moderators may ban where they are moderators, those of the app everywhere.
 local function check_allowed(context, channel)
   local server, caller = context.server, context.caller
-  local ok, failure = access.check_not_banned(server, caller)
+  local ok, failure = access.check_noticeable(server, caller)
   if not ok then return nil, failure end
   local app_wide
   app_wide, failure = server.permissions:check(caller, "BanUser", grants.APP)
