@@ -165,7 +165,7 @@ describe("rights that change", function()
     it("let who has no token do no more than read, whatever is granted", function()
       fixture:channel("livestream:show", { "alice" })
       change("PUT", "/channeltypes/livestream", { grants = { anonymous = {
-        "read-channel", "send-custom-event", "create-channel", "update-channel" } } })
+        "read-channel", "send-custom-event", "create-channel", "update-channel", "leave-channel" } } })
       local _, answer = query("anonymous", "livestream:show")
       assert.same({ "connect-events", "delivery-events" }, answer.channel.own_capabilities)
       for _, case in ipairs {

@@ -284,7 +284,7 @@ function Permissions:capabilities(caller, channel, member, banned)
     if config[entry[2]] then list[#list + 1] = entry[1] end
   end
   for _, entry in ipairs(BY_RIGHT) do
-    if (not reads_only or entry[2] == "LeaveChannel")
+    if (not reads_only or banned and entry[2] == "LeaveChannel")
       and self:allowed(caller, entry[2], channel.type, channel, member) then
       list[#list + 1] = entry[1]
     end
