@@ -111,7 +111,7 @@ asan: ## run the specs with the C parts under AddressSanitizer and UBSan
 	@$(NEED) build test asan
 	@$(MAKE) --no-print-directory -s build BUILD=$(BUILD)/asan \
 	  CFLAGS='-g -O1 -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS='$(SANITIZE)'
-	@LUA_CPATH='$(abspath $(BUILD))/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 STREAM_EVENTS_SANITIZED=1 \
+	@LUA_CPATH='$(abspath $(BUILD))/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 SPECS_SANITIZED=1 \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	  $(RUN_SPECS)
 

@@ -105,7 +105,7 @@ describe("the process's memory", function()
       end
     end
     program = build .. "/failing_memory"
-    local sanitize = os.getenv "STREAM_EVENTS_SANITIZED" and "-fsanitize=address,undefined" or ""
+    local sanitize = os.getenv "SPECS_SANITIZED" and "-fsanitize=address,undefined" or ""
     local compiler = process.run("/bin/sh", { "-ec", [[
       objects=
       for source in csrc/*.c; do objects="$objects $0/obj/$(basename "$source" .c).o"; done
