@@ -41,11 +41,12 @@ static const char *find_break(const char *at, const char *end) {
   return back != NULL ? back : stop;
 }
 
-/* Lines end with CR LF and nothing else, and no line of the head begins with white space. */
+/* Lines end with CR LF and nothing else, and no line of the head begins with white space. At the first
+ * that does not the request is lost, and the search for the next break would find none again and again. */
 static void check_lines(se_http_reader *reader, const char *end) {
   char last = reader->last;
   const char *at = reader->unchecked;
-  while (at < end) {
+  while (at < end && !reader->broken_line) {
     if ((last == '\r') != (*at == '\n') || (last == '\n' && (*at == ' ' || *at == '\t')))
       reader->broken_line = 1;
     last = *at++;
