@@ -1,5 +1,7 @@
 -- A listener in a process that has no descriptors left. Each case is a process of its own, with few
 -- descriptors to begin with.
+local command = require "support.command"
+local http_client = require "support.http_client"
 local process = require "support.process"
 
 after_each(process.end_all)
@@ -51,6 +53,35 @@ local function run(spare, rest)
     { "-c", 'ulimit -n 48 && exec lua5.4 -e "$0"', PROGRAM:format(spare, rest) })
   return child.stdout .. child.stderr
 end
+
+describe("serve", function()
+  -- Runs it with these limits of open files, for a hundred connections.
+  local function serve(limits)
+    local folder = command.ROOT ~= "" and command.ROOT or nil
+    local server = process.start("/bin/sh", { "-c", limits .. " && exec " .. command.COMMAND
+      .. " serve --port 0 --data :memory: --max-connections 100" }, nil, folder)
+    local port = tonumber((server:wait_for("stdout", "listening on http://127%.0%.0%.1:(%d+)\n")))
+    return server, port
+  end
+
+  it("takes as many connections as it may have, whatever it was started with", function()
+    local server, port = serve "ulimit -Sn 60"
+    local sockets = {}
+    for i = 1, 100 do
+      sockets[i] = http_client.dial("127.0.0.1", port)
+      sockets[i].tcp:write "GET /hi HTTP/1.1\r\nHost: localhost\r\n\r\n"
+      http_client.wait("an answer", function() return sockets[i].received:find "\r\n\r\n" end)
+      assert.matches("^HTTP/1.1 200 ", sockets[i].received)
+    end
+    assert.is_nil(server.stderr:find("warn", 1, true))
+    for _, socket in ipairs(sockets) do socket.close() end
+    http_client.settle()
+  end)
+
+  it("says so when the system allows fewer", function()
+    serve("ulimit -n 120"):wait_for("stderr", "raise `ulimit %-n`.*allowed=120 needed=356\n")
+  end)
+end)
 
 describe("a listener without descriptors", function()
   it("tells who comes that there is no room", function()

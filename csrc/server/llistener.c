@@ -5,12 +5,14 @@
 #include "llistener.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdint.h>
 
 #include "addresses.h"
 #include "http_answer.h"
 #include "lcore.h"
 #include "listener.h"
+#include "sockets.h"
 #include "status.h"
 #include "utf8.h"
 #include "ws.h"
@@ -488,6 +490,14 @@ static const luaL_Reg meta[] = {
   {"__gc", listener_close_all}, {"__close", listener_close_all}, {NULL, NULL},
 };
 
+/* room(descriptors) -> how many of them this process may have */
+static int room(lua_State *L) {
+  lua_Integer wanted = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, wanted > 0 && wanted <= INT_MAX, 1, "out of range");
+  lua_pushinteger(L, se_socket_room((int)wanted));
+  return 1;
+}
+
 void se_open_listener(lua_State *L) {
   if (luaL_newmetatable(L, LISTENER_MT)) {
     luaL_setfuncs(L, meta, 0);
@@ -499,4 +509,6 @@ void se_open_listener(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, listen_new);
   lua_setfield(L, -2, "listen");
+  lua_pushcfunction(L, room);
+  lua_setfield(L, -2, "room");
 }

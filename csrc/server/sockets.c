@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int prepare_socket(int fd) {
@@ -93,4 +94,18 @@ int se_socket_accept(int listening, struct sockaddr_storage *peer) {
 
 int se_socket_reserve(void) {
   return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int se_socket_room(int wanted) {
+  struct rlimit limit, raised;
+  rlim_t most = (rlim_t)wanted;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return wanted; /* nothing is known against it */
+  if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < most) {
+    raised = limit;
+    raised.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > most ? most : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+      limit = raised;
+  }
+  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > most ? wanted : (int)limit.rlim_cur;
 }

@@ -12,5 +12,7 @@ int se_socket_listen(const char *host, int port, char *reason, size_t size);
 int se_socket_accept(int listening, struct sockaddr_storage *peer);
 /* A descriptor that is good for nothing but to be given up when no other is left; or -1. */
 int se_socket_reserve(void);
+/* Lets this process have so many descriptors, as far as the system does; how many of them it has. */
+int se_socket_room(int wanted);
 
 #endif

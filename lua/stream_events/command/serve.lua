@@ -18,6 +18,14 @@ local function warn(say, found)
   for _, warning in ipairs(found.warnings) do say("warn", warning) end
 end
 
+-- Without room for its connections a server refuses them long before its own limit.
+local function make_room(module, values, say)
+  local allowed, needed = module.room_for(values.max_connections)
+  if allowed >= needed then return end
+  say("warn", "the system lets this process open fewer files than max_connections needs: raise `ulimit -n`, "
+    .. "or LimitNOFILE of the service", { allowed = allowed, needed = needed })
+end
+
 -- Reads settings and rules again. What is wrong with either leaves both as they are.
 local function reload(server, args, log)
   local function say(...) server:log(...) end -- so that /metrics counts it
@@ -30,6 +38,7 @@ local function reload(server, args, log)
   server:reload(serve_settings.for_server(found, log.write), function(report, err)
     if not report then return failed(err) end
     log.configure(found.values)
+    make_room(require "stream_events.server", found.values, say)
     say("info", "the settings were reloaded", { file = found.file })
   end)
 end
@@ -129,6 +138,7 @@ function M.run(args)
     ok, message = file.readable(found.values.rules, args)
     if not ok then return output.misuse(message) end
   end
+  make_room(module, found.values, log.write)
   local server, err = module.start(serve_settings.for_server(found, log.write))
   if not server then return failed(err, found, args) end
   obey_signals(server, args, log)

@@ -183,6 +183,11 @@ local function handlers(parts)
   }
 end
 
+--- Lets this process have as many descriptors open as so many connections need, as far as the system
+--- does: usually far fewer at first. It is the program's own decision; start() does not do it.
+---@type fun(connections: integer): integer, integer the allowed and the needed number
+M.room_for = listener.room_for
+
 ---@class stream_events.server.Server
 ---@field url string where clients on this machine reach it
 ---@field host string the address it listens on

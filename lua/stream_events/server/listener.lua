@@ -33,6 +33,18 @@ function M.open(options)
   return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
 end
 
+-- Descriptors beside those of connections: the database, webhooks, the program's own.
+local SPARE = 256
+
+--- Lets this process have as many descriptors as so many connections need.
+---@param connections integer
+---@return integer allowed what the system lets it have
+---@return integer needed
+function M.room_for(connections)
+  local needed = connections + SPARE
+  return core.room(needed), needed
+end
+
 -- A client on this machine is its operator, or a proxy that nobody has told us of.
 local OWN = { "127.0.0.0/8", "::1" }
 

@@ -34,6 +34,11 @@ local core = {}
 ---@return string? message e.g. "cannot listen on 127.0.0.1:3030: address already in use"
 function core.listen(options) end
 
+--- Lets this process have so many descriptors open, as far as the system allows it.
+---@param descriptors integer
+---@return integer allowed how many of them it may have
+function core.room(descriptors) end
+
 ---@class stream_events.server.core.Listener
 local Listener = {}
 
