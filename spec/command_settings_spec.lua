@@ -157,8 +157,10 @@ describe("serve", function()
     assert.matches("everybody on this machine can read " .. path, child.stderr, 1, true)
     assert.matches("STREAM_EVENTS_MAX_EVNT, did you mean STREAM_EVENTS_MAX_EVENT?", child.stderr, 1, true)
     assert(luv.fs_chmod(path, 384)) -- 0600
-    _, child = printed { "--config", path }
+    _, child = printed({ "--config", path }, { STREAM_EVENTS_SOMETHING_ELSE = "7" })
     assert.equal("", child.stderr)
+    _, child = printed({ "--config", path }, { STREAM_EVENTS_API_SECRET = "x" })
+    assert.matches("STREAM_EVENTS_API_SECRET, did you mean STREAM_API_SECRET?", child.stderr, 1, true)
   end)
 
   it("reads the file that STREAM_EVENTS_CONFIG names", function()

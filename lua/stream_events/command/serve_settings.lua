@@ -59,11 +59,12 @@ end
 
 -- Variables that look like settings and are none: most likely slips.
 local function unknown_variables(list, warnings)
-  local known = { [options.CONFIG_VARIABLE] = true }
-  for _, option in ipairs(list) do known[option.variable] = true end
+  local known = { CONFIG = options.CONFIG_VARIABLE } -- by what is behind the prefix: that makes any two alike
+  for _, option in ipairs(list) do known[option.name:upper()] = option.variable end
   for name in pairs(luv.os_environ()) do
-    if name:find(options.PREFIX, 1, true) == 1 and not known[name] then
-      local meant = suggest.nearest(name, known)
+    local own = name:sub(#options.PREFIX + 1)
+    if name:find(options.PREFIX, 1, true) == 1 and known[own] ~= name then
+      local meant = known[own] or known[suggest.nearest(own, known)]
       if meant then
         warnings[#warnings + 1] = ("there is no variable %s, did you mean %s?"):format(name, meant)
       end
