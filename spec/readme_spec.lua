@@ -193,7 +193,7 @@ describe("the README", function()
       end
       ran = ran + 1
     end
-    assert.equal(12, ran)
+    assert.equal(16, ran)
   end)
 
   it("names files that exist", function()
