@@ -181,6 +181,8 @@ describe("serve", function()
   for name, case in pairs {
     ["a flag"] = { { "--max-event", "many" }, nil, nil,
       '--max-event must be a whole number from 1 to 1073741824, not "many"' },
+    ["a key that no header can hold"] = { {}, nil, "dashboard_key = ' a key of our own'",
+      "settings.lua:1: dashboard_key must not begin or end with a blank" },
     ["a flag that is empty"] = { { "--metrics-key", "" }, nil, nil, "--metrics-key must not be empty" },
     ["a choice"] = { { "--log-format", "xml" }, nil, nil, "--log-format must be one of text, json" },
     ["a variable"] = { {}, { STREAM_EVENTS_ACCESS_LOG = "perhaps" }, nil,

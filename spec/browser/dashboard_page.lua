@@ -28,10 +28,10 @@ describe("the dashboard in a browser", function()
     process.end_all()
   end)
 
-  local function serve(port, rules)
+  local function serve(port, rules, key)
     local args = { "serve", "--port", tostring(port or 0), "--data", ":memory:" }
     if rules then table.move({ "--rules", rules }, 1, 2, #args + 1, args) end
-    server = command.start(args, { STREAM_EVENTS_DASHBOARD_KEY = KEY })
+    server = command.start(args, { STREAM_EVENTS_DASHBOARD_KEY = key or KEY })
     url = server:wait_for("stdout", "listening on (%S+)\n")
   end
 
@@ -526,6 +526,16 @@ describe("the dashboard in a browser", function()
     browser:wait_text("#link-text", "Live")
     assert.equal(url .. "/dashboard", browser:run "return location.href")
     browser:refresh()
+    browser:wait_text("#link-text", "Live")
+  end)
+
+  it("takes any key that was set", function()
+    local key = 'ein Schl\u{FC}ssel, "so" <lang> \u{1F511}'
+    serve(nil, nil, key)
+    browser:open(url .. "/dashboard")
+    browser:wait("it can be typed", "return document.activeElement.id === 'key'")
+    browser:write(key)
+    browser:press "Enter"
     browser:wait_text("#link-text", "Live")
   end)
 

@@ -55,6 +55,7 @@ local M = {}
 ---@field least integer? of whole ones, default 1; of texts bytes, default 1
 ---@field most number? of whole ones and seconds
 ---@field is_secret boolean? never shown
+---@field is_sent boolean? clients send it in a header, which begins and ends with no blank
 ---@field is_live boolean? takes effect when the settings are read again, without a restart
 ---@field is_listener boolean? handed on to the listening socket, which takes changes, too
 ---@field group string? what it and those behind it belong to
@@ -80,7 +81,7 @@ M.LIST = {
     about = "What is less important is not logged." },
   { name = "access_log", kind = "switch", default = false, is_live = true,
     about = "Log every HTTP request." },
-  { name = "metrics_key", kind = "text", is_secret = true, is_live = true,
+  { name = "metrics_key", kind = "text", is_secret = true, is_live = true, is_sent = true,
     about = "Who shows it may read /metrics; without one, who is on this machine." },
   { name = "stop_timeout", kind = "seconds", default = 5, most = DAY, is_live = true,
     about = "Seconds that a stop may take." },
@@ -131,7 +132,7 @@ M.LIST = {
 
   { name = "dashboard", group = "Dashboard", kind = "switch", default = true,
     about = "Offer the dashboard." },
-  { name = "dashboard_key", kind = "text", least = 12, is_secret = true,
+  { name = "dashboard_key", kind = "text", least = 12, is_secret = true, is_sent = true,
     about = "What opens the dashboard; without it a key is made up at every start." },
 
   { name = "max_connections", group = "Connections", kind = "whole", default = 10000, most = 1000000,
@@ -239,6 +240,9 @@ function M.wrong(spec, value)
   end
   if spec.kind ~= "text" then return nil end
   if value:find "%c" then return "must not hold control characters" end
+  if spec.is_sent and (value:find "^ " or value:find " $") then
+    return "must not begin or end with a blank"
+  end
   if spec.least and #value < spec.least then return ("must have at least %d bytes"):format(spec.least) end
   return nil
 end

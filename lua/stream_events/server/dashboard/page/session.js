@@ -47,17 +47,18 @@ export class ApiError extends Error {
 
 const encoder = new TextEncoder();
 
-/** What may go into a header as it is; any other key is a wrong one anyway. */
-const headerSafe = (text) => [...encoder.encode(text)].every((byte) => byte > 32 && byte < 127);
+/** The bytes of a text, as a header takes them. Control characters are in no key. */
+const headerOf = (text) => /[\u0000-\u001f\u007f]/.test(text) ? null : String.fromCharCode(...encoder.encode(text));
 
 /** Calls the server; `body` is a JSON text. Gives the decoded answer, or throws an ApiError. */
 export async function call(method, path, body) {
-  if (!headerSafe(key || "")) throw refused(new ApiError("This is not the dashboard’s key.", 401, 5));
+  const shown = headerOf(key || "");
+  if (shown === null) throw refused(new ApiError("This is not the dashboard’s key.", 401, 5));
   let answer, response;
   try {
     response = await fetch(new URL("dashboard/api" + path, document.baseURI), {
       method, body, cache: "no-store", credentials: "omit", redirect: "error",
-      headers: { "X-Dashboard-Key": key || "", "Content-Type": "application/json" },
+      headers: { "X-Dashboard-Key": shown, "Content-Type": "application/json" },
     });
     answer = await response.json();
   } catch {
