@@ -14,6 +14,7 @@ function M.wait(what, condition, patience)
   if result then return result end
   local late = false
   local timer = uv.new_timer()
+  uv.update_time() -- specs may have run for long without the loop, and it counts from when it last looked
   timer:start(patience or PATIENCE, 0, function() late = true end)
   while not result and not late do
     uv.run("once")

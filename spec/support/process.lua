@@ -21,6 +21,7 @@ local running = {}
 function M.wait(condition, what)
   local late = false
   local timer = assert(luv.new_timer())
+  luv.update_time() -- specs may have run for long without the loop, and it counts from when it last looked
   timer:start(SECONDS * 1000, 0, function() late = true end)
   while not condition() and not late do luv.run "once" end
   local closed = false
