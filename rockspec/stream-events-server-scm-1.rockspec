@@ -105,6 +105,7 @@ build = {
     ["stream_events.server.outbox"] = "lua/stream_events/server/outbox.lua",
     ["stream_events.server.outcomes"] = "lua/stream_events/server/outcomes.lua",
     ["stream_events.server.permission_ids"] = "lua/stream_events/server/permission_ids.lua",
+    ["stream_events.server.parts"] = "lua/stream_events/server/parts.lua",
     ["stream_events.server.permissions"] = "lua/stream_events/server/permissions.lua",
     ["stream_events.server.presence"] = "lua/stream_events/server/presence.lua",
     ["stream_events.server.proxies"] = "lua/stream_events/server/proxies.lua",
