@@ -41,8 +41,9 @@ static const char *find_break(const char *at, const char *end) {
   return back != NULL ? back : stop;
 }
 
-/* Lines end with CR LF and nothing else, and no line of the head begins with white space. At the first
- * that does not the request is lost, and the search for the next break would find none again and again. */
+/* Lines end with CR LF and nothing else, and no line of the head begins with white space. At the
+ * first that does not the request is lost; going on would mean to look for line feeds that are not
+ * there, behind each carriage return anew. */
 static void check_lines(se_http_reader *reader, const char *end) {
   char last = reader->last;
   const char *at = reader->unchecked;
