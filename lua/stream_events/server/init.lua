@@ -5,23 +5,17 @@
 --   require "luv".run()
 --
 -- It starts no loop, prints nothing and handles no signals: the program around it does.
-local channels = require "stream_events.server.channels"
 local check = require "stream_events.server.check"
-local connections = require "stream_events.server.connections"
 local errors = require "stream_events.error"
-local events = require "stream_events.server.events"
 local listener = require "stream_events.server.listener"
 local live = require "stream_events.server.live"
 local logs = require "stream_events.server.log"
 local native = require "stream_events.native"
 local option_table = require "stream_events.server.options"
-local outcomes = require "stream_events.server.outcomes"
 local parts_module = require "stream_events.server.parts"
-local retention = require "stream_events.server.retention"
 local rules_module = require "stream_events.server.rules"
 local sockets = require "stream_events.server.sockets"
 local store = require "stream_events.server.store"
-local webhooks = require "stream_events.server.webhooks"
 
 local M = {}
 
