@@ -159,6 +159,7 @@ function Fixture:wait(what, condition)
   local late = false
   local guard, ring, poll = uv.new_timer(), uv.new_timer(), nil
   local result = condition()
+  uv.update_time() -- the loop's own is that of its last turn, which may be long ago
   guard:start(PATIENCE, 0, function() late = true end)
   if not self.closed then
     poll = uv.new_poll(self.listener:pollfd())
