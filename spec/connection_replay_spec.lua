@@ -79,7 +79,7 @@ describe("connection:replay", function()
 
   it("has a list of its own, which is let go in the end", function()
     local connection = connect {}
-    local texts, padding = {}, (" "):rep(1 << 18)
+    local texts, padding = {}, (" "):rep(262144)
     for n = 1, 50 do texts[n] = text_of("tick", n) .. padding end
     connection:replay(texts)
     for n = 1, 50 do texts[n] = n end

@@ -191,7 +191,7 @@ describe("error.redact", function()
 
   -- With a pattern that looks at the rest of the text for each "eyJ" this would take hours.
   it("looks at each byte of a long text once", function()
-    local text = ("eyJ"):rep(1 << 20)
+    local text = ("eyJ"):rep(1048576)
     assert.is_true(text == errors.redact(text))
   end)
 end)
