@@ -143,7 +143,7 @@ function M.run(args)
   if not server then return failed(err, found, args) end
   obey_signals(server, args, log)
   announce(server, args, found)
-  local stop_collector = collector.start()
+  local stop_collector = collector.start(server)
   luv.run()
   stop_collector()
   luv.run() -- until the timer is closed

@@ -6,7 +6,7 @@ local load = require "bench.load"
 
 local SERVER, KEEPING = "this server", "this server, events kept"
 local NODE = "Node: http, node:crypto and one ws send"
-local EVENTS, IN_FLIGHT = 40000, 32
+local EVENTS, IN_FLIGHT = 120000, 32
 
 local function with_channel(retention)
   return function(client)
