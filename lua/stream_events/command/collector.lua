@@ -1,14 +1,14 @@
 --- How much garbage `serve` lets pile up before Lua collects it.
 -- Most of the memory belongs to connections that are idle, so usually that is a third of what is in use.
 -- But each cycle looks at everything in use, and while very many events are sent there are very many
--- cycles: then some MiB of garbage are allowed, which saves a fifth of the time.
+-- cycles: then some MiB of garbage are allowed, which saves a quarter of the time.
 local luv = require "luv"
 
 local M = {}
 
-local LEAST, MOST = 135, 400 -- percent of what is in use, at which a cycle begins
+local LEAST, MOST = 135, 1000 -- percent of what is in use, at which a cycle begins
 local STEP = 200
-local ALLOWANCE = 4096 -- KiB of garbage, while it is busy
+local ALLOWANCE = 16384 -- KiB of garbage, while it is busy
 local BUSY = 1000 -- events a second
 local SECOND = 1000
 local FORGET = 1.1 -- by so much what is in use may seem to grow in a second
