@@ -33,24 +33,37 @@ local remarks = assert(uv.fs_open(REMARKS, "w", 420)) -- rw-r--r--
 
 local running = {} -- by pid: ended with this program, however it ends
 
+local function next_line(process)
+  while not process.text:find("\n", 1, true) do
+    assert(not process.code, "a program ended early, see " .. REMARKS)
+    uv.run "once"
+  end
+  local line, rest = process.text:match "^([^\n]*)\n(.*)"
+  process.text = rest
+  return line
+end
+
 --- Starts a program on a core; returns it with the first line it printed.
 function M.start(core, command, ...)
-  local out = uv.new_pipe()
-  local process = { text = "", out = out }
-  local options = { args = { "-c", tostring(core), command, ... }, stdio = { nil, out, remarks } }
+  local into, out = uv.new_pipe(), uv.new_pipe()
+  local process = { text = "", into = into, out = out }
+  local options = { args = { "-c", tostring(core), command, ... }, stdio = { into, out, remarks } }
   process.handle, process.pid = uv.spawn("taskset", options, function(code) process.code = code end)
   if not process.handle then
+    into:close()
     out:close()
     error(command .. ": " .. process.pid)
   end
   running[process.pid] = process
   out:read_start(function(_, data) process.text = process.text .. (data or "") end)
-  while not process.text:find("\n", 1, true) do
-    assert(not process.code, command .. " ended early, see " .. REMARKS)
-    uv.run "once"
-  end
-  process.line = process.text:match "^[^\n]*"
+  process.line = next_line(process)
   return process
+end
+
+--- Gives a program a line to read, and waits for the one it answers with.
+function M.ask(process, line)
+  process.into:write(line .. "\n")
+  return next_line(process)
 end
 
 --- Ends a program.
@@ -58,6 +71,7 @@ function M.stop(process)
   if not process.code then process.handle:kill "sigterm" end
   while not process.code do uv.run "once" end
   running[process.pid] = nil
+  process.into:close()
   process.out:close()
   process.handle:close()
   uv.run "nowait"
@@ -102,6 +116,16 @@ function M.verdict(label, values, word, bar)
   print(text)
 end
 
+--- Prints what contenders have reached.
+---@param contenders { name: string, unit: string }[]
+---@param figures table<string, number[]> by name
+function M.print_figures(contenders, figures)
+  for _, contender in ipairs(contenders) do
+    local median, low, high = summary(figures[contender.name])
+    print(("  %-58s %8.3f  (%.3f-%.3f) %s"):format(contender.name, median, low, high, contender.unit))
+  end
+end
+
 --- Runs contenders in interleaved rounds. Returns name -> list of figures.
 function M.rounds_of(contenders)
   local figures = {}
@@ -111,10 +135,7 @@ function M.rounds_of(contenders)
       table.insert(figures[contender.name], contender.run())
     end
   end
-  for _, contender in ipairs(contenders) do
-    local median, low, high = summary(figures[contender.name])
-    print(("  %-58s %8.3f  (%.3f-%.3f) %s"):format(contender.name, median, low, high, contender.unit))
-  end
+  M.print_figures(contenders, figures)
   return figures
 end
 

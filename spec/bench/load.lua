@@ -68,26 +68,58 @@ end
 function M.user(i) return "watcher-" .. i end
 
 ---@class bench.Load
+---@field name string
+---@field starter fun(): table
 ---@field watchers integer
----@field events integer
+---@field events integer in each burst
 ---@field in_flight integer
 ---@field tokens string "-": who connects is not asked
 ---@field channel string? type/id, default livestream/bench
 
---- Loads a server once.
----@param starter fun(): table
----@param load bench.Load
----@return { cpu: number, deliveries: integer, bytes: number } figures CPU seconds, and bytes per connection
-function M.swarm(starter, load)
-  local server = starter()
-  local swarm = io.popen(("taskset -c %d %sswarm %s %d %d %d %d %s %s"):format(
-    bench.OTHER, bench.BENCH, server.port, server.pid, load.watchers, load.events, load.in_flight,
-    load.tokens, load.channel or "livestream/bench"))
-  local cpu, deliveries, bytes = (swarm:read "l" or ""):match "(%S+) (%S+) (%S+)"
-  swarm:close()
-  bench.stop(server)
-  assert(cpu, "the load did not finish")
-  return { cpu = tonumber(cpu), deliveries = tonumber(deliveries), bytes = tonumber(bytes) }
+local function open(load)
+  local server = load.starter()
+  local swarm = bench.start(bench.OTHER, bench.BENCH .. "swarm", server.port, tostring(server.pid),
+    tostring(load.watchers), tostring(load.events), tostring(load.in_flight), load.tokens,
+    load.channel or "livestream/bench")
+  return { server = server, swarm = swarm }
+end
+
+local function close(under_load)
+  bench.stop(under_load.swarm)
+  bench.stop(under_load.server)
+end
+
+-- One round: all are there at the same time, and loaded in many short turns.
+local function round(loads, turns)
+  local opened, cpu = {}, {}
+  for i, load in ipairs(loads) do opened[i] = open(load) end
+  for _ = 1, turns do
+    for i, under_load in ipairs(opened) do cpu[i] = tonumber(bench.ask(under_load.swarm, "burst")) end
+  end
+  for _, under_load in ipairs(opened) do close(under_load) end
+  return opened, cpu
+end
+
+--- Loads servers in rounds, in which their turns are so short that a machine which gets slower and
+--- faster does so for all of them alike.
+---@param loads bench.Load[]
+---@param turns integer bursts for each, in a round
+---@return table<string, number[]> cpu microseconds of CPU per event, by name
+---@return table<string, number[]> memory KiB per connection, by name
+function M.rounds_of(loads, turns)
+  local cpu, memory = {}, {}
+  for _, load in ipairs(loads) do
+    load.unit, cpu[load.name], memory[load.name] = "us CPU per event", {}, {}
+  end
+  for _ = 1, bench.rounds do
+    local opened, seconds = round(loads, turns)
+    for i, load in ipairs(loads) do
+      table.insert(cpu[load.name], seconds[i] * 1e6 / (turns * load.events))
+      table.insert(memory[load.name], tonumber(opened[i].swarm.line) / 1024)
+    end
+  end
+  bench.print_figures(loads, cpu)
+  return cpu, memory
 end
 
 return M

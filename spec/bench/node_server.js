@@ -22,4 +22,5 @@ const server = http.createServer((request, response) => {
 server.on("upgrade", (request, socket, head) => {
   sockets.handleUpgrade(request, socket, head, (client) => sockets.emit("connection", client, request));
 });
+server.keepAliveTimeout = 0; // the bench takes turns: a sender waits for its own
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));

@@ -1,12 +1,14 @@
-/* swarm.c -- many watchers and one sender: loads a server and says what the fan-out cost it.
+/* swarm.c -- many watchers and one sender: loads a server in bursts and says what they cost it.
  *
  * usage: swarm PORT PID WATCHERS EVENTS IN_FLIGHT TOKENS CHANNEL
+ *   EVENTS  of one burst
  *   TOKENS  a file of lines "USER TOKEN", one for each watcher, who all connect and watch the
  *           channel by the protocol, and one more; the first also sends. "-": a plain server
  *           where connecting is enough
  *   CHANNEL type/id
- * Prints: CPU_SECONDS DELIVERIES BYTES_PER_CONNECTION WALL_SECONDS, CPU of the process PID while
- * the events were under way, memory as the growth of its anonymous pages over the watchers. */
+ * Prints the BYTES_PER_CONNECTION when all watch: the growth of the anonymous pages of the process
+ * PID over the watchers. Then every line of the input is answered by a burst and a line of its
+ * CPU_SECONDS since the first began, so that what a burst leaves to be done counts with the next. */
 #include <dirent.h>
 #include <sys/epoll.h>
 
@@ -172,31 +174,37 @@ static long count_frames(watcher *w, const uint8_t *data, size_t len) {
   return events;
 }
 
-int main(int argc, char **argv) {
-  static uint8_t buffer[ROOM];
-  static char post[4096], connection_id[64], query[192], path[256];
-  if (argc != 8)
-    return 2;
-  int port = atoi(argv[1]), pid = atoi(argv[2]), watcher_count = atoi(argv[3]);
-  long count = atol(argv[4]), in_flight = atol(argv[5]);
-  int real = strcmp(argv[6], "-") != 0;
-  FILE *tokens = real ? fopen(argv[6], "r") : NULL;
-  identity who = {"", ""}, sender = {"", ""};
-  watcher *watchers = calloc((size_t)watcher_count, sizeof *watchers);
-  struct epoll_event events[256], watch = {.events = EPOLLIN};
-  int poller = epoll_create1(0);
-  double memory = 0;
+/* What is loaded, and by whom. */
+static watcher *watchers, *senders;
+static int watcher_count, poller;
+static long in_flight;
+static char post[4096];
+static int post_length;
 
+static void poll_for(watcher *w) {
+  struct epoll_event watch = {.events = EPOLLIN, .data.ptr = w};
+  set_nonblocking(w->fd);
+  epoll_ctl(poller, EPOLL_CTL_ADD, w->fd, &watch);
+}
+
+/* All connect and watch; returns the bytes of memory that each has cost. */
+static double join(int port, int pid, const char *tokens_path, const char *channel,
+                   identity *sender) {
+  char connection_id[64], query[192], path[256];
+  int real = strcmp(tokens_path, "-") != 0;
+  FILE *tokens = real ? fopen(tokens_path, "r") : NULL;
+  identity who = {"", ""};
+  double memory = 0;
   int control = connect_to(port);
   for (int i = 0; i <= watcher_count; i++) {
     if (real && (tokens == NULL || !read_identity(tokens, &who)))
       die("tokens");
     if (i == 0)
-      sender = who;
+      *sender = who;
     int fd = open_websocket(port, &who, connection_id);
     if (real) {
       snprintf(query, sizeof query, "&user_id=%s&connection_id=%s", who.user, connection_id);
-      snprintf(path, sizeof path, "/channels/%s/query", argv[7]);
+      snprintf(path, sizeof path, "/channels/%s/query", channel);
       int n = make_post(post, sizeof post, path, query, who.token,
                         "{\"watch\":true,\"state\":false}");
       call(control, post, (size_t)n);
@@ -206,74 +214,117 @@ int main(int argc, char **argv) {
       break;
     }
     watchers[i].fd = fd;
-    set_nonblocking(fd);
-    watch.data.ptr = &watchers[i];
-    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &watch);
+    poll_for(&watchers[i]);
     if (i == watcher_count / 10)
       memory = anonymous_kb(pid);
   }
+  close(control);
+  if (tokens != NULL)
+    fclose(tokens);
   int counted = watcher_count - watcher_count / 10 - 1;
-  memory = counted > 0 ? (anonymous_kb(pid) - memory) * 1024 / counted : 0;
+  return counted > 0 ? (anonymous_kb(pid) - memory) * 1024 / counted : 0;
+}
 
-  /* Whatever joining has caused (watching events) is read before the count starts. */
-  for (;;) {
-    int ready = epoll_wait(poller, events, 256, 200);
-    if (ready == 0)
-      break;
-    for (int i = 0; i < ready; i++) {
-      watcher *w = events[i].data.ptr;
-      ssize_t n = recv(w->fd, buffer, sizeof buffer, 0);
-      if (n <= 0)
-        die("watcher closed");
-      count_frames(w, buffer, (size_t)n);
-    }
-  }
+/* Reads what a watcher has got; returns how many events ended in it. */
+static long read_events(watcher *w) {
+  static uint8_t buffer[ROOM];
+  ssize_t n = recv(w->fd, buffer, sizeof buffer, 0);
+  if (n <= 0)
+    die("closed by the server");
+  return count_frames(w, buffer, (size_t)n);
+}
 
-  snprintf(path, sizeof path, "/channels/%s/event", argv[7]);
-  int length = make_post(post, sizeof post, path, "", sender.token,
-                         "{\"event\":{\"type\":\"bench\",\"x\":12,\"y\":40}}");
-  watcher *senders = calloc((size_t)in_flight, sizeof *senders);
-  long sent = 0, delivered = 0, total = count * watcher_count;
-  double wall = cpu_now(CLOCK_MONOTONIC), cpu = cpu_of(pid);
-  for (long i = 0; i < in_flight; i++) {
-    senders[i].fd = connect_to(port);
-    set_nonblocking(senders[i].fd);
-    watch.data.ptr = &senders[i];
-    epoll_ctl(poller, EPOLL_CTL_ADD, senders[i].fd, &watch);
-    send_all(senders[i].fd, post, (size_t)length);
-    sent++;
+/* Whatever joining has caused (watching events) is read before the count starts. */
+static void read_rest(void) {
+  struct epoll_event events[256];
+  for (int ready; (ready = epoll_wait(poller, events, 256, 200)) > 0;)
+    for (int i = 0; i < ready; i++)
+      read_events(events[i].data.ptr);
+}
+
+static int is_sender(const watcher *w) {
+  return w >= senders && w < senders + in_flight;
+}
+
+/* One answer at a time and small: it comes in one piece. */
+static void read_answer(watcher *w) {
+  char answer[ROOM];
+  ssize_t n = recv(w->fd, answer, sizeof answer - 1, 0);
+  answer[n < 0 ? 0 : n] = '\0';
+  if (strncmp(answer, "HTTP/1.1 20", 11) != 0) {
+    fprintf(stderr, "swarm: the event was refused: %s\n", answer);
+    exit(1);
   }
-  while (delivered < total) {
+}
+
+static void send_event(const watcher *w) {
+  send_all(w->fd, post, (size_t)post_length);
+}
+
+/* So many events, until each is answered and everybody has them. With one in flight, the next waits
+ * until everybody has the last one. */
+static void burst(long count) {
+  struct epoll_event events[256];
+  long sent = 0, answered = 0, delivered = 0;
+  for (; sent < in_flight && sent < count; sent++)
+    send_event(&senders[sent]);
+  while (answered < count || delivered < count * watcher_count) {
     int ready = epoll_wait(poller, events, 256, 10000);
     if (ready <= 0) {
-      fprintf(stderr, "swarm: stalled at %ld of %ld deliveries\n", delivered, total);
-      return 1;
+      fprintf(stderr, "swarm: stalled at %ld of %ld deliveries\n", delivered,
+              count * watcher_count);
+      exit(1);
     }
     for (int i = 0; i < ready; i++) {
       watcher *w = events[i].data.ptr;
-      ssize_t n = recv(w->fd, buffer, sizeof buffer, 0);
-      if (n <= 0)
-        die("closed by the server");
-      if (w >= senders && w < senders + in_flight) {
-        /* One answer at a time and small: it comes in one piece. With one in flight the next
-         * event waits until everybody has the last one. */
-        if (strncmp((char *)buffer, "HTTP/1.1 20", 11) != 0)
-          die("the event was refused");
+      if (!is_sender(w)) {
+        delivered += read_events(w);
+      } else {
+        read_answer(w);
+        answered++;
         if (in_flight > 1 && sent < count) {
-          send_all(w->fd, post, (size_t)length);
+          send_event(w);
           sent++;
         }
-        continue;
-      }
-      delivered += count_frames(w, buffer, (size_t)n);
-      if (in_flight == 1 && sent < count && delivered == sent * watcher_count) {
-        send_all(senders[0].fd, post, (size_t)length);
-        sent++;
       }
     }
+    if (in_flight == 1 && sent < count && answered == sent && delivered == sent * watcher_count) {
+      send_event(&senders[0]);
+      sent++;
+    }
   }
-  cpu = cpu_of(pid) - cpu;
-  wall = cpu_now(CLOCK_MONOTONIC) - wall;
-  printf("%.6f %ld %.0f %.3f\n", cpu, delivered, memory, wall);
+}
+
+int main(int argc, char **argv) {
+  char path[256], line[16];
+  identity sender = {"", ""};
+  if (argc != 8)
+    return 2;
+  int port = atoi(argv[1]), pid = atoi(argv[2]);
+  watcher_count = atoi(argv[3]);
+  in_flight = atol(argv[5]);
+  watchers = calloc((size_t)watcher_count, sizeof *watchers);
+  senders = calloc((size_t)in_flight, sizeof *senders);
+  poller = epoll_create1(0);
+
+  double memory = join(port, pid, argv[6], argv[7], &sender);
+  read_rest();
+  snprintf(path, sizeof path, "/channels/%s/event", argv[7]);
+  post_length = make_post(post, sizeof post, path, "", sender.token,
+                          "{\"event\":{\"type\":\"bench\",\"x\":12,\"y\":40}}");
+  for (long i = 0; i < in_flight; i++) {
+    senders[i].fd = connect_to(port);
+    poll_for(&senders[i]);
+  }
+  printf("%.0f\n", memory);
+  fflush(stdout);
+  double before = -1;
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    if (before < 0)
+      before = cpu_of(pid);
+    burst(atol(argv[4]));
+    printf("%.6f\n", cpu_of(pid) - before);
+    fflush(stdout);
+  }
   return 0;
 }
