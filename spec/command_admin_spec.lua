@@ -41,6 +41,8 @@ describe("stream-events admin", function()
     end)
 
     it("says how other values are written where a text was none", function()
+      local slip = refused("channel-types set team custom_event:=false", 1)
+      assert.truthy(slip:find("mean custom_events?", 1, true))
       local text = refused("channel-types set team custom_events=false", 1)
       assert.truthy(text:find("key:=value", 1, true), text)
       assert.is_true(ask("channel-types show team").custom_events)

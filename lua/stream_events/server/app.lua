@@ -136,7 +136,7 @@ end
 local function set(settings, setting, value)
   local check = CHECKS[setting]
   if not check then
-    return failures.fail(4, ("the app has no field %q that could be set"):format(setting))
+    return true -- none of this server's: to be ignored (protocol §15)
   elseif setting == "revoke_tokens_issued_before" and value == json.null then
     settings[setting] = nil
     return true

@@ -199,19 +199,24 @@ function M.defaults(name)
   return settings
 end
 
--- Those to set (null: json.null).
+local function check_one(name, value)
+  if value == json.null and NULLABLE[name] then return json.null end
+  local kept, wrong = CHECKS[name](value)
+  if kept == nil then return failures.fail(4, ("%s %s"):format(name, wrong)) end
+  return kept
+end
+
+-- What a type has and nobody can set (§7.1).
+local NOT_SETTABLE = { name = true, created_at = true, updated_at = true }
+
+-- Those to set (null: json.null). Fields that no type has are nobody's business here (protocol §15).
 local function check_all(fields, allowed, what)
   local settings = {}
   for name, value in pairs(fields) do
-    local check = allowed[name] and CHECKS[name]
-    if not check then
-      return failures.fail(4, ("%s has no field %q that could be set"):format(what, name))
-    end
-    if value == json.null and NULLABLE[name] then
-      settings[name] = json.null
-    else
-      local kept, wrong = check(value)
-      if kept == nil then return failures.fail(4, ("%s %s"):format(name, wrong)) end
+    if CHECKS[name] or NOT_SETTABLE[name] then
+      if not allowed[name] then return failures.fail(4, ("%s cannot be set in %s"):format(name, what)) end
+      local kept, failure = check_one(name, value)
+      if failure then return nil, failure end
       settings[name] = kept
     end
   end

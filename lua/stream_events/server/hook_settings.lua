@@ -117,8 +117,9 @@ local function check_hook(given, now)
   for name, value in pairs(given) do
     local check = FIELDS[name]
     if not check then
-      if not NOT_OFFERED[name] then return nil, ("has no field %q"):format(tostring(name)) end
-      if not is_unset(value) then return nil, ("%s is not offered by this server"):format(name) end
+      if NOT_OFFERED[name] and not is_unset(value) then
+        return nil, ("%s is not offered by this server"):format(name)
+      end
     elseif value ~= json.null then
       local kept, wrong = check(value)
       if kept == nil then return nil, ("%s %s"):format(name, wrong) end

@@ -10,7 +10,8 @@ return function()
   local tokens = load.tokens(WATCHERS + 1)
   local function against(name, starter, tokens_path)
     return {
-      name = name, starter = starter, watchers = WATCHERS, events = EVENTS, in_flight = 1, tokens = tokens_path,
+      name = name, starter = starter, watchers = WATCHERS, events = EVENTS, in_flight = 1,
+      tokens = tokens_path,
     }
   end
   local cpu, memory = load.rounds_of({

@@ -33,7 +33,10 @@ local set = {
   run = function(client, args)
     local ok, err = client:update_app(args.fields)
     if not ok then return nil, err end
-    return client:get_app()
+    local app
+    app, err = client:get_app()
+    if not app then return nil, err end
+    return words.settings_known(args.fields, app)
   end,
   show = show_app,
 }

@@ -31,6 +31,11 @@ local function show_change(page, config, args)
   page:line(("%s: custom events are %s"):format(args.name, words.on_off(config.custom_events)))
 end
 
+local function checked(args, config, err)
+  if not config then return nil, err end
+  return words.settings_known(args.fields, config)
+end
+
 local list = {
   name = "list", about = "Show all channel types.", json = "a list of channel types",
   examples = { "channel-types list", "channel-types list --json | jq -r '.[].name'" },
@@ -71,7 +76,7 @@ local create = {
         words.DATA_HINT, args.name)
     end,
   },
-  run = function(client, args) return client:create_channel_type(args.name, args.fields) end,
+  run = function(client, args) return checked(args, client:create_channel_type(args.name, args.fields)) end,
   show = show_type,
 }
 
@@ -85,7 +90,7 @@ local set = {
   },
   arguments = name_and_data "+", hints = HINTS,
   check = function(args) return wrong_name(args) or words.read_changes(args) end,
-  run = function(client, args) return client:update_channel_type(args.name, args.fields) end,
+  run = function(client, args) return checked(args, client:update_channel_type(args.name, args.fields)) end,
   show = show_type,
 }
 

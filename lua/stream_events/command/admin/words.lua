@@ -1,9 +1,11 @@
 --- What admin commands share of their words: names and data on the command line, pages of lists.
 local convert = require "stream_events.command.convert"
+local errors = require "stream_events.error"
 local fields = require "stream_events.command.fields"
 local format = require "stream_events.command.format"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
+local suggest = require "stream_events.suggest"
 local timestamp = require "stream_events.timestamp"
 
 local M = {}
@@ -79,6 +81,23 @@ function M.read_changes(args, options)
     if name == "" then return "the key to take away must not be empty" end
     if args.fields[name] ~= nil then return ("the key '%s' is set and unset"):format(name) end
   end
+end
+
+--- An error where the server knows nothing of a setting: servers ignore what they do not know, and
+--- whoever misspelt a name must hear of it.
+---@param changes table<string, any> as they were asked for
+---@param settings table<string, any> as they are now
+---@return table? settings
+---@return stream_events.Error? err
+function M.settings_known(changes, settings)
+  for _, name in ipairs(M.keys(changes)) do
+    if settings[name] == nil and changes[name] ~= native.json.null then
+      local meant = suggest.nearest(name, settings)
+      return errors.fail("api", ("the server knows no setting %q and ignored it"):format(name),
+        { hint = meant and ("Did you mean %s?"):format(meant) or "The others were set." })
+    end
+  end
+  return settings
 end
 
 --- Adds --unset.
