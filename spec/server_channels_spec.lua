@@ -670,16 +670,30 @@ describe("channels", function()
       fixture:channel("messaging:closed", { "bob" })
     end)
 
+    local cids_asked = { "messaging:lobby", "messaging:closed", "messaging:none" }
+
     it("has nothing to repeat, and names what cannot be reached when asked", function()
-      local cids_asked = { "messaging:lobby", "messaging:closed", "messaging:none" }
-      local status, body, answer = sync { channel_cids = cids_asked, last_sync_at = date(now - 60) }
-      assert.equal(201, status)
-      assert.matches('"events":[]', answer.text, 1, true)
-      assert.is_nil(body.inaccessible_cids)
-      status, body = sync({ channel_cids = cids_asked, last_sync_at = date(now - 60) },
+      local status, body, answer = sync({ channel_cids = cids_asked, last_sync_at = date(now - 60) },
         { with_inaccessible_cids = "true" })
       assert.equal(201, status)
+      assert.matches('"events":[]', answer.text, 1, true)
       assert.same({ "messaging:closed", "messaging:none" }, body.inaccessible_cids)
+    end)
+
+    it("says by events what cannot be reached, when no list is asked for", function()
+      local status, body = sync { channel_cids = cids_asked, last_sync_at = date(now - 60) }
+      assert.equal(201, status)
+      assert.is_nil(body.inaccessible_cids)
+      local told = {}
+      for i, event in ipairs(body.events) do
+        told[i] = { event.type, event.cid, event.channel_type, event.channel_id, event.user.id }
+        assert.is_string(event.created_at)
+      end
+      local removed = "notification.removed_from_channel"
+      assert.same({
+        { removed, "messaging:closed", "messaging", "closed", "alice" },
+        { removed, "messaging:none", "messaging", "none", "alice" },
+      }, told)
     end)
 
     it("watches when asked", function()

@@ -95,6 +95,18 @@ local function sorted(set)
   return encode(list)
 end
 
+-- What tells a client that does not ask for a list: an event for each channel (§3.10), the same whether
+-- the channel is closed to the caller or was never there.
+local function removals(context, cids)
+  local texts = {}
+  for i, cid in ipairs(cids) do
+    local channel_type, id = names.split_cid(cid)
+    texts[i] = context.server.events:text("notification.removed_from_channel", nil, context.caller.user,
+      { cid = cid, channel_type = channel_type, channel_id = id })
+  end
+  return texts
+end
+
 local function sync(context)
   local body, failure = input.read(context.body, SHAPE)
   if not body then return nil, failure end
@@ -108,12 +120,16 @@ local function sync(context)
   local found = look_up(context, body.channel_cids, since, connection, watch)
   local texts, cut = missed.collect(found.spans)
   for cid in pairs(cut) do found.gaps[cid] = true end
+  local lists_lost = flag(context, body, "with_inaccessible_cids")
+  if not lists_lost then
+    for _, text in ipairs(removals(context, found.inaccessible)) do texts[#texts + 1] = text end
+  end
   -- The texts are what was distributed, byte for byte.
   local parts = {
     '{"events":[', table.concat(texts, ","), '],"gap_cids":', sorted(found.gaps),
     ',"synced_at":"', (clock.stamp()), '"',
   }
-  if flag(context, body, "with_inaccessible_cids") then
+  if lists_lost then
     parts[#parts + 1] = ',"inaccessible_cids":' .. encode(found.inaccessible)
   end
   parts[#parts + 1] = (',"duration":"%s"}'):format(http.duration(context.started))
