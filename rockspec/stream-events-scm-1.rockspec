@@ -142,6 +142,7 @@ build = {
     ["stream_events.command.admin.users"] = "lua/stream_events/command/admin/users.lua",
     ["stream_events.command.admin.words"] = "lua/stream_events/command/admin/words.lua",
     ["stream_events.command.bundled"] = "lua/stream_events/command/bundled.lua",
+    ["stream_events.command.changes"] = "lua/stream_events/command/changes.lua",
     ["stream_events.command.collector"] = "lua/stream_events/command/collector.lua",
     ["stream_events.command.convert"] = "lua/stream_events/command/convert.lua",
     ["stream_events.command.data"] = "lua/stream_events/command/data.lua",

@@ -296,13 +296,15 @@ describe("the command", function()
       peers.stop_all()
     end)
 
-    it("report a connection that is lost, and end on the second signal if need be", function()
+    it("report a connection that is lost, and one that is back", function()
       local own, url = command.serve()
       local listener = command.start({ "listen", "--as", "thierry" }, { STREAM_BASE_URL = url })
       listener:wait_for("stderr", "listening for ")
       own:kill "sigkill"
       own:finish()
-      listener:wait_for("stderr", "connection lost")
+      listener:wait_for("stderr", "connection lost %b(); trying again in %d")
+      command.serve { "--port", url:match "%d+$" }
+      listener:wait_for("stderr", "connected again after %d.-\nevents that were sent meanwhile may be lost\n")
       listener:kill "sigint"
       assert.equal(0, listener:finish())
     end)

@@ -1,9 +1,11 @@
 --- `stream-events listen`: prints events as they arrive, until it is told to stop.
 local acting = require "stream_events.command.acting"
+local changes = require "stream_events.command.changes"
 local filter = require "stream_events.command.filter"
 local format = require "stream_events.command.format"
 local loop = require "stream_events.command.loop"
 local names = require "stream_events.names"
+local native = require "stream_events.native"
 local output = require "stream_events.command.output"
 local recorder = require "stream_events.command.recorder"
 
@@ -59,22 +61,14 @@ end
 
 -- Tells on standard error how the connection fares; calls ended(err) when it is gone for good.
 local function report_connection(client, ended)
-  local lost = false
+  local told = changes.new(native.now)
   client:subscribe_for("connection.changed", function(change)
-    if change.online then
-      if lost then output.note "connected again; what was sent meanwhile is lost" end
-      lost = false
-    elseif not change.will_retry then
-      ended(change.error)
-    elseif not lost then
-      lost = true
-      output.note(("connection lost (%s); trying again"):format(format.plain(change.reason)))
-    end
+    local line = told:changed(change)
+    if line then output.note(line) end
+    if not change.online and not change.will_retry then ended(change.error) end
   end)
   client:subscribe_for("connection.recovered", function(recovery)
-    for cid, err in pairs(recovery.failed) do
-      output.note(("not watching %s any more: %s"):format(cid, format.plain(tostring(err))))
-    end
+    for _, line in ipairs(told:recovered(recovery)) do output.note(line) end
   end)
 end
 
