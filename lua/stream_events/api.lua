@@ -21,6 +21,7 @@ function M.new(context)
     transport = context.transport,
     identity = context.identity,
     now = context.clock.now,
+    time = context.clock.time,
     base = context.options.base_url,
     timeout = context.options.timeouts.request,
     pending = {}, parked = {},
@@ -42,7 +43,7 @@ end
 
 --- Sends a request: a table with method, url, headers, body, or `prepared` by the transport in the
 --- place of all but the body; `acting` and `token` when it is made as the user; and settle(request,
---- err, status, body), called exactly once.
+--- err, status, body), called exactly once; with a `pace` it is counted there.
 ---@param request stream_events.Call|table
 function Api:send(request)
   if self.closed then return request:settle(self.closed) end
@@ -55,6 +56,7 @@ function Api:send(request)
     return request:settle(native.error(kind, message))
   end
   self.pending[id] = request
+  if request.pace then request.pace:made() end
   counts.sent = counts.sent + 1
   counts.in_flight = counts.in_flight + 1
   watch_time(self, request)
@@ -82,16 +84,27 @@ local function renew(self, request, err)
   return true
 end
 
-local function answered(self, request, status, body, headers)
-  if not status then
-    request:settle(native.error(body, headers or "no answer"))
-  elseif status >= 200 and status < 300 then
-    return request:settle(nil, status, body)
+-- Tells the pace of a call what its answer says of the rate (protocol §1.5).
+local function heed(self, pace, status, headers, err)
+  local now = self.now()
+  if status == 429 then
+    pace:refused(now, err.retry_after)
   else
-    local err = errors.from_response(status, body, headers)
-    if renew(self, request, err) then return end
-    request:settle(err)
+    pace:answered(now, status and headers, self.time())
   end
+end
+
+local function answered(self, request, status, body, headers)
+  local err
+  if not status then
+    err = native.error(body, headers or "no answer")
+  elseif status < 200 or status > 299 then
+    err = errors.from_response(status, body, headers)
+  end
+  if request.pace then heed(self, request.pace, status, headers, err) end
+  if not err then return request:settle(nil, status, body) end
+  if status and renew(self, request, err) then return end
+  request:settle(err)
   self.counts.failed = self.counts.failed + 1
 end
 
@@ -132,6 +145,7 @@ function Api:sweep()
     if id then
       self.transport:cancel(id)
       self.pending[id] = nil
+      if request.pace then request.pace:answered(now, nil, 0) end
       self.counts.in_flight = self.counts.in_flight - 1
     end
     self.parked[request] = nil
@@ -219,6 +233,7 @@ end
 ---@field as "acting"|"server"|"backend"|"guest"
 ---@field connection boolean? name the connection in the query
 ---@field expires number? monotonic time at which it counts as not answered; default: by timeouts.request
+---@field pace stream_events.Pace? of the endpoint: the call and its answer are counted there
 ---@field is_raw boolean? the answer is given as the text it is
 ---@field exact boolean? lists of the answer stay lists when they are empty, numbers to the last digit
 
@@ -228,7 +243,7 @@ end
 function Api:call(options, receive)
   local request = {
     method = options.method, settle = options.is_raw and settle_raw or settle_json, receive = receive,
-    exact = options.exact, expires = options.expires,
+    exact = options.exact, expires = options.expires, pace = options.pace,
   }
   local server, err = self:sign(request, options.as)
   if err then return receive(nil, err) end

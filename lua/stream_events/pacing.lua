@@ -1,0 +1,129 @@
+--- How often an endpoint may be called: so many calls in a minute and in a second (protocol §12.2), and
+-- what the service says of it with its answers. Pure: the time is passed in.
+--
+-- A call counts from when it is made until a second, or a minute, after its answer. The service counts it
+-- somewhere in between, so that no second and no minute of the service's clock ever sees too many.
+local M = {}
+
+-- What one user may do on the hosted service, at each endpoint.
+M.HOSTED = { minute = 60 }
+
+local SECONDS = 30 -- a second may have this part of what a minute may
+local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not exact
+
+---@class stream_events.Pace of one endpoint
+---@field minute integer? calls in a minute; nil: any number
+---@field second integer? calls in a second
+---@field in_flight integer calls without an answer
+---@field private most integer? what `minute` never exceeds
+---@field private times number[] when answers came, those of the last minute
+---@field private held number? no call before that
+---@field private left integer? calls that the service has left us, until `left_until`
+---@field private reset number? of the limit that was told last
+local Pace = { __name = "stream_events.pace" }
+Pace.__index = Pace
+
+local function set_limit(self, minute)
+  self.minute, self.second = minute, math.max(1, math.ceil(minute / SECONDS))
+end
+
+---@param limits { minute: integer }? at most, whatever the service says; nil: calls are not limited until
+---  it says that they are
+---@return stream_events.Pace
+function M.new(limits)
+  local most = limits and limits.minute
+  local self = setmetatable({ in_flight = 0, times = {}, first = 1, last = 0, most = most }, Pace)
+  if most then set_limit(self, most) end
+  return self
+end
+
+local function forget_old(self, now)
+  while self.first <= self.last and self.times[self.first] <= now - MINUTE do
+    self.times[self.first] = nil
+    self.first = self.first + 1
+  end
+  if self.first > self.last then self.first, self.last = 1, 0 end
+end
+
+-- When there is room for one more among `most` calls in `span` seconds; nil: with the next answer.
+local function room_at(self, most, span)
+  local answered = most - self.in_flight -- that still leave no room
+  if answered <= 0 then return nil end
+  local at = self.last - answered + 1
+  return at < self.first and -math.huge or self.times[at] + span
+end
+
+--- The time from which on the next call may be made.
+---@param now number monotonic seconds
+---@return number? time not before `now`; nil: it takes an answer to one of those in flight
+function Pace:next(now)
+  local at = math.max(now, self.held or now)
+  if not self.minute then return at end
+  forget_old(self, now)
+  local in_second = room_at(self, self.second, SECOND)
+  local in_minute = in_second and room_at(self, self.minute, MINUTE)
+  if not in_minute then return nil end
+  at = math.max(at, in_second, in_minute)
+  if self.left and self.left <= 0 then at = math.max(at, self.left_until) end
+  return at
+end
+
+--- Seconds that so many calls take at least, when none was made before.
+---@param count integer
+---@return number
+function Pace:duration(count)
+  if not self.minute or count < 1 then return 0 end
+  local minutes = math.floor((count - 1) / self.minute)
+  return minutes * MINUTE + math.floor((count - minutes * self.minute - 1) / self.second) * SECOND
+end
+
+--- A call is made.
+function Pace:made()
+  self.in_flight = self.in_flight + 1
+  if self.left then self.left = self.left - 1 end
+end
+
+local function number_of(text, most)
+  local number = tonumber(text)
+  if number and number >= 0 and number <= most and number % 1 == 0 then return number end
+  return nil
+end
+
+-- What an answer says: the limit that is nearest. It may be another one from answer to answer (that of the
+-- user, that of the app), so a higher one counts only when a new minute has begun.
+local function told(self, now, headers, wall)
+  local limit = number_of(headers["x-ratelimit-limit"], 1e9)
+  local left = number_of(headers["x-ratelimit-remaining"], 1e9)
+  local reset = number_of(headers["x-ratelimit-reset"], 1e12)
+  if not limit or limit < 1 then return end
+  if not self.minute or limit < self.minute or reset ~= self.reset then
+    set_limit(self, math.min(limit, self.most or limit))
+  end
+  if not left or not reset then return end
+  self.reset = reset
+  self.left, self.left_until = left - self.in_flight, now + math.max(0, math.min(reset - wall, MINUTE))
+end
+
+--- A call has its answer, or will have none.
+---@param now number monotonic seconds
+---@param headers table<string, string>? of the answer, in lower case
+---@param wall number Unix seconds
+function Pace:answered(now, headers, wall)
+  self.in_flight = math.max(0, self.in_flight - 1)
+  if self.left and now >= self.left_until then self.left = nil end
+  if headers then told(self, now, headers, wall) end
+  if not self.minute then return end
+  forget_old(self, now)
+  self.last = self.last + 1
+  self.times[self.last] = now
+end
+
+--- A call has its answer: it was one too many (status 429).
+---@param now number monotonic seconds
+---@param seconds number? to wait, as the answer says (Retry-After)
+function Pace:refused(now, seconds)
+  self:answered(now, nil, 0)
+  self.held = math.max(self.held or now, now + (seconds or 1))
+end
+
+return M
