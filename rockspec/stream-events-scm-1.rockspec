@@ -189,6 +189,7 @@ build = {
     ["stream_events.names"] = "lua/stream_events/names.lua",
     ["stream_events.native"] = "lua/stream_events/native.lua",
     ["stream_events.options"] = "lua/stream_events/options.lua",
+    ["stream_events.pacing"] = "lua/stream_events/pacing.lua",
     ["stream_events.payload"] = "lua/stream_events/payload.lua",
     ["stream_events.plain_json"] = "lua/stream_events/plain_json.lua",
     ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
