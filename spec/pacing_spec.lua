@@ -1,171 +1,166 @@
---- Pacing: calls stay below the service's rates, whenever its seconds and minutes begin.
+--- When a call may be made so that no limit of the service is ever met.
 local pacing = require "stream_events.pacing"
 
--- The clocks, and a service that counts calls by the second and the minute of its own.
-local function world(limit, phase)
-  local now = 5000
-  local self = { refused = 0, calls = 0, at = {} }
-  local counts = {}
-  function self.now() return now end
-  function self.time() return 1767225600 + now + phase end
-  function self.sleep(seconds) now = now + seconds end
-  function self.call()
-    local wall = self.time()
-    local second, minute = "s" .. math.floor(wall), "m" .. math.floor(wall / 60)
-    counts[second], counts[minute] = (counts[second] or 0) + 1, (counts[minute] or 0) + 1
-    self.calls = self.calls + 1
-    self.at[self.calls] = now
-    if counts[minute] > limit or counts[second] > math.max(1, math.ceil(limit / 30)) then
-      self.refused = self.refused + 1
+local WALL = 1767225600 -- the beginning of a minute
+
+-- Makes as many calls as the pace allows, each answered `round_trip` seconds later; gives the times.
+local function times_of(pace, count, round_trip, from)
+  local now, open, times = from or 100, {}, {}
+  while #times < count do
+    local at = pace:next(now)
+    if at and (not open[1] or at <= open[1]) then
+      now = at
+      pace:made()
+      times[#times + 1] = now
+      open[#open + 1] = now + round_trip
+    else
+      now = table.remove(open, 1)
+      pace:answered(now, nil, WALL)
     end
+  end
+  return times
+end
+
+local function most_in(times, seconds)
+  local most = 0
+  for i, from in ipairs(times) do
+    local count = 0
+    for j = i, #times do
+      if times[j] < from + seconds then count = count + 1 end
+    end
+    most = math.max(most, count)
+  end
+  return most
+end
+
+describe("a pace", function()
+  it("knows no limit where none was said", function()
+    local pace = pacing.new()
+    for _ = 1, 1000 do
+      assert.equal(7, pace:next(7))
+      pace:made()
+    end
+    for _ = 1, 1000 do pace:answered(8, nil, WALL) end
+    assert.equal(8, pace:next(8))
+    assert.equal(0, pace:duration(500))
+  end)
+
+  for _, round_trip in ipairs { 0, 0.02, 0.7, 3 } do
+    it(("makes 2 calls a second and 60 a minute, answered after %g s"):format(round_trip), function()
+      local times = times_of(pacing.new(pacing.HOSTED), 150, round_trip)
+      assert.is_true(most_in(times, 1) <= 2)
+      assert.is_true(most_in(times, 60) <= 60)
+      assert.equal(times[1], times[2]) -- and is not slower than it has to be
+      assert.near(times[1] + 1.01 + round_trip, times[3], 1e-6)
+    end)
+  end
+
+  it("says how long so many calls take", function()
+    local pace = pacing.new(pacing.HOSTED)
+    for _, case in ipairs { { 0, 0 }, { 2, 0 }, { 3, 1.01 }, { 17, 8.08 }, { 60, 29.29 }, { 61, 60.1 } } do
+      assert.near(case[2], pace:duration(case[1]), 1e-9)
+    end
+    local times = times_of(pacing.new(pacing.HOSTED), 130, 0)
+    assert.near(times[130] - times[1], pace:duration(130), 0.001)
+  end)
+
+  it("waits for an answer when as many are under way as one second may have", function()
+    local pace = pacing.new(pacing.HOSTED)
+    pace:made()
+    pace:made()
+    assert.is_nil(pace:next(100))
+    pace:answered(105, nil, WALL)
+    assert.near(106.01, pace:next(105), 1e-9)
+  end)
+
+  local function headers(limit, left, reset)
     return {
-      ["x-ratelimit-limit"] = tostring(limit),
-      ["x-ratelimit-remaining"] = tostring(math.max(0, limit - counts[minute])),
-      ["x-ratelimit-reset"] = ("%d"):format(math.floor(wall / 60) * 60 + 60),
+      ["x-ratelimit-limit"] = tostring(limit), ["x-ratelimit-remaining"] = tostring(left),
+      ["x-ratelimit-reset"] = tostring(reset),
     }
   end
-  --- Uses calls up as another device of the same user does.
-  function self.elsewhere(count)
-    local minute = "m" .. math.floor(self.time() / 60)
-    counts[minute] = (counts[minute] or 0) + count
-  end
-  return self
-end
 
--- Makes so many calls as fast as the pacer lets them go.
-local function hurry(pacer, service, count, learns)
-  for _ = 1, count do
-    local turns = 0
-    while pacer:delay() > 0 do
-      service.sleep(pacer:delay())
-      turns = turns + 1
-      assert(turns < 5, "the delay never ends")
-    end
-    pacer:take()
-    local headers = service.call()
-    if learns then pacer:learn(headers) end
-  end
-end
-
-local PHASES = { 0, 0.25, 0.999, 13.5, 29.9, 59.7 }
-
-describe("a pacer", function()
-  it("holds nothing back as long as no rate is known", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time }
-    for _ = 1, 1000 do
-      assert.equal(0, pacer:delay())
-      pacer:take()
-    end
-    pacer:learn(nil)
-    pacer:learn { ["content-type"] = "application/json" }
-    assert.equal(0, pacer:delay())
-  end)
-
-  for _, limit in ipairs { 1, 7, 30, 60, 61, 600 } do
-    it(("stays below %d a minute wherever the minutes begin, told by nobody"):format(limit), function()
-      for _, phase in ipairs(PHASES) do
-        local service = world(limit, phase)
-        local pacer = pacing.new { now = service.now, time = service.time, limit = limit }
-        hurry(pacer, service, limit * 3)
-        service.sleep(200) -- all tokens are back
-        hurry(pacer, service, limit * 2)
-        assert.equal(0, service.refused, "phase " .. phase)
-      end
-    end)
-
-    it(("stays below %d a minute by what answers say, and uses nearly all of it"):format(limit), function()
-      for _, phase in ipairs(PHASES) do
-        local service = world(limit, phase)
-        local pacer = pacing.new { now = service.now, time = service.time, limit = limit }
-        hurry(pacer, service, limit * 6, true)
-        assert.equal(0, service.refused, "phase " .. phase)
-        assert.is_true(service.at[service.calls] - service.at[1] <= 7 * 60, "phase " .. phase)
-      end
-    end)
+  -- One call, answered at once.
+  local function call(pace, now, ...)
+    pace:made()
+    pace:answered(now, headers(...), WALL)
   end
 
-  it("lets a burst go as fast as the second's rate, then slows down", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time, limit = 60 }
-    hurry(pacer, service, 20)
-    assert.is_true(service.at[20] - service.at[1] < 19 * 0.6)
-    hurry(pacer, service, 20)
-    assert.is_true(service.at[40] - service.at[38] > 3)
+  it("takes the limit from the first answer that tells one", function()
+    local pace = pacing.new()
+    call(pace, 100, 600, 599, WALL + 60)
+    assert.same({ 600, 20 }, { pace.minute, pace.second })
+    call(pace, 100, 10000, 12, WALL + 60) -- that of the app, which is nearer now
+    assert.equal(600, pace.minute)
+    call(pace, 100, 300, 299, WALL + 60)
+    assert.equal(300, pace.minute)
+    call(pace, 100, 900, 899, WALL + 120) -- the operator has raised it
+    assert.equal(900, pace.minute)
   end)
 
-  it("counts what others have used up, as the answers say it", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time, limit = 60 }
-    hurry(pacer, service, 1, true)
-    service.elsewhere(49)
-    hurry(pacer, service, 80, true)
-    assert.equal(0, service.refused)
+  it("never goes beyond what it was made with", function()
+    local pace = pacing.new(pacing.HOSTED)
+    call(pace, 100, 10000, 9999, WALL + 60)
+    assert.equal(60, pace.minute)
+    call(pace, 100, 10, 9, WALL + 60)
+    assert.same({ 10, 1 }, { pace.minute, pace.second })
   end)
 
-  it("leaves out of what is left those calls that have no answer so far", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time }
-    pacer:learn({
-      ["x-ratelimit-limit"] = "60", ["x-ratelimit-remaining"] = "5",
-      ["x-ratelimit-reset"] = tostring(service.time() + 30),
-    }, 5)
-    assert.equal(0, pacer.left)
-    assert.near(30, pacer:delay(), 0.01)
-    service.sleep(30)
-    assert.equal(0, pacer:delay())
+  it("waits for the next minute when others have used up this one", function()
+    local pace = pacing.new()
+    call(pace, 100, 600, 0, WALL + 42)
+    assert.equal(142, pace:next(100))
+    assert.equal(150, pace:next(150))
+    call(pace, 150, 600, 1, WALL + 42)
+    pace:made()
+    assert.equal(192, pace:next(150))
   end)
 
-  it("waits as long as a refusal says, and a second when it says nothing", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time }
-    pacer:refused(7)
-    assert.near(7, pacer:delay(), 0.001)
-    pacer:refused()
-    assert.near(7, pacer:delay(), 0.001) -- the later of both
-    service.sleep(7)
-    assert.equal(0, pacer:delay())
-    pacer:refused()
-    assert.near(1, pacer:delay(), 0.001)
+  it("counts what is under way when an answer tells what is left", function()
+    local pace = pacing.new()
+    pace:made()
+    pace:made()
+    pace:made()
+    pace:answered(100, headers(600, 2, WALL + 30), WALL)
+    assert.equal(130, pace:next(100))
   end)
 
-  it("follows a rate that is raised with the next minute, and keeps the lowest within one", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time, limit = 60 }
-    local function say(limit, left, reset)
-      pacer:learn {
-        ["x-ratelimit-limit"] = tostring(limit), ["x-ratelimit-remaining"] = tostring(left),
-        ["x-ratelimit-reset"] = tostring(reset),
-      }
+  it("waits no longer than a minute, whatever the clocks say", function()
+    local pace = pacing.new()
+    call(pace, 100, 600, 0, WALL + 100000)
+    assert.near(160.1, pace:next(100), 1e-9)
+    pace = pacing.new()
+    call(pace, 100, 600, 0, WALL - 100000)
+    assert.equal(100, pace:next(100))
+  end)
+
+  it("obeys when a call was one too many", function()
+    local pace = pacing.new()
+    pace:made()
+    pace:refused(100, 17)
+    assert.equal(117, pace:next(100))
+    pace:made()
+    pace:refused(100.5)
+    assert.equal(117, pace:next(100.5))
+    assert.equal(118, pace:next(118))
+  end)
+
+  it("takes headers for what they are: text of a stranger", function()
+    for _, text in ipairs { "", "many", "-1", "1e400", "nan", "0x10", "5.5", "0", " 60 " } do
+      local pace = pacing.new(pacing.HOSTED)
+      call(pace, 100, text, text, text)
+      assert.is_true(pace.minute >= 1 and pace.minute <= 60, text)
+      local at = pace:next(100)
+      assert.is_true(at >= 100 and at <= 161, text)
     end
-    local minute = service.time() + 40
-    say(60, 30, minute)
-    say(10000, 25, minute)
-    assert.equal(60, pacer.limit)
-    assert.equal(25, pacer.left)
-    service.sleep(41)
-    say(600, 599, minute + 60)
-    assert.equal(600, pacer.limit)
-    assert.equal(599, pacer.left)
+    local pace = pacing.new()
+    pace:answered(100, { ["x-ratelimit-limit"] = "0" }, WALL)
+    assert.is_nil(pace.minute)
   end)
 
-  it("does without what is no number, and without a time that a wrong clock made", function()
-    local service = world(60, 0)
-    local pacer = pacing.new { now = service.now, time = service.time }
-    local function say(limit, reset)
-      pacer:learn {
-        ["x-ratelimit-limit"] = limit, ["x-ratelimit-remaining"] = "0", ["x-ratelimit-reset"] = reset,
-      }
-    end
-    for _, limit in ipairs { "", "x", "-1", "0", "nan", "inf", "1e300", "1.5" } do
-      say(limit, "1")
-      assert.is_nil(pacer.limit)
-    end
-    for _, reset in ipairs { "", "x", "nan", "-5", "inf", tostring(service.time() + 86400) } do
-      say("60", reset)
-      assert.equal(60, pacer.limit)
-      assert.is_nil(pacer.left)
-      assert.is_true(pacer:delay() < 2)
-    end
+  it("keeps no more than a minute's calls", function()
+    local pace = pacing.new { minute = 600 }
+    times_of(pace, 3000, 0.01)
+    assert.is_true(pace.last - pace.first < 600)
   end)
 end)

@@ -1,152 +1,129 @@
---- When the next call may go out, so that the service need not refuse it (protocol §1.5, §12.2).
--- Pure: no I/O; the clocks are passed in. A pacer counts the calls of one user at one endpoint. Rates are
--- so many a minute and a thirtieth of that a second. It knows them from the start, or learns them from
--- what answers say; until then nothing is held back.
+--- How often an endpoint may be called: so many calls in a minute and in a second (protocol §12.2), and
+-- what the service says of it with its answers. Pure: the time is passed in.
 --
--- Two token buckets, one for the second and one for the minute, keep below the rates whenever the service's
--- own seconds and minutes begin. Once an answer has said how many calls the minute has left, that
--- takes the place of the second bucket: exact, and it counts the user's other devices as well.
+-- A call counts from when it is made until a second, or a minute, after its answer. The service counts it
+-- somewhere in between, so that no second and no minute of the service's clock ever sees too many.
 local M = {}
 
-local MINUTE = 60
-local SECONDS = 30 -- a second may have a thirtieth of a minute's calls
--- What is kept away from a rate, for calls that arrive closer together than they were made.
-local MARGIN = 1.05
--- The longest that a time on the service's clock is believed to be away: its windows are minutes.
-local LONGEST_WINDOW = MINUTE
-local SOON = 0.0001 -- seconds; nobody sleeps for less
+-- What one user may do on the hosted service, at each endpoint.
+M.HOSTED = { minute = 60 }
 
----@class stream_events.Bucket
----@field burst number calls that may go at once
----@field interval number seconds for one to come back
----@field full_at number monotonic time at which all are back
+local SECONDS = 30 -- a second may have this part of what a minute may
+local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not exact
 
----@class stream_events.Pacer
----@field limit integer? calls a minute; nil: not known, nothing is held back
----@field left integer? calls that the service's minute has left; nil: not known
----@field reset_at number? monotonic time at which that minute is over
----@field package not_before number the service has refused until then
-local Pacer = { __name = "stream_events.pacer" }
-Pacer.__index = Pacer
+---@class stream_events.Pace of one endpoint
+---@field minute integer? calls in a minute; nil: any number
+---@field second integer? calls in a second
+---@field in_flight integer calls without an answer
+---@field private most integer? what `minute` never exceeds
+---@field private times number[] when answers came, those of the last minute
+---@field private held number? no call before that
+---@field private left integer? calls that the service has left us, until `left_until`
+---@field private reset number? of the limit that was told last
+local Pace = { __name = "stream_events.pace" }
+Pace.__index = Pace
 
--- At most `limit` calls in any span of so many seconds, `burst` of them at once.
-local function bucket(limit, seconds, burst)
-  burst = math.max(1, math.floor(burst))
-  return { burst = burst, interval = seconds * MARGIN / (limit - burst + 1), full_at = -math.huge }
+local function set_limit(self, minute)
+  self.minute, self.second = minute, math.max(1, math.ceil(minute / SECONDS))
 end
 
-local function keep_rate(self, limit)
-  if limit == self.limit then return end
-  self.limit = limit
-  local second = math.max(1, math.ceil(limit / SECONDS))
-  local by_second = bucket(second, 1, second / 2)
-  local by_minute = bucket(limit, MINUTE, limit * self.burst_share)
-  if self.by_second then -- what was taken stays taken
-    by_second.full_at, by_minute.full_at = self.by_second.full_at, self.by_minute.full_at
-  end
-  self.by_second, self.by_minute = by_second, by_minute
-end
-
----@class stream_events.PacerOptions
----@field now fun(): number monotonic seconds
----@field time fun(): number Unix seconds
----@field limit integer? calls a minute that are known to be allowed
----@field burst_share number? of a minute's calls that may go as fast as the second's rate lets them,
----  default a third; a larger burst leaves less for what follows it
-
----@param options stream_events.PacerOptions
----@return stream_events.Pacer
-function M.new(options)
-  local self = setmetatable({
-    now = options.now, time = options.time, burst_share = options.burst_share or 1 / 3,
-    not_before = -math.huge,
-  }, Pacer)
-  if options.limit then keep_rate(self, options.limit) end
+---@param limits { minute: integer }? at most, whatever the service says; nil: calls are not limited until
+---  it says that they are
+---@return stream_events.Pace
+function M.new(limits)
+  local most = limits and limits.minute
+  local self = setmetatable({ in_flight = 0, times = {}, first = 1, last = 0, most = most }, Pace)
+  if most then set_limit(self, most) end
   return self
 end
 
--- Seconds until a bucket has one to give.
-local function bucket_delay(of, now)
-  return of.full_at - (of.burst - 1) * of.interval - now
-end
-
-local function take_from(of, now)
-  of.full_at = math.max(of.full_at, now) + of.interval
-end
-
--- The service's minute is over: the next one begins with all of its calls.
-local function roll(self, now)
-  if self.reset_at and now >= self.reset_at then
-    self.left = self.limit
-    self.reset_at = self.reset_at + MINUTE * (1 + math.floor((now - self.reset_at) / MINUTE))
-    self.window = nil
+local function forget_old(self, now)
+  while self.first <= self.last and self.times[self.first] <= now - MINUTE do
+    self.times[self.first] = nil
+    self.first = self.first + 1
   end
+  if self.first > self.last then self.first, self.last = 1, 0 end
 end
 
--- Seconds by what the minute has left. While half of it is there nothing is held back; from then on
--- the rest is spread over the time that is left, so that nobody has to wait for the whole of it.
-local function window_delay(self, now)
-  if self.left <= 0 then return self.reset_at - now end
-  if self.left * 2 > self.limit then return 0 end
-  return (self.last or -math.huge) + (self.reset_at - now) / (self.left + 1) - now
+-- When there is room for one more among `most` calls in `span` seconds; nil: with the next answer.
+local function room_at(self, most, span)
+  local answered = most - self.in_flight -- that still leave no room
+  if answered <= 0 then return nil end
+  local at = self.last - answered + 1
+  return at < self.first and -math.huge or self.times[at] + span
 end
 
---- Seconds until the next call may go out; 0: now.
+--- The time from which on the next call may be made.
+---@param now number monotonic seconds
+---@return number? time not before `now`; nil: it takes an answer to one of those in flight
+function Pace:next(now)
+  local at = math.max(now, self.held or now)
+  if not self.minute then return at end
+  forget_old(self, now)
+  local in_second = room_at(self, self.second, SECOND)
+  local in_minute = in_second and room_at(self, self.minute, MINUTE)
+  if not in_minute then return nil end
+  at = math.max(at, in_second, in_minute)
+  if self.left and self.left <= 0 then at = math.max(at, self.left_until) end
+  return at
+end
+
+--- Seconds that so many calls take at least, when none was made before.
+---@param count integer
 ---@return number
-function Pacer:delay()
-  local now = self.now()
-  local delay = self.not_before - now
-  if self.limit then
-    roll(self, now)
-    local by_minute = self.left and window_delay(self, now) or bucket_delay(self.by_minute, now)
-    delay = math.max(delay, bucket_delay(self.by_second, now), by_minute)
-  end
-  return delay > SOON and delay or 0
+function Pace:duration(count)
+  if not self.minute or count < 1 then return 0 end
+  local minutes = math.floor((count - 1) / self.minute)
+  return minutes * MINUTE + math.floor((count - minutes * self.minute - 1) / self.second) * SECOND
 end
 
---- Counts a call that goes out now.
-function Pacer:take()
-  if not self.limit then return end
-  local now = self.now()
-  self.last = now
-  take_from(self.by_second, now)
-  take_from(self.by_minute, now)
+--- A call is made.
+function Pace:made()
+  self.in_flight = self.in_flight + 1
   if self.left then self.left = self.left - 1 end
 end
 
--- A whole number in a header; nil for everything else that a server may write there.
-local function whole(text)
+local function number_of(text, most)
   local number = tonumber(text)
-  if number and number >= 0 and number < 1e9 and number % 1 == 0 then return number end
+  if number and number >= 0 and number <= most and number % 1 == 0 then return number end
+  return nil
 end
 
---- Takes in what an answer says of the minute's calls. Not of an answer that refuses the call for its
---- rate: what that says may be of the second, or of an address.
----@param headers table<string, string>? in lower case
----@param others integer? calls that went out after the one answered, and have no answer so far
-function Pacer:learn(headers, others)
-  local limit = headers and whole(headers["x-ratelimit-limit"])
+-- What an answer says: the limit that is nearest. It may be another one from answer to answer (that of the
+-- user, that of the app), so a higher one counts only when a new minute has begun.
+local function told(self, now, headers, wall)
+  local limit = number_of(headers["x-ratelimit-limit"], 1e9)
+  local left = number_of(headers["x-ratelimit-remaining"], 1e9)
+  local reset = number_of(headers["x-ratelimit-reset"], 1e12)
   if not limit or limit < 1 then return end
-  local left, reset = whole(headers["x-ratelimit-remaining"]), tonumber(headers["x-ratelimit-reset"])
-  local is_known = reset ~= nil and reset == self.window
-  -- Where several limits count, an answer names the one that is met first: so within a minute the
-  -- lowest is kept.
-  keep_rate(self, is_known and math.min(limit, self.limit) or limit)
-  if not left or not reset then return end
-  if is_known then
-    self.left = math.min(self.left, left)
-    return
+  if not self.minute or limit < self.minute or reset ~= self.reset then
+    set_limit(self, math.min(limit, self.most or limit))
   end
-  local wait = reset - self.time()
-  if not (wait > 0 and wait <= LONGEST_WINDOW) then return end -- of a minute before, or a clock is wrong
-  self.window, self.reset_at = reset, self.now() + wait
-  self.left = math.max(0, left - (others or 0))
+  if not left or not reset then return end
+  self.reset = reset
+  self.left, self.left_until = left - self.in_flight, now + math.max(0, math.min(reset - wall, MINUTE))
 end
 
---- The service has refused a call for its rate (HTTP 429): none goes out for so long.
----@param seconds number? as the error's retry_after says; default a second
-function Pacer:refused(seconds)
-  self.not_before = math.max(self.not_before, self.now() + (seconds or 1))
+--- A call has its answer, or will have none.
+---@param now number monotonic seconds
+---@param headers table<string, string>? of the answer, in lower case
+---@param wall number Unix seconds
+function Pace:answered(now, headers, wall)
+  self.in_flight = math.max(0, self.in_flight - 1)
+  if self.left and now >= self.left_until then self.left = nil end
+  if headers then told(self, now, headers, wall) end
+  if not self.minute then return end
+  forget_old(self, now)
+  self.last = self.last + 1
+  self.times[self.last] = now
+end
+
+--- A call has its answer: it was one too many (status 429).
+---@param now number monotonic seconds
+---@param seconds number? to wait, as the answer says (Retry-After)
+function Pace:refused(now, seconds)
+  self:answered(now, nil, 0)
+  self.held = math.max(self.held or now, now + (seconds or 1))
 end
 
 return M
