@@ -192,6 +192,7 @@ build = {
     ["stream_events.pacing"] = "lua/stream_events/pacing.lua",
     ["stream_events.payload"] = "lua/stream_events/payload.lua",
     ["stream_events.plain_json"] = "lua/stream_events/plain_json.lua",
+    ["stream_events.poll_options"] = "lua/stream_events/poll_options.lua",
     ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
     ["stream_events.replay"] = "lua/stream_events/replay.lua",
     ["stream_events.rules.compile"] = "lua/stream_events/rules/compile.lua",

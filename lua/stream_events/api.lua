@@ -109,7 +109,8 @@ local function answered(self, request, status, body, headers)
 end
 
 --- Takes in the answers that have come.
-function Api:collect()
+---@param late (fun(): boolean)? whether the others have to wait for the next time
+function Api:collect(late)
   local transport, pending = self.transport, self.pending
   local id, status, body, headers = transport:next_response()
   while id do
@@ -119,7 +120,7 @@ function Api:collect()
       self.counts.in_flight = self.counts.in_flight - 1
       answered(self, request, status, body, headers)
     end
-    if self.closed then return end
+    if self.closed or (late and late()) then return end
     id, status, body, headers = transport:next_response()
   end
 end

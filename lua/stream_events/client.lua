@@ -10,6 +10,7 @@ local loops = require "stream_events.loop"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local options_module = require "stream_events.options"
+local poll_options = require "stream_events.poll_options"
 local stats = require "stream_events.stats"
 local subscription = require "stream_events.subscription"
 
@@ -140,23 +141,30 @@ local function outside_handlers(self, name)
   end
 end
 
+---@class stream_events.PollOptions
+---@field seconds number? as the first argument of poll()
+---@field max_events integer? as its second
+---@field max_milliseconds number? once so much time has passed, no further handler or callback begins,
+---  nothing more is read or decoded, and no other answer is taken in: all that waits for the next turn.
+---  One event gets through in any case. Time that was slept does not count.
+
 --- One turn: I/O, then handlers. Returns as soon as something ran, or when the time is over; 0, the
 --- default, never sleeps.
----@param seconds number?
+---@param seconds number|stream_events.PollOptions|nil
 ---@param max_events integer? delivers no more than these; the others wait for the next turn
 ---@return integer ran handlers and callbacks
 function Client:poll(seconds, max_events)
   outside_handlers(self, "poll")
-  seconds = seconds or 0
-  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
-    error("seconds must be a number, not negative", 2)
-  elseif max_events ~= nil
-    and (type(max_events) ~= "number" or max_events <= 0 or max_events ~= max_events) then
-    error("max_events must be a positive number", 2)
+  local milliseconds
+  if type(seconds) == "table" then
+    if max_events ~= nil then error("poll takes a table, or seconds and max_events", 2) end
+    seconds, max_events, milliseconds = poll_options.take(seconds, 2)
   end
+  seconds = seconds or 0
+  poll_options.check(seconds, max_events, milliseconds, 2)
   self.context.loop.stopping = false
   self.context.warn_unwatched()
-  return self.context.loop:poll(seconds, max_events)
+  return self.context.loop:poll(seconds, max_events, milliseconds and milliseconds / 1000)
 end
 
 --- Runs until stop() or close(); for bots. A session that ended for good (a refused token, say)

@@ -12,8 +12,8 @@ local NOTHING = { n = 0 }
 ---@class stream_events.Delivery
 ---@field source fun(connection: stream_events.core.Connection?) sets where events are read from
 ---@field push fun(event: table) queues an event that this client made itself
----@field run fun(limit: number): integer delivers at most so many events, a finite number; returns
----  how many handlers ran
+---@field run fun(limit: number, late: (fun(): boolean)?): integer delivers at most so many events, a
+---  finite number; `late` says that no handler may begin any more, but for one; returns how many ran
 ---@field aside fun(run: function, ...): any runs a function while no event is delivered
 ---@field discard fun() forgets everything that has not been delivered
 ---@field waiting fun(): boolean whether run() has something to do that it knows of
@@ -35,6 +35,7 @@ function M.new(context, malformed, ruled_out)
   -- The event at hand, and how far its handlers have been called.
   local event, list, index, count = nil, NOTHING, 0, 0
   local left, ran, dry = 0, 0, true
+  local late, begun = nil, false -- whether the time of this run is limited; whether it has begun anything
   local connection, receive = nil, nil
   local seen, seen_type, seen_cid, seen_excerpt = nil, nil, nil, nil -- received, and not yet begun
   local own, first_own, last_own = {}, 1, 0
@@ -89,19 +90,34 @@ function M.new(context, malformed, ruled_out)
     if made then push(made) end
   end
 
+  -- However late it is, a run begins one thing: so one event after another gets through.
+  local function must_stop()
+    if not begun then
+      begun = true
+      return false
+    end
+    return late()
+  end
+
   local function work()
     while true do
       while index < count do
-        index = index + 1
-        local handler = list[index].handler
-        if handler then
-          ran = ran + 1
-          handler(event)
+        if late and index > 0 and must_stop() then
+          dry = false
+          yield(IDLE) -- the next run begins with the handlers that are left
+        else
+          index = index + 1
+          local handler = list[index].handler
+          if handler then
+            ran = ran + 1
+            handler(event)
+          end
         end
       end
       local event_type, cid, excerpt
+      local stops = late and must_stop()
       event = nil
-      if left > 0 then
+      if left > 0 and not stops then
         if registry.stale then context.update_router() end
         if first_own <= last_own then
           event, event_type, cid = next_own()
@@ -129,7 +145,7 @@ function M.new(context, malformed, ruled_out)
       elseif event == false then
         drop(event_type, cid, excerpt)
       else
-        dry = left > 0
+        dry = left > 0 and not stops
         yield(IDLE)
       end
     end
@@ -147,8 +163,9 @@ function M.new(context, malformed, ruled_out)
     granted, unhandled = left, 0
   end
 
-  local function run(limit)
+  local function run(limit, too_late)
     ran, dry = 0, false
+    late, begun = too_late, false
     if enough() then return 0 end
     if idle() then
       dry = true

@@ -8,22 +8,27 @@ local M = {}
 local UNLIMITED = 9007199254740992
 
 ---@class stream_events.Loop
+---@field longest number seconds of the longest turn so far, without what it slept
 local Loop = { __name = "stream_events.loop" }
 Loop.__index = Loop
 
 ---@param context table of the client
 ---@return stream_events.Loop
 function M.new(context)
-  local self = setmetatable({ context = context, stopping = false, more = false, quick = 0 }, Loop)
+  local self = setmetatable({
+    context = context, stopping = false, more = false, quick = 0, longest = 0, ends = 0,
+  }, Loop)
+  local now = context.clock.now
+  self.late = function() return now() >= self.ends end
   context.tasks.work = function(call) self:work_for(call) end
   return self
 end
 
 -- What can be done now, or can first be done within these seconds: answers are taken, connects go on.
-local function io(self, seconds)
+local function io(self, seconds, late)
   local context = self.context
   context.transport:step(seconds)
-  context.api:collect()
+  context.api:collect(late)
   if context.session.state ~= "online" and not context.closed then context.link:step() end
 end
 
@@ -48,17 +53,17 @@ local function too_many_wait(context)
 end
 
 -- What follows the I/O in a turn: callbacks, events, timers.
-local function deliver(self, limit)
+local function deliver(self, limit, late)
   local context = self.context
   local workers = context.workers
   if context.recovery.run then context.recovery:step() end
   if context.rules then context.rules:step() end
   context.api:sweep()
   if workers.depth > 0 then return turn_inside(self) end
-  local ran = workers:run(limit)
+  local ran = workers:run(limit, late)
   if context.closed then return ran end
   context.link:pause(too_many_wait(context))
-  local delivered = context.delivery.run(limit - ran)
+  local delivered = context.delivery.run(limit - ran, late)
   if context.closed then return ran + delivered end
   self.more = (not context.delivery.dry() or context.link:is_replaying())
     and not too_many_wait(context) and context.session.state == "online"
@@ -67,15 +72,28 @@ local function deliver(self, limit)
   return ran + delivered
 end
 
+local function turn(self, limit, late)
+  -- On a closed client only that is left which close() has ended and nobody was told so far.
+  if self.context.closed then return self.context.workers:run(nil, late) end
+  io(self, 0, late)
+  if self.context.closed then return self.context.workers:run(nil, late) end
+  return deliver(self, limit, late)
+end
+
 --- One turn.
 ---@param limit number events at most
+---@param budget number? seconds after which nothing more is begun, but for one event
 ---@return integer ran
-function Loop:turn(limit)
-  -- On a closed client only that is left which close() has ended and nobody was told so far.
-  if self.context.closed then return self.context.workers:run() end
-  io(self)
-  if self.context.closed then return self.context.workers:run() end
-  return deliver(self, limit)
+---@return number over when it was over
+---@return number began
+function Loop:turn(limit, budget)
+  local now = self.context.clock.now
+  local began = now()
+  if budget then self.ends = began + budget end
+  local ran = turn(self, limit, budget and self.late)
+  local over = now()
+  if over - began > self.longest then self.longest = over - began end
+  return ran, over, began
 end
 
 local function sooner(a, b)
@@ -113,17 +131,15 @@ end
 --- Turns until something ran or the time is over.
 ---@param seconds number
 ---@param limit number?
+---@param budget number? as of turn(); what is slept does not count
 ---@return integer ran
-function Loop:poll(seconds, limit)
+function Loop:poll(seconds, limit, budget)
   limit = math.ceil(math.min(limit or UNLIMITED, UNLIMITED))
-  local now = self.context.clock.now
-  local ends = now() + seconds
-  local ran = self:turn(limit)
-  while ran == 0 and not self.stopping and not self.context.closed do
-    local left = ends - now()
-    if left <= 0 then break end
-    sleep(self, left)
-    ran = self:turn(limit)
+  local ran, now, began = self:turn(limit, budget)
+  local ends = began + seconds
+  while ran == 0 and now < ends and not self.stopping and not self.context.closed do
+    sleep(self, ends - now)
+    ran, now = self:turn(limit, budget)
   end
   return ran
 end

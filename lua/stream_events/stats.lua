@@ -16,6 +16,7 @@ local M = {}
 ---@field in_flight integer HTTP calls without an answer so far
 ---@field handlers_waiting integer handlers and callbacks that wait for something
 ---@field handler_errors integer how often one of them raised
+---@field longest_poll number seconds of the longest turn, handlers included, without what it slept
 ---@field subscriptions integer
 ---@field watched integer channels
 ---@field rules stream_events.RuleStats? nil: there are none
@@ -63,6 +64,7 @@ function M.collect(context)
     sends = context.api.counts.sent, failed = context.api.counts.failed,
     in_flight = context.api.counts.in_flight,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
+    longest_poll = context.loop.longest,
     subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),
     rules = rule_stats(context, counts.malformed),
   }

@@ -194,37 +194,56 @@ local function go_on(self, thread)
   self:resume(thread)
 end
 
-local function wake_up(self)
+local function wake_up(self, late)
   local count = self.last_ready - self.first_ready + 1
-  for _ = 1, count do
+  for i = 1, count do
+    if late and i > 1 and late() then return i - 1 end
     local thread = self.ready[self.first_ready]
     self.ready[self.first_ready] = nil
     self.first_ready = self.first_ready + 1
     go_on(self, thread)
   end
-  local later = self.later
-  if later[1] then
-    self.later = {}
-    for _, thread in ipairs(later) do go_on(self, thread) end
-  end
   return count
+end
+
+-- Lets those go on that have yielded by themselves.
+local function go_on_later(self, late)
+  local later = self.later
+  if not later[1] then return end
+  self.later = {}
+  for i, thread in ipairs(later) do
+    if late and i > 1 and late() then
+      for j = i, #later do table.insert(self.later, later[j]) end
+      return
+    end
+    go_on(self, thread)
+  end
+end
+
+local function run_jobs(self, most, late)
+  -- A turn inside a turn must not take away what the outer one has left.
+  local before, ran = self.budget, 0
+  local at_once = late and 1 or most
+  repeat
+    self.budget = at_once
+    self:drain(self.job_pool)
+    local begun = at_once - self.budget
+    ran = ran + begun
+  until not late or begun == 0 or ran >= most or late()
+  self.budget = before
+  return ran
 end
 
 --- Runs what is due now: workers that were woken, then jobs. What these bring about is for the next
 --- turn, so that a turn ends.
 ---@param most integer? jobs
+---@param late (fun(): boolean)? whether nothing more may begin; one of each kind may in any case
 ---@return integer ran
-function Workers:run(most)
-  local ran = wake_up(self)
+function Workers:run(most, late)
+  local ran = wake_up(self, late)
+  go_on_later(self, late)
   local due = math.min(self.last_job - self.first_job + 1, most or math.huge)
-  if due > 0 then
-    -- A turn inside a turn must not take away what the outer one has left.
-    local before = self.budget
-    self.budget = due
-    self:drain(self.job_pool)
-    ran = ran + due - self.budget
-    self.budget = before
-  end
+  if due > 0 then ran = ran + run_jobs(self, due, late) end
   return ran
 end
 
