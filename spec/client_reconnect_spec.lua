@@ -97,6 +97,78 @@ describe("a connection", function()
     end
   end)
 
+  it("is made anew at once when the program says that the network is back", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local up = false
+    fake.on_connect = function(socket)
+      if up then socket:greet() else socket:finish("network", "unreachable") end
+    end
+    fake.socket:finish("network", "unreachable")
+    while #fake.sockets < 8 do client:poll(100) end
+    client:poll(1)
+    local now = fake.clock.now()
+    up = true
+    assert.is_true(client:reconnect_now())
+    client:poll(1)
+    assert.is_true(client:online())
+    assert.is_true(fake.clock.now() - now <= 1)
+  end)
+
+  it("that still stands stays when it is checked, and one that is dead is noticed within 3 s", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    fake.socket.on_send = function(self) self:receive { type = "health.check", cid = "*" } end
+    fake.clock.advance(1)
+    assert.is_true(client:reconnect_now())
+    fake.clock.advance(0.1)
+    for _ = 1, 3 do client:poll(2) end
+    assert.same({ 1, 1, true }, { #fake.sockets, #fake.socket.sent, client:online() })
+    fake.socket.on_send = nil
+    assert.is_true(client:reconnect_now())
+    local began, lost = fake.clock.now(), nil
+    client:subscribe_for("connection.changed", function(change)
+      lost = lost or { fake.clock.now() - began, change.kind }
+    end)
+    for _ = 1, 5 do client:poll(2) end
+    assert.near(3, lost[1], 0.01)
+    assert.equal("timeout", lost[2])
+    assert.equal(2, #fake.sockets)
+  end)
+
+  it("cannot be made anew where there is none to be", function()
+    local fake = fakes.new()
+    local client = stream_events.new(fake.options())
+    local ok, err = client:reconnect_now()
+    assert.same({ nil, "closed" }, { ok, err.kind })
+    assert(client:connect_user({ id = "john" }, fake.token))
+    fake.socket:refuse(43, "wrong secret")
+    client:poll()
+    ok, err = client:reconnect_now()
+    assert.same({ nil, "closed", 43 }, { ok, err.kind, err.cause.code })
+    assert.truthy(err.message:find("wrong secret", 1, true))
+    client:poll(1)
+    assert.equal(1, #fake.sockets)
+    client:close()
+    ok, err = client:reconnect_now()
+    assert.same({ nil, "closed" }, { ok, err.kind })
+  end)
+
+  it("that is refused ends for good when 1000 follows, and comes back when another code does", function()
+    for code, state in pairs { [1000] = "failed", [1012] = "online" } do
+      local fake = fakes.new()
+      local client = fake.connected()
+      local seen = 0
+      client:subscribe(function() seen = seen + 1 end)
+      fake.socket:refuse(99, "the app is suspended")
+      fake.socket:event("poke") -- not after an error frame
+      fake.socket.ended.code = code
+      for _ = 1, 4 do client:poll(2) end
+      assert.same({ state == "online", 0 }, { client:online(), seen })
+      assert.equal(code == 1000 and 1 or 2, #fake.sockets)
+    end
+  end)
+
   it("asks for presence where it was asked for, after a reconnect as well", function()
     local fake = fakes.new()
     local client = fake.connected()

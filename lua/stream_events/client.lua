@@ -253,6 +253,26 @@ function Client:stats()
   return stats.collect(self.context)
 end
 
+--- Tells the client that the network may be another one, or back: what a system says to its programs.
+--- While offline the next attempt is made at once (but no two within a second), and further ones wait as
+--- briefly as the first. While online the connection is checked: when the server is not heard within
+--- timeouts.check, it is made anew. An attempt that is under way for longer than that is begun again, once.
+---@return true? ok
+---@return stream_events.Error? err kind "closed": there is no session, or it has ended for good
+function Client:reconnect_now()
+  local context = self.context
+  local session = context.session
+  if context.closed then return nil, context.closed end
+  if session:at_rest() or session.state == "closing" then
+    local failure = session.failure
+    return errors.fail("closed", "no session to reconnect" ..
+      (failure and ": it ended with: " .. failure.message or ""),
+      { hint = "connect_user begins one.", cause = failure })
+  end
+  session:input "check"
+  return true
+end
+
 --- Whether the connection stands.
 ---@return boolean
 function Client:online()

@@ -78,6 +78,13 @@ function Link:drop()
   if socket then socket:abort() end
 end
 
+function Link:mute()
+  self.context.delivery.source(nil)
+  self.context.identity.connection_id = nil
+  self.held = false
+  self:pause(false)
+end
+
 function Link:close()
   self.context.delivery.source(nil)
   self.context.identity.connection_id = nil
@@ -222,7 +229,7 @@ function Link:step()
   local state = self.context.session.state
   if state == "connecting" or state == "greeting" then
     read_greeting(self)
-  elseif state == "closing" then
+  elseif state == "closing" or state == "refused" then
     read_goodbye(self)
   end
 end

@@ -147,6 +147,7 @@ local function session_actions(context)
     fetch_token = function(fresh) link:fetch_token(fresh) end,
     open = function() link:open() end,
     drop = function() link:drop() end,
+    mute = function() link:mute() end,
     close = function() link:close() end,
     send_health = function() link:send_health() end,
     renewable = function() return context.identity:renewable() end,

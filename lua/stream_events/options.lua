@@ -12,6 +12,7 @@ M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
 ---@field close number? how long disconnect() waits for the server's goodbye; default 1
 ---@field health number? after a health check, until the next one is sent; default 25
 ---@field silence number? without a byte from the server the connection counts as dead; default 35
+---@field check number? how long the server may take to be heard after reconnect_now(); default 3
 
 ---@class stream_events.Limits
 ---@field event_size integer? bytes of a custom event that is sent, default 5120
@@ -52,7 +53,7 @@ local TYPES = {
   watch = "boolean",
 }
 
-local TIMEOUTS = { request = 6, connect = 15, close = 1, health = 25, silence = 35 }
+local TIMEOUTS = { request = 6, connect = 15, close = 1, health = 25, silence = 35, check = 3 }
 local LIMITS = {
   event_size = 5120, frame_size = 1048576, answer_size = 8388608,
   in_flight = 32, waiting = 4096, handlers = 4096,

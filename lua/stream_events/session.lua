@@ -2,20 +2,42 @@
 -- A state machine without I/O: what happens is told to it with input(), what is to be done it says
 -- through `actions`, the time comes from a clock that is passed in (protocol §3).
 --
--- | State      | Means                          | Leaves it on                                        |
--- | ---------- | ------------------------------ | --------------------------------------------------- |
--- | idle       | nobody wants to be connected   | connect -> token                                    |
--- | token      | the token is being fetched     | token -> connecting; no_token, time -> (failure)    |
--- | connecting | the socket is being opened     | opened -> greeting; lost, time -> (failure)         |
--- | greeting   | waits for the first frame      | hello -> online; refused, lost, time -> (failure)   |
--- | online     | connected                      | lost, refused, silence -> (failure)                 |
--- | waiting    | offline, the retry is planned  | time -> token                                       |
--- | closing    | our close frame is on its way  | lost, time -> idle                                  |
--- | failed     | stopped: a retry would not help| connect -> token                                    |
+-- | State      | Means                                      | Its time is over after                    |
+-- | ---------- | ------------------------------------------ | ----------------------------------------- |
+-- | idle       | nobody wants to be connected               |                                           |
+-- | token      | the token is being fetched                 | timeouts.connect, of the whole attempt    |
+-- | connecting | the socket is being opened                 | the same                                  |
+-- | greeting   | open, waits for the first frame            | the same                                  |
+-- | online     | connected                                  | timeouts.silence; timeouts.check in doubt |
+-- | refused    | an error frame came; waits for its close   | timeouts.close                            |
+-- | waiting    | offline, the retry is planned              | that of the retry                         |
+-- | closing    | our close frame is on its way              | timeouts.close                            |
+-- | failed     | stopped: a retry would not help            |                                           |
 --
--- (failure): before the first success -> idle, the caller of connect gets the error; after it ->
--- waiting, or -> failed where no retry can help. disconnect leads to idle from everywhere, from
--- online by way of closing. An input that a state does not name changes nothing.
+-- Where each input leads; a "." does nothing. `time` is a tick when the time is over: an earlier one sends
+-- health checks while online, and does nothing elsewhere. `check`: the network may be another one now.
+--
+--               idle   token       connecting  greeting   online     refused    waiting  closing  failed
+--   connect     token  .           .           .          .          .          .        .        token
+--   token       .      connecting  .           .          .          .          .        .        .
+--   no_token    .      (failure)   .           .          .          .          .        .        .
+--   opened      .      .           greeting    .          .          .          .        .        .
+--   hello       .      .           online      online     .          .          .        .        .
+--   refused     .      .           (refusal)   (refusal)  (refusal)  .          .        .        .
+--   lost        .      .           (failure)   (failure)  (failure)  (verdict)  .        idle     .
+--   health      .      .           .           .          online     .          .        .        .
+--   time        .      (failure)   (failure)   (failure)  (failure)  waiting    token    idle     .
+--   check       .      .           (anew)      (anew)     online     .          (soon)   .        .
+--   disconnect  idle   idle        idle        idle       closing    idle       idle     .        idle
+--
+-- (failure) of a first attempt, as long as connect has had no success: idle, its caller gets the error.
+--           Later waiting; failed, where the code is one that no retry can change: 2, 5, 41, 42, 43.
+-- (refusal) by the code of the error frame. 40, and another token can be had: token, at once; the second
+--           time in a row a (failure). Of a first attempt: idle. 2, 5, 40 to 43: failed. What may pass by
+--           itself (codes like 9 and -1): waiting. Any other: refused.
+-- (verdict) closed with 1000: failed; otherwise waiting.
+-- (anew)    token, when the attempt is older than timeouts.check; no second time before hello.
+-- (soon)    token; when the last attempt began less than a second ago waiting, until it is a second.
 local backoff = require "stream_events.backoff"
 local errors = require "stream_events.error"
 
@@ -25,6 +47,7 @@ local M = {}
 ---@field fetch_token fun(fresh: boolean) answers with input("token") or input("no_token", err)
 ---@field open fun() begins to connect; answers with "opened", "hello", "refused", "lost"
 ---@field drop fun() ends the connection at once
+---@field mute fun() delivers nothing more from the connection; answers with "lost"
 ---@field close fun() begins the closing handshake; answers with "lost"
 ---@field send_health fun()
 ---@field renewable fun(): boolean whether a new token can be had
@@ -34,7 +57,7 @@ local M = {}
 ---@field disconnected fun() disconnect is done
 
 ---@class stream_events.Session
----@field state string
+---@field state "idle"|"token"|"connecting"|"greeting"|"online"|"refused"|"waiting"|"closing"|"failed"
 ---@field due number? monotonic time of the next tick that has something to do; nil: none
 ---@field failures integer consecutive ones
 ---@field reconnects integer
@@ -63,17 +86,21 @@ end
 -- Codes that no retry with the same token and key can change (protocol §2.7).
 local FATAL = { [2] = true, [5] = true, [41] = true, [42] = true, [43] = true }
 
+local NORMAL = 1000 -- the close code that asks for no reconnect, after an error frame (protocol §3.5)
+local EAGER = 1 -- seconds between attempts at least, however often one is asked for
+
 local function enter(self, state, due)
   self.state, self.due = state, due
 end
 
 local function fetch(self, fresh)
-  enter(self, "token", self.now() + self.timeouts.connect) -- for the whole attempt
+  self.attempted = self.now()
+  enter(self, "token", self.attempted + self.timeouts.connect) -- for the whole attempt
   self.actions.fetch_token(fresh)
 end
 
 local function announce_offline(self, err, retry_in)
-  self.last_reason = err.message
+  self.last_reason, self.last_error = err.message, err
   self.actions.announce {
     online = false, reason = err.message, kind = err.kind, code = err.code, error = err,
     will_retry = retry_in ~= nil, retry_in = retry_in,
@@ -107,30 +134,42 @@ local function fail(self, err, fatal)
 end
 
 local function lost(self, err)
-  fail(self, err, false)
+  fail(self, err, FATAL[err.code])
 end
 
--- An error frame. The server closes with 1000 after it, which asks for no reconnect; we come back
--- only when its code says that waiting helps, or when the token is what has to change.
-local function refused(self, err)
-  if err.code == 40 and self.actions.renewable() then
-    local again = self.renewed
-    self.fresh, self.renewed = true, true
-    if again then
-      err.hint = "The token function was asked again, and its new token has expired too: it must sign "
-        .. "a new one each time, on a machine whose clock is right."
-      return fail(self, err, false)
-    end
-    self.actions.drop()
-    if self.state == "online" then announce_offline(self, err, 0) end
-    return fetch(self, true)
+-- A token that the service no longer takes, where another can be had.
+local function expired(self, err)
+  local again = self.renewed
+  self.fresh, self.renewed = true, true
+  if again then
+    err.hint = "The token function was asked again, and its new token has expired too: it must sign "
+      .. "a new one each time, on a machine whose clock is right."
+    return fail(self, err, false)
   end
-  fail(self, err, FATAL[err.code] or not err.retryable)
+  self.actions.drop()
+  if self.state == "online" then announce_offline(self, err, 0) end
+  fetch(self, true)
+end
+
+-- An error frame.
+local function refused(self, err)
+  local is_expired = err.code == 40
+  if is_expired and self.actions.renewable() then return expired(self, err) end
+  local is_fatal = FATAL[err.code] or is_expired
+  if is_fatal or err.retryable or not self.was_online then return fail(self, err, is_fatal) end
+  self.refusal = err
+  enter(self, "refused", self.now() + self.timeouts.close)
+  self.actions.mute()
+end
+
+-- What followed the error frame.
+local function judge(self, err)
+  fail(self, self.refusal, err.code == NORMAL)
 end
 
 local function begin(self)
   self.was_online, self.failure, self.fresh, self.renewed = false, nil, false, false
-  self.failures = 0
+  self.failures, self.is_anew = 0, false
   fetch(self, false)
 end
 
@@ -142,17 +181,21 @@ end
 -- Silence is over the limit only just after it.
 local function plan_tick(self, heard)
   self.due = math.min(self.health_at, heard + self.timeouts.silence + 0.001)
+  if self.doubted then self.due = math.min(self.due, self.doubted + self.timeouts.check) end
 end
 
 local function hello(self)
   local first = not self.was_online
   self.state = "online"
   self.was_online, self.failures, self.fresh, self.renewed = true, 0, false, false
+  self.is_anew, self.doubted = false, nil
   local now = self.now()
   self.health_at = now + self.timeouts.health
   plan_tick(self, now)
   if not first then self.reconnects = self.reconnects + 1 end
-  self.actions.announce { online = true, will_retry = false }
+  self.actions.announce {
+    online = true, reason = first and "connected" or "reconnected", will_retry = false,
+  }
   self.actions.established(first)
 end
 
@@ -164,13 +207,19 @@ local function attempt_tick(self)
   }, false)
 end
 
+local function silent(self, seconds)
+  fail(self, errors.new {
+    kind = "timeout", message = ("nothing heard from the server for %g seconds"):format(seconds),
+  }, false)
+end
+
 local function online_tick(self, heard)
   local now = self.now()
-  if now - heard > self.timeouts.silence then
-    return fail(self, errors.new {
-      kind = "timeout",
-      message = ("nothing heard from the server for %g seconds"):format(self.timeouts.silence),
-    }, false)
+  if self.doubted and heard > self.doubted then self.doubted = nil end
+  if self.doubted and now >= self.doubted + self.timeouts.check then
+    return silent(self, self.timeouts.check)
+  elseif now - heard > self.timeouts.silence then
+    return silent(self, self.timeouts.silence)
   end
   if now >= self.health_at then
     self.health_at = now + self.timeouts.health
@@ -179,14 +228,46 @@ local function online_tick(self, heard)
   plan_tick(self, heard)
 end
 
+-- In doubt: the server has to be heard soon.
+local function doubt(self)
+  if self.doubted then return end
+  local now = self.now()
+  self.doubted, self.health_at = now, now + self.timeouts.health
+  self.due = math.min(self.due, now + self.timeouts.check)
+  self.actions.send_health()
+end
+
 local function waiting_tick(self)
   if self.now() >= self.due then fetch(self, self.fresh) end
+end
+
+-- The network may be back: without waiting for the time that was planned, and from the shortest waits on.
+local function hurry(self)
+  self.failures = 0
+  local wait = self.attempted + EAGER - self.now()
+  if wait <= 0 then return fetch(self, self.fresh) end
+  if self.now() + wait >= self.due then return end
+  self.due = self.now() + wait
+  announce_offline(self, self.last_error, wait)
+end
+
+-- An attempt may hang that was begun over a network which is gone. One that is only slow must not be
+-- given up again and again.
+local function try_anew(self)
+  if self.is_anew or self.now() - self.attempted < self.timeouts.check then return end
+  self.is_anew = true
+  self.actions.drop()
+  fetch(self, self.fresh)
+end
+
+local function announce_goodbye(self)
+  announce_offline(self, errors.new { kind = "closed", message = "disconnected", code = NORMAL }, nil)
 end
 
 local function said_goodbye(self)
   self.actions.drop()
   enter(self, "idle")
-  announce_offline(self, errors.new { kind = "closed", message = "disconnected", code = 1000 }, nil)
+  announce_goodbye(self)
   self.actions.disconnected()
 end
 
@@ -202,10 +283,11 @@ end
 
 -- disconnect while there is no connection to say goodbye on.
 local function leave(self)
-  local first = not self.was_online
   self.actions.drop()
   enter(self, "idle")
-  if first then
+  if self.was_online then
+    announce_goodbye(self)
+  else
     self.actions.ended(errors.new { kind = "closed", message = "disconnected while connecting" })
   end
   self.actions.disconnected()
@@ -220,27 +302,35 @@ local function heard_health(self)
   self.health_at = self.now() + self.timeouts.health
 end
 
+local function refused_tick(self)
+  if self.now() >= self.due then fail(self, self.refusal, false) end
+end
+
 local on = {
   idle = { connect = begin, disconnect = nothing_to_leave },
   failed = { connect = begin, disconnect = nothing_to_leave },
   token = { token = have_token, no_token = lost, tick = attempt_tick, disconnect = leave },
   connecting = {
     opened = function(self) self.state = "greeting" end,
-    hello = hello, refused = refused, lost = lost, tick = attempt_tick, disconnect = leave,
+    hello = hello, refused = refused, lost = lost, tick = attempt_tick, check = try_anew,
+    disconnect = leave,
   },
   greeting = {
-    hello = hello, refused = refused, lost = lost, tick = attempt_tick, disconnect = leave,
+    hello = hello, refused = refused, lost = lost, tick = attempt_tick, check = try_anew,
+    disconnect = leave,
   },
   online = {
-    health = heard_health, refused = refused, lost = lost, tick = online_tick,
+    health = heard_health, refused = refused, lost = lost, tick = online_tick, check = doubt,
     disconnect = say_goodbye,
   },
-  waiting = { tick = waiting_tick, disconnect = leave },
+  refused = { lost = judge, tick = refused_tick, disconnect = leave },
+  waiting = { tick = waiting_tick, check = hurry, disconnect = leave },
   closing = { lost = said_goodbye, tick = closing_tick },
 }
 
 --- Tells the session what has happened.
----@param name "connect"|"token"|"no_token"|"opened"|"hello"|"refused"|"lost"|"health"|"tick"|"disconnect"
+---@param name "connect"|"token"|"no_token"|"opened"|"hello"|"refused"|"lost"|"health"|"tick"|"check"
+---  |"disconnect"
 ---@param value any the error of no_token, refused and lost; the time bytes last came, of tick
 function Session:input(name, value)
   local act = on[self.state][name]
