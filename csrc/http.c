@@ -35,6 +35,7 @@ typedef struct request {
   const char *method, *url, *body;
   size_t url_len, body_len;
   int failure; /* once finished without an answer */
+  int unsent;  /* likewise: no byte of it has gone out */
   char text[];
 } request;
 
@@ -455,8 +456,17 @@ static CURLcode set_headers(slot *at, se_headers *headers) {
 
 /* --- the way of a request: waiting, active, finished ------------------------------------------ */
 
+/* Whether libcurl had come as far as to begin with the request itself. */
+static int has_begun(const request *done) {
+  curl_off_t begun = 0;
+  if (done->slot != NULL)
+    curl_easy_getinfo(done->slot->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
+  return begun > 0;
+}
+
 static void finish(se_http *http, request *done, int failure) {
   done->failure = failure;
+  done->unsent = failure != SE_OK && !has_begun(done);
   list_append(&http->finished, done);
 }
 
@@ -476,10 +486,12 @@ static void activate(se_http *http, request *begun, slot *at) {
   if (result == CURLE_OK)
     result = set_headers(at, begun->headers != NULL ? begun->headers : http->no_headers);
   int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy) : se_multi_status(result);
-  if (status == SE_OK)
+  if (status == SE_OK) {
     list_append(&http->active, begun);
-  else
+  } else {
     finish(http, begun, status);
+    begun->unsent = 1; /* what libcurl knows is of the handle's request before */
+  }
 }
 
 static void activate_waiting(se_http *http) {
@@ -679,6 +691,7 @@ int se_http_next(se_http *http, se_http_answer *answer) {
   answer->failure = done->failure;
   if (done->failure != SE_OK) {
     answer->message = failure_message(http, done);
+    answer->unsent = done->unsent;
     return 1;
   }
   answer->status = (int)done->slot->status;

@@ -54,6 +54,7 @@ typedef struct {
   int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TIMEOUT, SE_ERR_FULL (body or
                           head over the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
   const char *message; /* when there was none: why, for people */
+  int unsent;          /* when there was none: the server has seen nothing of the request */
   const char *body;
   size_t body_len;
   const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type): lines

@@ -328,7 +328,7 @@ static int find_answer(const ltransport *box, int64_t id, se_http_answer *answer
          (id == 0 || answer->id == id);
 }
 
-/* transport:next_response() -> id, status, body, headers | id, nil, kind, message | nothing.
+/* transport:next_response() -> id, status, body, headers | id, nil, kind, message, unsent | nothing.
  * Where memory is short a push raises, and the answer is there to be met again. A push may also run
  * the finalizer of a program's object, which may close the transport or take the answer: so it is
  * looked for anew after each. */
@@ -338,7 +338,7 @@ static int transport_next_response(lua_State *L) {
   if (!find_answer(box, 0, &answer))
     return 0;
   int64_t id = answer.id;
-  int failure = answer.failure, status = answer.status;
+  int failure = answer.failure, status = answer.status, unsent = answer.unsent;
   lua_settop(L, 1);
   if (failure == SE_OK) {
     se_push_fleeting(L, answer.body, answer.body_len); /* 2 */
@@ -363,7 +363,10 @@ static int transport_next_response(lua_State *L) {
   else
     lua_pushnil(L);
   lua_insert(L, 3);
-  return 4;
+  if (!unsent)
+    return 4;
+  lua_pushboolean(L, 1);
+  return 5;
 }
 
 /* transport:cancel(id) */

@@ -23,9 +23,9 @@ local function answers(count)
   local found, order = {}, {}
   peer.pump(transport, function()
     repeat
-      local id, status, body, headers = transport:next_response()
+      local id, status, body, headers, unsent = transport:next_response()
       if id then
-        found[id] = { status = status, body = body, headers = headers }
+        found[id] = { status = status, body = body, headers = headers, unsent = unsent }
         order[#order + 1] = id
       end
     until not id
@@ -411,6 +411,26 @@ describe("a request that fails", function()
     end)
   end
 
+  it("says when the server has seen nothing of a request, also after one that it has seen", function()
+    local server = peer.http(function(request, connection)
+      if request.target == "/close" then connection:close() else connection:answer(200, "{}") end
+      if request.target == "/last" then connection:close() end
+    end)
+    new_transport { max_in_flight = 1 }
+    local function post(target)
+      return answer_to { method = "POST", url = server:url("http", target), body = "{}", timeout = 5 }
+    end
+    assert.is_nil(post("/").unsent)
+    local closed = post "/close"
+    assert.same({ "network", nil }, { closed.body, closed.unsent })
+    assert.equal(200, post("/last").status)
+    server:stop()
+    local refused = post "/"
+    assert.same({ "network", true }, { refused.body, refused.unsent })
+    local wrong = answer_to { method = "POST", url = "http://[", body = "{}" }
+    assert.is_true(wrong.unsent)
+  end)
+
   it("counts its time from the start, waiting included", function()
     local server = peer.http(function() end)
     new_transport { max_in_flight = 1 }
@@ -419,6 +439,7 @@ describe("a request that fails", function()
     local found, order = answers(1)
     assert.same({ second }, order)
     assert.equal("timeout", found[second].body)
+    assert.is_true(found[second].unsent)
     transport:cancel(first)
   end)
 

@@ -301,6 +301,7 @@ function Transport:send(prepared, body) end
 ---@return string? body, or the kind of the failure: "network" "timeout" "full" "protocol"
 ---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
 ---  x-ratelimit-*, content-type), nil when none; or the failure's message
+---@return true? unsent of a failure: no byte of the request has gone out
 function Transport:next_response() end
 
 --- Forgets a request; it will not be reported. Unknown ids are ignored.
