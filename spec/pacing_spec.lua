@@ -163,4 +163,23 @@ describe("a pace", function()
     times_of(pace, 3000, 0.01)
     assert.is_true(pace.last - pace.first < 600)
   end)
+
+  it("is one for each endpoint", function()
+    local paces = pacing.endpoints(pacing.HOSTED)
+    assert.equal(paces:of "Sync", paces:of "Sync")
+    assert.are_not.equal(paces:of "Sync", paces:of "QueryChannels")
+    assert.equal(60, paces:of "Sync".minute)
+    assert.is_nil(pacing.endpoints():of "Sync".minute)
+  end)
+
+  it("says whether what is allowed is known", function()
+    assert.is_true(pacing.new(pacing.HOSTED).is_known)
+    local pace = pacing.new()
+    pace:made()
+    pace:answered(100, nil, WALL) -- there was no answer
+    assert.is_false(pace.is_known)
+    pace:made()
+    pace:answered(100, {}, WALL) -- which knows no limits
+    assert.is_true(pace.is_known)
+  end)
 end)

@@ -84,13 +84,15 @@ local function renew(self, request, err)
   return true
 end
 
+local NO_HEADERS = {}
+
 -- Tells the pace of a call what its answer says of the rate (protocol §1.5).
 local function heed(self, pace, status, headers, err)
   local now = self.now()
   if status == 429 then
     pace:refused(now, err.retry_after)
   else
-    pace:answered(now, status and headers, self.time())
+    pace:answered(now, status and (headers or NO_HEADERS), self.time())
   end
 end
 

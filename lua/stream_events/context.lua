@@ -8,6 +8,7 @@ local identities = require "stream_events.identity"
 local loggers = require "stream_events.logger"
 local loops = require "stream_events.loop"
 local native = require "stream_events.native"
+local pacing = require "stream_events.pacing"
 local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
 local sessions = require "stream_events.session"
@@ -200,6 +201,7 @@ function M.new(client, options, level)
   context.tasks = tasks.new(context.workers)
   context.encoder = payload.new(options.limits.event_size)
   context.identity = identities.new(context)
+  context.paces = pacing.endpoints(options.hosted and pacing.HOSTED or nil)
   context.api = api.new(context)
   context.delivery = delivery.new(context, function(reason, excerpt)
     return dropped(context, reason, excerpt)

@@ -5,6 +5,7 @@ local suggest = require "stream_events.suggest"
 local M = {}
 
 M.HOSTED = "https://chat.stream-io-api.com" -- protocol §1.1
+local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions have hosts of their own
 
 ---@class stream_events.Timeouts seconds
 ---@field request number? an HTTP call, from the call to its answer; default 6
@@ -158,6 +159,7 @@ function M.check(given, level)
   local result = {}
   for name, value in pairs(given) do result[name] = value end
   result.base_url = base_url(given.base_url or M.HOSTED, level + 1)
+  result.hosted = result.base_url:find(HOSTED_HOSTS) ~= nil
   result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", wrong_timeout, level + 1)
   result.limits = numbers(given.limits, LIMITS, "limits", wrong_limit, level + 1)
   return result

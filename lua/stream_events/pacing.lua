@@ -15,6 +15,7 @@ local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not
 ---@field minute integer? calls in a minute; nil: any number
 ---@field second integer? calls in a second
 ---@field in_flight integer calls without an answer
+---@field is_known boolean whether an answer has shown what is allowed
 ---@field private most integer? what `minute` never exceeds
 ---@field private times number[] when answers came, those of the last minute
 ---@field private held number? no call before that
@@ -32,7 +33,9 @@ end
 ---@return stream_events.Pace
 function M.new(limits)
   local most = limits and limits.minute
-  local self = setmetatable({ in_flight = 0, times = {}, first = 1, last = 0, most = most }, Pace)
+  local self = setmetatable({
+    in_flight = 0, is_known = most ~= nil, times = {}, first = 1, last = 0, most = most,
+  }, Pace)
   if most then set_limit(self, most) end
   return self
 end
@@ -111,7 +114,10 @@ end
 function Pace:answered(now, headers, wall)
   self.in_flight = math.max(0, self.in_flight - 1)
   if self.left and now >= self.left_until then self.left = nil end
-  if headers then told(self, now, headers, wall) end
+  if headers then
+    self.is_known = true
+    told(self, now, headers, wall)
+  end
   if not self.minute then return end
   forget_old(self, now)
   self.last = self.last + 1
@@ -124,6 +130,30 @@ end
 function Pace:refused(now, seconds)
   self:answered(now, nil, 0)
   self.held = math.max(self.held or now, now + (seconds or 1))
+end
+
+---@class stream_events.Paces of the connected user, each endpoint counted by itself
+---@field private limits { minute: integer }?
+---@field private by_name table<string, stream_events.Pace>
+local Paces = { __name = "stream_events.paces" }
+Paces.__index = Paces
+
+---@param limits { minute: integer }? as of new(), for each endpoint
+---@return stream_events.Paces
+function M.endpoints(limits)
+  return setmetatable({ limits = limits, by_name = {} }, Paces)
+end
+
+--- The pace of an endpoint.
+---@param name string as in protocol §12.2
+---@return stream_events.Pace
+function Paces:of(name)
+  local pace = self.by_name[name]
+  if not pace then
+    pace = M.new(self.limits)
+    self.by_name[name] = pace
+  end
+  return pace
 end
 
 return M
