@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "alarm.h"
 #include "lcore.h"
 #include "lrules.h"
 #include "lsandbox.h"
@@ -42,6 +43,12 @@ static int core_time(lua_State *L) {
   return 1;
 }
 
+/* slept() -> seconds */
+static int core_slept(lua_State *L) {
+  lua_pushnumber(L, se_slept());
+  return 1;
+}
+
 /* type_class(type) -> "custom" | "builtin" | "local" */
 static int core_type_class(lua_State *L) {
   static const char *const names[] = {"custom", "builtin", "local"};
@@ -71,6 +78,7 @@ static int core_file_stamp(lua_State *L) {
 
 static const luaL_Reg functions[] = {{"now", core_now},
                                      {"time", core_time},
+                                     {"slept", core_slept},
                                      {"type_class", core_type_class},
                                      {"file_stamp", core_file_stamp},
                                      {NULL, NULL}};

@@ -129,6 +129,15 @@ static int transport_timeout(lua_State *L) {
   return 1;
 }
 
+/* transport:alarm(seconds) -> boolean */
+static int transport_alarm(lua_State *L) {
+  ltransport *box = check_box(L);
+  lua_Number seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, seconds > 0 && seconds <= 1e6, 2, "no number of seconds");
+  lua_pushboolean(L, box->transport != NULL && se_transport_alarm(box->transport, seconds));
+  return 1;
+}
+
 /* transport:wait(seconds) */
 static int transport_wait(lua_State *L) {
   ltransport *box = check_box(L);
@@ -396,7 +405,7 @@ static const luaL_Reg methods[] = {
     {"request", transport_request}, {"prepare", transport_prepare},
     {"send", transport_send},       {"next_response", transport_next_response},
     {"cancel", transport_cancel},   {"connect", transport_connect},
-    {NULL, NULL}};
+    {"alarm", transport_alarm},     {NULL, NULL}};
 static const luaL_Reg meta[] = {
     {"__gc", transport_close}, {"__close", transport_close}, {NULL, NULL}};
 static const luaL_Reg headers_meta[] = {{"__gc", headers_gc}, {NULL, NULL}};

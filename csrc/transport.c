@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "alarm.h"
 #include "status.h"
 
 #define BATCH 64    /* ready descriptors asked for at a time */
@@ -15,6 +16,7 @@ struct se_transport {
   se_poller *poller;
   se_http *http;
   se_connections connections;
+  se_alarm alarm;
 };
 
 int se_transport_new(const se_http_options *options, se_transport **out) {
@@ -23,6 +25,7 @@ int se_transport_new(const se_http_options *options, se_transport **out) {
   if (transport == NULL)
     return SE_ERR_MEMORY;
   transport->poller = se_poller_new();
+  se_alarm_init(&transport->alarm, transport->poller);
   if (transport->poller == NULL || !se_multi_library()) {
     status = SE_ERR_NETWORK;
     goto fail;
@@ -44,6 +47,7 @@ void se_transport_free(se_transport *transport) {
     return;
   se_connections_free(&transport->connections);
   se_http_free(transport->http);
+  se_alarm_free(&transport->alarm);
   se_poller_free(transport->poller);
   free(transport);
 }
@@ -54,6 +58,10 @@ se_http *se_transport_http(se_transport *transport) {
 
 se_connections *se_transport_connections(se_transport *transport) {
   return &transport->connections;
+}
+
+int se_transport_alarm(se_transport *transport, double seconds) {
+  return se_alarm_set(&transport->alarm, seconds);
 }
 
 int se_transport_fd(const se_transport *transport) {

@@ -16,6 +16,10 @@ void se_transport_free(se_transport *transport); /* accepts NULL */
 se_http *se_transport_http(se_transport *transport);
 se_connections *se_transport_connections(se_transport *transport);
 
+/* Has the descriptor become readable in 'seconds' (over 0) by a clock that goes on while the machine
+ * sleeps; takes the place of an earlier alarm. 0: the system has no such clock. */
+int se_transport_alarm(se_transport *transport, double seconds);
+
 int se_transport_fd(const se_transport *transport);
 /* Seconds until se_transport_step must be called; 0: now; negative: only when the descriptor is
  * readable. */

@@ -29,6 +29,7 @@ build = {
   modules = {
     ["stream_events.core"] = {
       sources = {
+        "csrc/alarm.c",
         "csrc/buffer.c",
         "csrc/connection.c",
         "csrc/connection_open.c",
@@ -221,6 +222,8 @@ build = {
     ["stream_events.task"] = "lua/stream_events/task.lua",
     ["stream_events.timestamp"] = "lua/stream_events/timestamp.lua",
     ["stream_events.token"] = "lua/stream_events/token.lua",
+    ["stream_events.token_supply"] = "lua/stream_events/token_supply.lua",
+    ["stream_events.upkeep"] = "lua/stream_events/upkeep.lua",
     ["stream_events.url"] = "lua/stream_events/url.lua",
     ["stream_events.webhook"] = "lua/stream_events/webhook.lua",
     ["stream_events.workers"] = "lua/stream_events/workers.lua",

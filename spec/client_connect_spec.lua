@@ -336,9 +336,9 @@ describe("a token provider", function()
     local fake, asked = fakes.new(), 0
     local client = provide(fake, function()
       asked = asked + 1
-      return tokens.user(SECRET, "john", { exp = math.floor(fake.clock.time()) + 10 })
+      return tokens.user(SECRET, "john", { exp = math.floor(fake.clock.time()) + 1000 })
     end)
-    fake.clock.advance(20)
+    fake.clock.advance(2000)
     fake.socket:receive { type = "health.check" }
     fake.socket:finish("network", "reset")
     for _ = 1, 5 do client:poll(5) end

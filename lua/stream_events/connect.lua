@@ -57,8 +57,9 @@ end
 --- clocks, 43 signature), "network", "timeout", "protocol".
 ---@param user { id: string, name: string?, image: string?, [string]: any }
 ---@param token string|(fun(user_id: string): string?, any)|nil a token, or what fetches one: called
----  at connect and when the service says that a token has expired; it may wait as handlers may, and
----  give nil and a reason. Nil: signed with the secret, or a developer token where the options say so
+---  at connect, ahead of the token's `exp`, and when the service says that it has expired; never twice
+---  at a time. It may wait as handlers may, and give nil and a reason: then it is called again later.
+---  Nil: signed with the secret, or a developer token where the options say so
 ---@param callback (fun(me: table?, err: stream_events.Error?))?
 ---@return table? me
 ---@return stream_events.Error? err
@@ -124,6 +125,13 @@ function methods:connect_anonymous(callback)
   local call = context.tasks:begin(callback)
   begin(context, call, "anonymous", { id = native.crypto.uuid() })
   return context.tasks:wait(call)
+end
+
+--- When the present token runs out. With a token function it has been replaced by then.
+---@return number? exp seconds since 1970, by the server's clock; nil: never, or there is no token
+---@return stream_events.Error? err why the token function gave no newer one, while it fails
+function methods:token_expires()
+  return self.context.identity.supply:expires()
 end
 
 -- A guest that was asked for is not connected any more when the answer comes.

@@ -44,11 +44,12 @@ end
 
 -- What the session asks for -----------------------------------------------------------------------
 
-function Link:fetch_token(fresh)
+function Link:fetch_token(fresh, insists)
   local session, identity = self.context.session, self.context.identity
-  identity:need_token(fresh and identity.token or nil, function(token, err)
+  -- Not the present token: that may be newer than the one of the connection that was refused.
+  identity:need_token(fresh and self.opened_with or nil, function(token, err)
     if token then session:input("token") else session:input("no_token", err) end
-  end)
+  end, insists)
 end
 
 function Link:open()
@@ -65,7 +66,7 @@ function Link:open()
     proxy = options.proxy,
   }
   if not socket then return context.session:input("lost", native.error(kind, message)) end
-  self.socket = socket
+  self.socket, self.opened_with = socket, identity.token
 end
 
 function Link:drop()
@@ -173,6 +174,7 @@ local function greet(self, event)
   local id = frame.connection_id
   if event.type ~= "health.check" or type(id) ~= "string" then return end -- not yet the greeting
   identity.connection_id = id
+  identity.supply:heard_date(event.created_at, event.received_at, true)
   identity.me = type(frame.me) == "table" and frame.me or identity.me
   session:input("hello")
 end
@@ -259,10 +261,12 @@ end
 --- What the client itself does with events that concern the connection.
 ---@param registry stream_events.Registry
 function Link:register(registry)
-  local session = self.context.session
+  local session, identity = self.context.session, self.context.identity
   registry:on("health.check", function(event)
     local err = frame_error(event.raw_data)
-    if err then session:input("refused", explain(self, err)) else session:input("health") end
+    if err then return session:input("refused", explain(self, err)) end
+    identity.supply:heard_date(event.created_at, event.received_at)
+    session:input("health")
   end)
   registry:on("connection.error", function(event)
     local err = frame_error(event.raw_data)

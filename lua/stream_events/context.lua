@@ -13,6 +13,7 @@ local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
 local sessions = require "stream_events.session"
 local tasks = require "stream_events.task"
+local upkeep = require "stream_events.upkeep"
 local workers = require "stream_events.workers"
 
 local M = {}
@@ -145,7 +146,7 @@ end
 local function session_actions(context)
   local link = context.link
   return {
-    fetch_token = function(fresh) link:fetch_token(fresh) end,
+    fetch_token = function(fresh, insists) link:fetch_token(fresh, insists) end,
     open = function() link:open() end,
     drop = function() link:drop() end,
     mute = function() link:mute() end,
@@ -168,7 +169,7 @@ end
 function M.new(client, options, level)
   local context = {
     client = client, options = options, limits = options.limits,
-    clock = options.clock or { now = native.now, time = native.time },
+    clock = options.clock or { now = native.now, time = native.time, slept = native.slept },
     random = options.random or random,
     log = loggers.safe(options.logger),
     channels = setmetatable({}, { __mode = "v" }), -- by cid
@@ -215,6 +216,7 @@ function M.new(client, options, level)
     actions = session_actions(context),
   }
   context.link:register(context.registry)
+  context.upkeep = upkeep.new(context)
   context.loop = loops.new(context)
   return context
 end

@@ -58,6 +58,7 @@ local function deliver(self, limit, late)
   local workers = context.workers
   if context.recovery.run then context.recovery:step() end
   if context.rules then context.rules:step() end
+  context.upkeep:step()
   context.api:sweep()
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit, late)
@@ -110,6 +111,7 @@ local function own_timeout(self)
   if not inside and (self.more or context.delivery.waiting()) then return 0 end
   local timer = sooner(context.session.due, context.api:deadline())
   if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
+  timer = sooner(timer, context.upkeep:deadline())
   if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
   if context.rules then due = sooner(due, context.rules:timeout()) end
   return due

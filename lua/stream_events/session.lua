@@ -44,7 +44,8 @@ local errors = require "stream_events.error"
 local M = {}
 
 ---@class stream_events.SessionActions
----@field fetch_token fun(fresh: boolean) answers with input("token") or input("no_token", err)
+---@field fetch_token fun(fresh: boolean, insists: boolean) answers with input("token") or
+---  input("no_token", err); fresh: another one than was refused; insists: this attempt was waited for
 ---@field open fun() begins to connect; answers with "opened", "hello", "refused", "lost"
 ---@field drop fun() ends the connection at once
 ---@field mute fun() delivers nothing more from the connection; answers with "lost"
@@ -93,10 +94,10 @@ local function enter(self, state, due)
   self.state, self.due = state, due
 end
 
-local function fetch(self, fresh)
+local function fetch(self, fresh, insists)
   self.attempted = self.now()
   enter(self, "token", self.attempted + self.timeouts.connect) -- for the whole attempt
-  self.actions.fetch_token(fresh)
+  self.actions.fetch_token(fresh, insists)
 end
 
 local function announce_offline(self, err, retry_in)
@@ -148,7 +149,7 @@ local function expired(self, err)
   end
   self.actions.drop()
   if self.state == "online" then announce_offline(self, err, 0) end
-  fetch(self, true)
+  fetch(self, true, false)
 end
 
 -- An error frame.
@@ -170,7 +171,7 @@ end
 local function begin(self)
   self.was_online, self.failure, self.fresh, self.renewed = false, nil, false, false
   self.failures, self.is_anew = 0, false
-  fetch(self, false)
+  fetch(self, false, true)
 end
 
 local function have_token(self)
@@ -238,14 +239,14 @@ local function doubt(self)
 end
 
 local function waiting_tick(self)
-  if self.now() >= self.due then fetch(self, self.fresh) end
+  if self.now() >= self.due then fetch(self, self.fresh, true) end
 end
 
 -- The network may be back: without waiting for the time that was planned, and from the shortest waits on.
 local function hurry(self)
   self.failures = 0
   local wait = self.attempted + EAGER - self.now()
-  if wait <= 0 then return fetch(self, self.fresh) end
+  if wait <= 0 then return fetch(self, self.fresh, true) end
   if self.now() + wait >= self.due then return end
   self.due = self.now() + wait
   announce_offline(self, self.last_error, wait)
@@ -257,7 +258,7 @@ local function try_anew(self)
   if self.is_anew or self.now() - self.attempted < self.timeouts.check then return end
   self.is_anew = true
   self.actions.drop()
-  fetch(self, self.fresh)
+  fetch(self, self.fresh, true)
 end
 
 local function announce_goodbye(self)
@@ -299,6 +300,7 @@ local function nothing_to_leave(self)
 end
 
 local function heard_health(self)
+  self.doubted = nil
   self.health_at = self.now() + self.timeouts.health
 end
 

@@ -11,6 +11,10 @@ local M = {}
 ---@field dropped table<string, table<string, integer>> by type, then by reason; "*": type unknown
 ---@field reconnects integer
 ---@field last_reason string? of the last loss of the connection
+---@field sleeps integer how often the machine, or the program, was asleep
+---@field token_expires number? when the present token runs out, as of Client:token_expires
+---@field tokens_asked integer calls of the token function
+---@field tokens_failed integer those of them that gave no token
 ---@field sends integer HTTP calls made
 ---@field failed integer HTTP calls that ended with an error
 ---@field in_flight integer HTTP calls without an answer so far
@@ -61,6 +65,9 @@ function M.collect(context)
     refused = totals.refused, malformed = counts.malformed,
     dropped = dropped,
     reconnects = context.session.reconnects, last_reason = context.session.last_reason,
+    sleeps = context.upkeep.sleeps,
+    token_expires = (context.identity.supply:expires()),
+    tokens_asked = context.identity.supply.asked, tokens_failed = context.identity.supply.failed,
     sends = context.api.counts.sent, failed = context.api.counts.failed,
     in_flight = context.api.counts.in_flight,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,

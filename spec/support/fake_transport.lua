@@ -1,6 +1,7 @@
 --- A transport without sockets and a clock without time, for specs of the client. Both stand still
 -- until the client sleeps: wait() moves the clock on to the next thing that was planned with at().
 local native = require "stream_events.native"
+local timestamp = require "stream_events.timestamp"
 
 local M = {}
 
@@ -55,7 +56,8 @@ function Socket:next()
     local text = self:take()
     if not text then return nil end
     local router = self.fake.router
-    local event, err = native.event.new(text, { self = self.options.self })
+    local event, err = native.event.new(text,
+      { self = self.options.self, received_at = self.fake.clock.time() })
     if not event then
       return false, "malformed", err.message, text:sub(1, 200)
     end
@@ -91,12 +93,12 @@ function Socket:receive(message)
   self.inbox[#self.inbox + 1] = message
 end
 
---- The connection opens and is greeted.
-function Socket:greet(me)
+--- The connection opens and is greeted; `date` is when that was by the server's clock, now by default.
+function Socket:greet(me, date)
   self.now_state = "open"
   self.fake.greetings = self.fake.greetings + 1
   self:receive {
-    type = "health.check", cid = "*", created_at = "2026-01-01T00:00:00Z",
+    type = "health.check", cid = "*", created_at = date or timestamp.format(self.fake.clock.time()),
     connection_id = "connection-" .. self.fake.greetings,
     me = me or { id = self.options.self or "!anon", role = "user" },
   }
@@ -164,9 +166,17 @@ function Transport:step(seconds)
   end
 end
 
+-- An alarm ends a sleep, as the descriptor does, and is not in the timeout.
+function Transport:alarm(seconds)
+  self.alarm_at = self.fake.clock.now() + seconds
+  return true
+end
+
 function Transport:wait(seconds)
   if seconds > 1e6 then error("the client would sleep for ever") end
-  self.fake.clock.advance(math.min(seconds, self:timeout() or seconds))
+  local now = self.fake.clock.now()
+  local alarm = self.alarm_at and self.alarm_at > now and self.alarm_at - now or seconds
+  self.fake.clock.advance(math.min(seconds, self:timeout() or seconds, alarm))
 end
 
 function Transport:request(request)

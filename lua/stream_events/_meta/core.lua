@@ -15,6 +15,11 @@ function core.now() end
 ---@return number
 function core.time() end
 
+--- A number of seconds that grows by the time that the machine is asleep, in which now() stands still.
+--- Where the system does not tell, it also moves when the clock of time() is set.
+---@return number
+function core.slept() end
+
 --- A text that is another one as soon as the file has other content or is another file; nil: there is
 --- no such file.
 ---@param path string
@@ -255,6 +260,11 @@ function Transport:timeout() end
 --- Sleeps until there is work, a signal came, or that many seconds have passed. 0 returns at once.
 ---@param seconds number
 function Transport:wait(seconds) end
+--- Makes the descriptor readable once after so many seconds, by a clock that goes on while the machine
+--- sleeps; the next step() ends that. Takes the place of the alarm before.
+---@param seconds number over 0
+---@return boolean set false: the system has no such clock
+function Transport:alarm(seconds) end
 --- Does what is possible now: HTTP, connects, what is left to send. Grants every connection a new
 --- budget for reading. With seconds, and when there is nothing to look at so far, it waits first, as
 --- wait() does, but sends new requests before; without them it never waits.

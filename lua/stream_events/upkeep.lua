@@ -1,0 +1,70 @@
+--- What a client does by the clock beside its session: renews tokens ahead of time, and notices that
+-- the machine or the program was asleep. What was a connection before may be none then; and the clock
+-- that deadlines go by has stood still.
+local M = {}
+
+local INTERVAL = 5 -- seconds between two looks at the clocks where nothing else brings a turn
+local SLEEP = 2 -- seconds of sleep, or of a clock that was set, that are worth a look at the connection
+local PAUSE = 15 -- seconds without a turn: the program was stopped, or did something else
+
+---@class stream_events.Upkeep
+---@field sleeps integer how often that was noticed
+local Upkeep = { __name = "stream_events.upkeep" }
+Upkeep.__index = Upkeep
+
+---@param context table of the client: clock, transport, identity, session, log
+---@return stream_events.Upkeep
+function M.new(context)
+  local clock = context.clock
+  -- A clock of the program's own need not have slept().
+  local slept = clock.slept or function() return clock.time() - clock.now() end
+  return setmetatable({
+    context = context, now = clock.now, slept = slept, last = clock.now(), offset = slept(), sleeps = 0,
+  }, Upkeep)
+end
+
+-- The alarm goes off by the clock that does not stand still; where there is none, a turn has to come.
+local function set_alarm(self, now)
+  local transport = self.context.transport
+  local is_set = transport.alarm and transport:alarm(INTERVAL)
+  self.look_at, self.ticks = now + INTERVAL, not is_set
+end
+
+local function awake(self, asleep, paused)
+  self.sleeps = self.sleeps + 1
+  self.context.log("info", "awake again: the connection is checked", { asleep = asleep, paused = paused })
+  self.context.identity.supply:clock_moved()
+  self.context.session:input("woke")
+end
+
+local function watches(session)
+  return session.state == "online" or session.state == "waiting"
+end
+
+--- To be called once a turn, before events are delivered.
+function Upkeep:step()
+  local now, offset = self.now(), self.slept()
+  local asleep, paused = offset - self.offset, now - self.last
+  self.last, self.offset = now, offset
+  local session = self.context.session
+  if not watches(session) then
+    self.look_at = nil
+    return
+  end
+  if asleep >= SLEEP or paused >= PAUSE then awake(self, asleep, paused) end
+  if session.state == "online" then self.context.identity.supply:step() end
+  if not self.look_at or now >= self.look_at then set_alarm(self, now) end
+end
+
+--- Monotonic time at which step() has something to do; nil: no such time.
+---@return number?
+function Upkeep:deadline()
+  local session = self.context.session
+  if not watches(session) then return nil end
+  local due = session.state == "online" and self.context.identity.supply:deadline() or nil
+  local look_at = self.ticks and self.look_at or nil
+  if due and look_at then return math.min(due, look_at) end
+  return due or look_at
+end
+
+return M
