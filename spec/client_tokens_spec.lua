@@ -152,7 +152,7 @@ describe("a token function", function()
     local world = supplied(3600)
     local wake
     local client, fake = world.client, world.fake
-    local first, calls = world.given[1], 0
+    local calls = 0
     world.client:disconnect()
     assert(client:connect_user({ id = "john" }, function(user_id)
       calls = calls + 1
@@ -161,7 +161,7 @@ describe("a token function", function()
       end
       return world.provide(user_id)
     end))
-    first = world.given[#world.given]
+    local first = world.given[#world.given]
     refuse(fake, function(token) return token == first end)
     world.pass(3539)
     fake.clock.advance(2)
@@ -191,7 +191,9 @@ describe("a token function", function()
     world.pass(3540 + 59)
     -- 3540, then 1.375, 3.25, 5.25, ... seconds later: the middle of what the protocol has for retries
     local expected = { 0, 3540 }
-    for n = 1, 6 do expected[#expected + 1] = expected[#expected] + ({ 1.375, 3.25, 5.25, 7.25, 9.25, 11.25 })[n] end
+    for _, pause in ipairs { 1.375, 3.25, 5.25, 7.25, 9.25, 11.25 } do
+      expected[#expected + 1] = expected[#expected] + pause
+    end
     for i, at in ipairs(expected) do assert.near(at, world.asked[i], 0.02) end
     assert.is_true(world.client:online())
     local exp, err = world.client:token_expires()
@@ -251,7 +253,9 @@ describe("a token function", function()
       socket:greet()
       socket.on_send = function(self) self:receive { type = "health.check" } end
     end
-    local function sign(life) return tokens.user(SECRET, "john", { exp = math.floor(fake.clock.time()) + life }) end
+    local function sign(life)
+      return tokens.user(SECRET, "john", { exp = math.floor(fake.clock.time()) + life })
+    end
     assert(client:connect_user({ id = "john" }, function()
       calls = calls + 1
       if calls == 1 then return sign(100) end
@@ -294,7 +298,9 @@ describe("a token function", function()
     local world = supplied(3600)
     world.fake.on_connect = function(socket)
       socket:greet()
-      socket:receive { type = "connection.error", error = { code = 40, message = "expired", StatusCode = 401 } }
+      socket:receive {
+        type = "connection.error", error = { code = 40, message = "expired", StatusCode = 401 },
+      }
       socket:finish("closed", "", 1000)
     end
     world.fake.socket:refuse(40)
@@ -330,7 +336,8 @@ describe("a fixed token", function()
     assert.same({ "auth", 40 }, { failure.kind, failure.code })
     assert.truthy(failure.hint:find("fixed one", 1, true))
     local last = world.changes[#world.changes]
-    assert.same({ false, 40, false, "token is expired" }, { last.online, last.code, last.will_retry, last.reason })
+    assert.same({ false, 40, false, "token is expired" },
+      { last.online, last.code, last.will_retry, last.reason })
     assert.equal(1, #fake.logged "warning")
   end)
 
@@ -344,7 +351,8 @@ end)
 
 describe("the end of a token", function()
   for name, exp in pairs {
-    ["is no number"] = '"soon"', ["is far away"] = "1e308", ["is before all time"] = "-1e308", ["is null"] = "null",
+    ["is no number"] = '"soon"', ["is far away"] = "1e308", ["is before all time"] = "-1e308",
+    ["is null"] = "null",
   } do
     it("that " .. name .. " does no harm", function()
       local fake = fakes.new()

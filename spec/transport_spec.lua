@@ -160,6 +160,25 @@ describe("transport", function()
     assert.equal("handled", text)
   end)
 
+  it("has an alarm that makes its descriptor readable once, and only the last one set", function()
+    if not transport:alarm(1000) then return end -- a system without such a clock
+    transport:alarm(0.01)
+    local before = core.now()
+    transport:wait(10)
+    assert.is_true(core.now() - before < 5)
+    transport:step()
+    assert.is_nil(transport:timeout())
+    before = core.now()
+    transport:wait(0.02)
+    assert.is_true(core.now() - before >= 0.02)
+    for _, wrong in ipairs { 0, -1, 0 / 0, 1e9 } do
+      assert.has_error(function() transport:alarm(wrong) end)
+    end
+    transport:alarm(0.01)
+    transport:close()
+    assert.is_false(transport:alarm(1))
+  end)
+
   it("is harmless after close, but has no descriptor any more", function()
     transport:close()
     transport:close()
