@@ -35,6 +35,7 @@ end
 -- After everything was read: only then is silence the server's.
 local function tick(self)
   local context = self.context
+  if context.upkeep.woke and context.delivery.dry() then context.upkeep:check() end
   local due = context.session.due
   if due and context.clock.now() >= due then context.session:input("tick", context.link:heard()) end
 end

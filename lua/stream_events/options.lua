@@ -13,7 +13,8 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 ---@field close number? how long disconnect() waits for the server's goodbye; default 1
 ---@field health number? after a health check, until the next one is sent; default 25
 ---@field silence number? without a byte from the server the connection counts as dead; default 35
----@field check number? how long the server may take to be heard after reconnect_now(); default 3
+---@field check number? how long the server may take to be heard after reconnect_now(), or when the machine
+---  was asleep; default 3
 
 ---@class stream_events.Limits
 ---@field event_size integer? bytes of a custom event that is sent, default 5120

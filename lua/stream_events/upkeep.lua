@@ -7,8 +7,12 @@ local INTERVAL = 5 -- seconds between two looks at the clocks where nothing else
 local SLEEP = 2 -- seconds of sleep, or of a clock that was set, that are worth a look at the connection
 local PAUSE = 15 -- seconds without a turn: the program was stopped, or did something else
 
+-- States of the session in which somebody waits for something of the network's.
+local LOOKS = { connecting = true, greeting = true, online = true, waiting = true }
+
 ---@class stream_events.Upkeep
 ---@field sleeps integer how often that was noticed
+---@field woke boolean check() is to be called
 local Upkeep = { __name = "stream_events.upkeep" }
 Upkeep.__index = Upkeep
 
@@ -19,7 +23,8 @@ function M.new(context)
   -- A clock of the program's own need not have slept().
   local slept = clock.slept or function() return clock.time() - clock.now() end
   return setmetatable({
-    context = context, now = clock.now, slept = slept, last = clock.now(), offset = slept(), sleeps = 0,
+    context = context, now = clock.now, slept = slept, last = clock.now(), offset = slept(),
+    sleeps = 0, woke = false,
   }, Upkeep)
 end
 
@@ -34,12 +39,15 @@ local function awake(self, asleep, paused)
   self.sleeps = self.sleeps + 1
   self.context.log("info", "awake again: the connection is checked", { asleep = asleep, paused = paused })
   self.context.identity.supply:clock_moved()
-  self.context.session:input("woke")
+  self.woke = true
 end
 
-local function watches(session)
-  return session.state == "online" or session.state == "waiting"
+--- To be called after all that had arrived before was read: only what comes now is a sign of life.
+function Upkeep:check()
+  self.woke = false
+  self.context.session:input("check")
 end
+
 
 --- To be called once a turn, before events are delivered.
 function Upkeep:step()
@@ -47,7 +55,7 @@ function Upkeep:step()
   local asleep, paused = offset - self.offset, now - self.last
   self.last, self.offset = now, offset
   local session = self.context.session
-  if not watches(session) then
+  if not LOOKS[session.state] then
     self.look_at = nil
     return
   end
@@ -60,7 +68,7 @@ end
 ---@return number?
 function Upkeep:deadline()
   local session = self.context.session
-  if not watches(session) then return nil end
+  if not LOOKS[session.state] then return nil end
   local due = session.state == "online" and self.context.identity.supply:deadline() or nil
   local look_at = self.ticks and self.look_at or nil
   if due and look_at then return math.min(due, look_at) end
