@@ -4,7 +4,10 @@
  * all a foreign loop needs. Nothing is kept here about the watched descriptors: the owner of one
  * knows what it asked for. */
 #if defined(__linux__) && !defined(SE_KQUEUE)
+#define _GNU_SOURCE /* ppoll */
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #else
 #undef _POSIX_C_SOURCE /* kqueue is no POSIX: with the macro set its header is not complete */
 #define SE_KQUEUE 1
@@ -30,11 +33,13 @@
 
 struct se_poller {
   int fd;
+  int alarm; /* a descriptor, or -1 (epoll); whether it is set (kqueue) */
   int kept_count;
   se_poll_result kept[KEPT];
 };
 
-static int poller_open(void);
+static int poller_open(se_poller *poller);
+static void close_alarm(se_poller *poller);
 static int watch(se_poller *poller, int fd, int before, int events, void *tag);
 static int ask(se_poller *poller, double seconds, se_poll_result *results, int max);
 
@@ -43,7 +48,7 @@ se_poller *se_poller_new(void) {
   if (poller == NULL)
     return NULL;
   poller->kept_count = 0;
-  poller->fd = poller_open();
+  poller->fd = poller_open(poller);
   if (poller->fd < 0) {
     int reason = errno;
     free(poller);
@@ -56,6 +61,7 @@ se_poller *se_poller_new(void) {
 void se_poller_free(se_poller *poller) {
   if (poller == NULL)
     return;
+  close_alarm(poller);
   close(poller->fd);
   free(poller);
 }
@@ -99,8 +105,41 @@ void se_poller_sleep(se_poller *poller, double seconds) {
 
 #ifndef SE_KQUEUE
 
-static int poller_open(void) {
+static int poller_open(se_poller *poller) {
+  poller->alarm = -1;
   return epoll_create1(EPOLL_CLOEXEC);
+}
+
+static void close_alarm(se_poller *poller) {
+  if (poller->alarm >= 0)
+    close(poller->alarm);
+}
+
+static struct timespec time_of(double seconds) {
+  struct timespec time;
+  double most = seconds < 1e9 ? seconds : 1e9;
+  time.tv_sec = (time_t)most;
+  time.tv_nsec = (long)((most - (double)time.tv_sec) * 1e9);
+  return time;
+}
+
+int se_poller_alarm(se_poller *poller, double seconds) {
+  struct itimerspec when = {0};
+  if (poller->alarm < 0) {
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (fd < 0 || watch(poller, fd, 0, SE_POLL_READ, NULL) != 0) {
+      if (fd >= 0)
+        close(fd);
+      return -1;
+    }
+    poller->alarm = fd;
+  }
+  if (seconds >= 0) {
+    when.it_value = time_of(seconds);
+    if (when.it_value.tv_sec == 0 && when.it_value.tv_nsec == 0)
+      when.it_value.tv_nsec = 1; /* nothing would mean never */
+  }
+  return timerfd_settime(poller->alarm, 0, &when, NULL); /* which also forgets the last one */
 }
 
 static int watch(se_poller *poller, int fd, int before, int events, void *tag) {
@@ -128,19 +167,26 @@ static int watch(se_poller *poller, int fd, int before, int events, void *tag) {
   return -1;
 }
 
-/* Whole milliseconds, rounded up so that a deadline has passed when the wait returns. */
+/* Below this, a wait is as exact as the system makes it; a longer one ends so much earlier at most,
+ * and whoever waits for a deadline comes back for the rest: nobody waits longer than he said. */
+#define EXACT 0.002
+
+/* Whole milliseconds, rounded down. */
 static int milliseconds(double seconds) {
   if (seconds < 0)
     return -1;
-  if (seconds >= (double)(INT_MAX / 1000))
-    return INT_MAX;
-  double exact = seconds * 1000;
-  int whole = (int)exact;
-  return (double)whole < exact ? whole + 1 : whole;
+  return seconds >= (double)(INT_MAX / 1000) ? INT_MAX : (int)(seconds * 1000);
 }
 
 static int ask(se_poller *poller, double seconds, se_poll_result *results, int max) {
   struct epoll_event events[BATCH];
+  if (seconds > 0 && seconds < EXACT) {
+    struct pollfd one = {poller->fd, POLLIN, 0};
+    struct timespec limit = time_of(seconds);
+    if (ppoll(&one, 1, &limit, NULL) <= 0)
+      return 0;
+    seconds = 0;
+  }
   int count = epoll_wait(poller->fd, events, max < BATCH ? max : BATCH, milliseconds(seconds));
   if (count < 0)
     return errno == EINTR ? 0 : -1;
@@ -160,8 +206,27 @@ static int ask(se_poller *poller, double seconds, se_poll_result *results, int m
 
 #else /* kqueue */
 
-static int poller_open(void) {
+static int poller_open(se_poller *poller) {
+  poller->alarm = 0;
   return kqueue();
+}
+
+static void close_alarm(se_poller *poller) {
+  (void)poller;
+}
+
+int se_poller_alarm(se_poller *poller, double seconds) {
+  struct kevent event;
+  if (seconds < 0 && !poller->alarm)
+    return 0;
+  double milliseconds = seconds < 1e9 ? seconds * 1000 : 1e12;
+  /* Rounded down: whoever is called too early comes back for the rest. */
+  EV_SET(&event, 0, EVFILT_TIMER, seconds < 0 ? EV_DELETE : EV_ADD | EV_ONESHOT, 0,
+         seconds < 0 ? 0 : (intptr_t)milliseconds, NULL);
+  if (kevent(poller->fd, &event, 1, NULL, 0, NULL) < 0 && errno != ENOENT)
+    return -1;
+  poller->alarm = seconds >= 0;
+  return 0;
 }
 
 static int change(se_poller *poller, int fd, short filter, int wanted, void *tag) {

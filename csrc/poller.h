@@ -31,4 +31,8 @@ int se_poller_wait(se_poller *poller, double seconds, se_poll_result *results, i
  * handed out. */
 void se_poller_sleep(se_poller *poller, double seconds);
 
+/* Makes the poller's descriptor readable in so many seconds, until this is called again; negative:
+ * it is not. For loops that have no timers; such a poller is never waited on. 0, or -1 with errno. */
+int se_poller_alarm(se_poller *poller, double seconds);
+
 #endif

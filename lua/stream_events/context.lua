@@ -227,6 +227,7 @@ end
 function M.close(context, err)
   if context.closed then return end
   context.closed = err
+  if context.attachment then context.attachment:closing() end
   local link = context.link
   if link.socket and context.session.state == "online" then
     -- A word to the server, as far as it goes without waiting.

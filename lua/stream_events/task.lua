@@ -9,6 +9,7 @@ local M = {}
 ---@field tasks stream_events.Tasks
 ---@field callback (fun(result: any, err: stream_events.Error?))?
 ---@field package waiter thread?
+---@field parked fun()? called at the end; of a coroutine that is not the client's and waits for it
 ---@field done boolean?
 ---@field result any
 ---@field err stream_events.Error?
@@ -24,12 +25,16 @@ function Call:finish(result, err)
     self.tasks.workers:push_job(self)
   elseif self.waiter then
     self.tasks.workers:wake(self.waiter)
+  elseif self.parked then
+    self.parked()
   end
 end
 
 ---@class stream_events.Tasks
 ---@field package workers stream_events.Workers
 ---@field work fun(call: stream_events.Call) runs the loop until the call is done; set by it
+---@field park (fun(call: stream_events.Call): boolean)? suspends the coroutine of a foreign loop until
+---  the call is done; false: it cannot. Of the adapter for such a loop
 local Tasks = { __name = "stream_events.tasks" }
 Tasks.__index = Tasks
 
@@ -58,6 +63,8 @@ function Tasks:begin(callback, class)
   if callback ~= nil and type(callback) ~= "function" then
     error("the callback must be a function, not a " .. type(callback), 3)
   end
+  local on_wake = self.workers.on_wake
+  if on_wake then on_wake() end
   return setmetatable({
     callback = callback,
     -- Room for what comes: a table that has to grow costs more than the rest of a send.
@@ -76,7 +83,7 @@ function Tasks:wait(call)
     if thread then
       call.waiter = thread
       self.workers:wait()
-    else
+    elseif not (self.park and self.park(call)) then
       self.work(call)
     end
   end

@@ -23,6 +23,7 @@ M.WAIT = { "wait" }
 ---@field depth integer how many workers are active, one inside the other
 ---@field suspended integer how many wait for something
 ---@field failures integer how often something of the user's raised
+---@field on_wake fun()? told that something has begun or is due; of the adapter for a foreign loop
 local Workers = { __name = "stream_events.workers" }
 Workers.__index = Workers
 
@@ -52,7 +53,7 @@ end
 
 -- Inside a C function (a comparison for table.sort, say) one cannot yield. Lua 5.1 can only look for
 -- one among the callers; it raises when it was a metamethod or an iterator that came in between.
-local is_yieldable = coroutine.isyieldable or function()
+M.is_yieldable = coroutine.isyieldable or function()
   for level = 2, math.huge do
     local info = debug.getinfo(level, "S")
     if not info or info.what == "C" then return not info end
@@ -64,7 +65,7 @@ end
 function Workers:here()
   local thread = coroutine.running()
   if not thread or not self.owners[thread] then return nil end
-  if not is_yieldable() then return nil end
+  if not M.is_yieldable() then return nil end
   return thread
 end
 
@@ -153,6 +154,7 @@ end
 function Workers:wake(thread)
   self.last_ready = self.last_ready + 1
   self.ready[self.last_ready] = thread
+  if self.on_wake then self.on_wake() end
 end
 
 --- Runs a function in a worker in the next turn, with up to three arguments.
@@ -167,6 +169,7 @@ end
 function Workers:push_job(job)
   self.last_job = self.last_job + 1
   self.jobs[self.last_job] = job
+  if self.on_wake then self.on_wake() end
 end
 
 -- The loop of a worker for jobs.

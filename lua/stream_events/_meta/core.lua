@@ -203,6 +203,35 @@ function core.gzip(data) end
 ---@return string? message
 function core.gunzip(bytes, limit) end
 
+-------------------------------------------------------------------------------------------- alarm
+
+--- A descriptor for loops that have none but descriptors: readable when another one is, and when its
+--- time has come.
+---@class stream_events.core.Alarm
+local Alarm = {}
+
+---@param fd integer the other descriptor
+---@return stream_events.core.Alarm? alarm
+---@return string? kind "network": no descriptor is left
+---@return string? message
+function core.alarm(fd) end
+
+---@return integer
+function Alarm:pollfd() end
+
+--- Has it become readable in so many seconds, and stay so until this is called again; nil: not.
+---@param seconds number?
+---@return true? ok
+---@return string? kind as of core.alarm()
+---@return string? message
+function Alarm:set(seconds) end
+
+--- Watches the other descriptor no longer; before that is closed.
+function Alarm:release() end
+
+--- Any number of times; also __gc and __close.
+function Alarm:close() end
+
 ------------------------------------------------------------------------------------------- router
 
 ---@class stream_events.core.Router
