@@ -211,12 +211,16 @@ describe("query_channels", function()
       if request.path == "/channels" then return 201, answer("a", "b") end
       return fake.usual_answer(request)
     end
+    local changed = 0
+    client:subscribe_for("capabilities.changed", function() changed = changed + 1 end)
     local channels = assert(client:query_channels({}, { watch = true }))
     assert.truthy(fake.requests[1].query:find("connection_id=connection-1", 1, true))
     assert.is_true(channels[1].watching and channels[2].watching)
     fake.socket:finish("network", "reset")
     for _ = 1, 5 do client:poll(5) end
-    assert.equal(3, #fake.requests)
+    assert.equal(2, #fake.requests)
+    assert.same({ "messaging:b", "messaging:a" }, fakes.cids_of(fake.requests[2]))
+    assert.equal(0, changed)
   end)
 
   it("needs a connection to watch", function()

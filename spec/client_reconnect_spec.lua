@@ -184,10 +184,11 @@ describe("a connection", function()
     for _ = 1, 6 do client:poll(5) end
     local asked = {}
     for _, request in ipairs(fake.requests) do
-      local id = request.path:match "([^/]+)/query$"
-      asked[#asked + 1] = id .. " " .. tostring(native.json.decode(request.body).presence)
+      local cids = fakes.cids_of(request)
+      local who = cids and table.concat(cids, " ") or request.path:match "([^/]+)/query$"
+      asked[#asked + 1] = who .. " " .. tostring(native.json.decode(request.body).presence)
     end
-    assert.same({ "general true", "lobby false", "general true", "lobby false" }, asked)
+    assert.same({ "general true", "lobby false", "messaging:lobby false", "messaging:general true" }, asked)
     for _, bad in ipairs { { presence = 1 }, { precense = true }, "x" } do
       assert.is_false(pcall(general.watch, general, bad))
     end
@@ -208,12 +209,12 @@ describe("a connection", function()
     fake.clock.advance(5)
     fake.socket:finish("network", "reset")
     for _ = 1, 6 do client:poll(5) end
-    assert.equal(2, #fake.requests)
-    for i, path in ipairs { "/channels/messaging/general/query", "/channels/messaging/lobby/query" } do
-      assert.equal(path, fake.requests[i].path)
-      assert.truthy(fake.requests[i].query:find("connection_id=connection-2", 1, true))
-      assert.is_true(native.json.decode(fake.requests[i].body).watch)
-    end
+    assert.equal(1, #fake.requests)
+    assert.truthy(fake.requests[1].query:find("connection_id=connection-2", 1, true))
+    assert.same({
+      filter_conditions = { cid = { ["$in"] = { "messaging:lobby", "messaging:general" } } },
+      watch = true, state = true, presence = false, limit = 30, member_limit = 100, message_limit = 1,
+    }, native.json.decode(fake.requests[1].body))
     assert.equal(1, #recovered)
     assert.is_true(recovered[1].gap)
     assert.same({ "messaging:general", "messaging:lobby" }, recovered[1].restored)
@@ -223,51 +224,6 @@ describe("a connection", function()
     client:poll()
     assert.same({ 1 }, seen)
     assert.equal(1, client:stats().reconnects)
-  end)
-
-  it("has a bounded number of queries in flight when it comes back to many channels", function()
-    local fake = fakes.new()
-    local client = fake.connected()
-    for i = 1, 30 do assert(client:channel("messaging", "c" .. i):watch()) end
-    fake.requests = {}
-    fake.answer = function() return nil end
-    fake.socket:finish("network", "reset")
-    local most, done = 0, 0
-    for _ = 1, 200 do
-      client:poll(0.1)
-      local open = #fake.requests - done
-      most = math.max(most, open)
-      if open > 0 then
-        done = done + 1
-        fake.reply(fake.requests[done], fake.usual_answer(fake.requests[done]))
-      end
-    end
-    assert.equal(30, #fake.requests)
-    assert.equal(8, most)
-  end)
-
-  it("tries a channel again that could not be restored, and forgets one that is lost", function()
-    local fake = fakes.new()
-    local client = fake.connected()
-    local general, lobby = client:channel("messaging", "general"), client:channel("messaging", "lobby")
-    assert(general:watch() and lobby:watch())
-    local tries = { general = 0, lobby = 0 }
-    fake.answer = function(request)
-      local id = request.path:match("/messaging/([^/]+)/query")
-      tries[id] = tries[id] + 1
-      if id == "lobby" then return 403, '{"code":17,"message":"no member","StatusCode":403}' end
-      if tries[id] < 3 then return 429, "slow down" end
-      return fake.usual_answer(request)
-    end
-    local recovered
-    client:subscribe_for("connection.recovered", function(event) recovered = event end)
-    fake.socket:finish("network", "reset")
-    while not recovered do client:poll(5) end
-    assert.same({ general = 3, lobby = 1 }, tries)
-    assert.same({ "messaging:general" }, recovered.restored)
-    assert.equal(17, recovered.failed["messaging:lobby"].code)
-    assert.same({ true, false }, { general.watching, lobby.watching })
-    assert.equal(1, client:stats().watched)
   end)
 
   it("says that it recovered also when there was nothing to restore", function()
@@ -329,13 +285,13 @@ describe("a connection", function()
     client:poll()
     fake.requests = {}
     assert(client:connect_user({ id = "john" }, fake.token))
-    for _ = 1, 3 do client:poll() end
+    for _ = 1, 3 do client:poll(1) end
     assert.equal(1, #fake.requests)
     assert.truthy(fake.requests[1].query:find("connection_id=connection-2", 1, true))
     fake.socket:refuse(43)
     client:poll()
     assert(client:connect_user({ id = "jane" }, tokens.user(SECRET, "jane")))
-    for _ = 1, 3 do client:poll() end
+    for _ = 1, 3 do client:poll(1) end
     assert.equal(1, #fake.requests) -- jane never asked for it
     assert.equal(0, client:stats().watched)
   end)

@@ -1,9 +1,17 @@
 --- What a client makes of the answers to its syncs after a reconnect: good ones, late ones, bad ones.
 local fakes = require "support.fake_transport"
 local native = require "stream_events.native"
+local pacing = require "stream_events.pacing"
 
 local KEPT = { custom_events = true, custom_event_retention = { seconds = 60, count = 10 } }
 local fake, client, channel, got, recovered
+
+-- A channel, watched.
+local function view(cid)
+  local made = fakes.view(cid)
+  made.channel.config, made.watched_at = KEPT, "2026-01-01T00:00:00.5Z"
+  return made
+end
 
 -- A server that keeps events; syncs are answered by `sync(body, request)`, nil: not at all.
 local function begin(sync, more)
@@ -11,11 +19,12 @@ local function begin(sync, more)
   fake.answer = function(request)
     if request.path == "/sync" then return sync(native.json.decode(request.body), request) end
     local id = request.path:match "^/channels/messaging/([^/]+)/query$"
-    if not id then return fake.usual_answer(request) end
-    return 201, native.json.encode {
-      channel = { type = "messaging", id = id, cid = "messaging:" .. id, config = KEPT },
-      members = native.json.array {}, watched_at = "2026-01-01T00:00:00.5Z",
-    }
+    if id then return 201, native.json.encode(view("messaging:" .. id)) end
+    local cids = fakes.cids_of(request)
+    if not cids then return fake.usual_answer(request) end
+    local views = native.json.array {}
+    for i, cid in ipairs(cids) do views[i] = view(cid) end
+    return 201, native.json.encode { channels = views }
   end
   client = fake.connected(more)
   channel = client:channel("messaging", "general")
@@ -330,7 +339,7 @@ describe("after a reconnect", function()
     end)
     local usual = fake.answer
     fake.answer = function(request)
-      if calls == 1 and request.path:find "query$" then return lose() end
+      if calls == 1 and request.path == "/channels" then return lose() end
       return usual(request)
     end
     lose()
@@ -350,7 +359,7 @@ describe("after a reconnect", function()
     end)
     local usual = fake.answer
     fake.answer = function(request)
-      if #asked == 1 and request.path:find "query$" then return nil end
+      if #asked == 1 and request.path == "/channels" then return nil end
       return usual(request)
     end
     lose()
@@ -366,7 +375,7 @@ describe("after a reconnect", function()
     local usual
     begin(function()
       fake.answer = function(request)
-        if request.path:find "query$" then return 403, '{"code":17,"message":"no","StatusCode":403}' end
+        if request.path == "/channels" then return 201, '{"channels":[]}' end
         return usual(request)
       end
       return answer { event(1) }
@@ -376,7 +385,7 @@ describe("after a reconnect", function()
     polls(6)
     assert.same({ 1 }, got)
     assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
-    assert.equal(17, recovered[1].failed["messaging:general"].code)
+    assert.equal("api", recovered[1].failed["messaging:general"].kind)
   end)
 
   it("nothing is asked of a service that keeps nothing, and everything is a gap", function()
@@ -417,6 +426,76 @@ describe("after a reconnect", function()
   end)
 end)
 
+describe("what was missed in 500 channels", function()
+  local asked
+
+  -- One event was missed in each; answers come 50 ms later, with what the server says of its rates.
+  local function begin_many(headers)
+    asked = {}
+    begin(function(body, request)
+      asked[#asked + 1] = { at = fake.clock.now(), cids = body.channel_cids }
+      local events = {}
+      for i, cid in ipairs(body.channel_cids) do
+        local n = tonumber(cid:match "%d+$") or 0
+        events[i] = event(n, ("2026-01-01T00:00:%02d.%03dZ"):format(10 + n % 7, n), cid)
+      end
+      fake.at(0.05, function()
+        local status, text = answer(events)
+        fake.reply(request, status, text, headers)
+      end)
+    end)
+    for i = 1, 499 do
+      client:channel("messaging", "c" .. i):watch(function() end)
+      client:poll()
+    end
+    lose()
+    fake.on_connect = function(socket)
+      socket:greet()
+      socket:receive(event(1000, "2026-01-01T00:00:59Z"))
+    end
+    for _ = 1, 200 do
+      if not recovered[1] then client:poll(1) end
+    end
+  end
+
+  it("is asked for 100 channels at a time, and delivered once, in order, before what is live", function()
+    begin_many()
+    local seen = {}
+    assert.equal(5, #asked)
+    for _, call in ipairs(asked) do
+      assert.equal(100, #call.cids)
+      for _, cid in ipairs(call.cids) do
+        assert.is_nil(seen[cid])
+        seen[cid] = true
+      end
+    end
+    assert.equal(501, #got)
+    assert.equal(1000, got[501])
+    local last = ""
+    for i = 1, 500 do
+      local at = ("%02d.%03d"):format(10 + got[i] % 7, got[i])
+      assert.is_true(at > last)
+      last = at
+    end
+    assert.same({ false, 500 }, { recovered[1].gap, recovered[1].replayed })
+  end)
+
+  it("is asked for no faster than the server allows, and waited for that long", function()
+    begin_many { ["x-ratelimit-limit"] = "10", ["x-ratelimit-remaining"] = "9", -- one a second
+      ["x-ratelimit-reset"] = tostring(1767225660) }
+    assert.equal(5, #asked)
+    for i = 2, 5 do assert.is_true(asked[i].at - asked[i - 1].at >= 1) end
+    assert.same({ 501, false }, { #got, recovered[1].gap })
+  end)
+
+  it("is given up where the rate leaves no call for longer than one may take", function()
+    begin_many { ["x-ratelimit-limit"] = "60", ["x-ratelimit-remaining"] = "0",
+      ["x-ratelimit-reset"] = tostring(1767225650) }
+    assert.equal(1, #asked)
+    assert.same({ 101, true, 400 }, { #got, recovered[1].gap, #recovered[1].gap_cids })
+  end)
+end)
+
 describe("where a channel was left off", function()
   local replay = require "stream_events.replay"
   local asked, missed, one, two
@@ -431,6 +510,7 @@ describe("where a channel was left off", function()
     missed = replay.new {
       clock = { now = function() return 0 end }, options = { timeouts = { request = 6 } },
       api = { call = function(_, options) asked = options.body end }, log = function() end,
+      paces = pacing.endpoints(),
     }
   end)
 

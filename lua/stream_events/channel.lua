@@ -25,6 +25,7 @@ local M = {}
 ---@field own_capabilities string[]? what this user may do here, as far as it is known
 ---@field watcher_count integer? from the last query
 ---@field watched_at string? since when this connection watches, where the server keeps its events
+---@field package used integer? when it was used last, as a count of all uses
 ---@field watching boolean whether its events come in (again after every reconnect)
 ---@field client stream_events.Client
 local Channel = { __name = "stream_events.channel" }
@@ -117,11 +118,12 @@ end
 -- Queries the channel; receive(ok, err) after its state has been taken over.
 local function query(self, options, receive)
   local body = {
-    data = creation_data(self), state = options.state, watch = options.watch,
+    data = options.creates and creation_data(self) or nil, state = options.state, watch = options.watch,
     presence = options.presence or false,
   }
   self.context.api:call({
     method = "POST", as = "acting", body = body, connection = options.watch,
+    pace = self.context.paces:of "GetOrCreateChannel",
     path = (self.path or url.path("channels", self.type)) .. "/query",
   }, function(answer, err)
     if not answer then return receive(nil, err) end
@@ -148,7 +150,7 @@ local function watch(self, presence, receive)
   if not connection_id then return receive(nil, offline(self)) end
   self.being_watched = true
   self.context.recovery:expect()
-  query(self, { state = true, watch = true, presence = presence }, function(ok, err)
+  query(self, { creates = true, state = true, watch = true, presence = presence }, function(ok, err)
     self.being_watched = nil
     if ok then self.presence = presence end
     if ok then self.context.recovery:watched(self, connection_id) end
@@ -156,14 +158,11 @@ local function watch(self, presence, receive)
   end)
 end
 
---- Watches again after a reconnect.
+--- Watches again after a reconnect, without data to create it with.
 ---@package
----@param receive fun(err: stream_events.Error?)
+---@param receive fun(ok: true?, err: stream_events.Error?)
 function Channel:watch_again(receive)
-  local connection_id = self.context.identity.connection_id
-  if not connection_id then return receive(offline(self)) end
-  query(self, { state = true, watch = true, presence = self.presence },
-    function(_, err) receive(err) end)
+  query(self, { state = true, watch = true, presence = self.presence }, receive)
 end
 
 --- Queries without watching, to learn what this user may do now; one query at a time.
@@ -220,7 +219,8 @@ end
 function Channel:query(callback)
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
-  query(self, { state = true, watch = false }, finish_with_self(self, call))
+  self.context.recovery:use(self)
+  query(self, { creates = true, state = true, watch = false }, finish_with_self(self, call))
   return tasks:wait(call)
 end
 
@@ -231,7 +231,7 @@ end
 function Channel:create(callback)
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
-  query(self, { state = false, watch = false }, finish_with_self(self, call))
+  query(self, { creates = true, state = false, watch = false }, finish_with_self(self, call))
   return tasks:wait(call)
 end
 

@@ -134,6 +134,7 @@ function methods:send_event(event_type, data, options, callback)
   if context.rules and not err then body, refusal = by_rules(self, body, refusal, sender) end
   if not body or err then return tasks:fail(call, refusal or err) end
   call.body = body
+  context.recovery:use(self)
   if id and self.config and self.config.custom_event_ids == true then call.repeats = REPEATS end
   context.api:send(call)
   return tasks:wait(call)

@@ -175,6 +175,7 @@ function M.new(context, malformed, ruled_out)
     crew:drain(pool, enough)
     settle()
     granted, left = 0, 0
+    if list.cid then context.recovery:handled(list.cid) end
     return ran
   end
 

@@ -28,6 +28,7 @@ end
 
 ---@class stream_events.HandlerList
 ---@field n integer
+---@field cid string?
 ---@field plain boolean the common case: there are handlers, and the client itself has no part
 ---@field hook (fun(event: stream_events.Event))? what the client itself does with the event
 
@@ -217,7 +218,7 @@ end
 ---@return stream_events.HandlerList
 function Registry:list(event_type, cid)
   if self.made >= MOST_LISTS then self:forget() end
-  local list = { hook = self.hooks[event_type] }
+  local list = { hook = self.hooks[event_type], cid = cid }
   local class = M.class(event_type)
   collect(self.client_scope, event_type, class, list)
   local scope = cid and self.scopes[cid]

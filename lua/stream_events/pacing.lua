@@ -71,6 +71,15 @@ function Pace:next(now)
   return at
 end
 
+--- The same for whoever has many calls to make: one after another, as long as no answer has shown what is
+--- allowed.
+---@param now number monotonic seconds
+---@return number? time
+function Pace:next_of_many(now)
+  if not self.is_known and self.in_flight > 0 then return nil end
+  return self:next(now)
+end
+
 --- Seconds that so many calls take at least, when none was made before.
 ---@param count integer
 ---@return number

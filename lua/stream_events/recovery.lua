@@ -1,26 +1,44 @@
---- The watched channels, and how they are watched again after a reconnect (protocol §3.8).
+--- The watched channels, and how delivery is restored after a reconnect (protocol §3.8).
 -- A watch ends with its connection. After a reconnect what the server has kept meanwhile is asked for,
--- and delivered before anything else; then every query is repeated, a few at a time. When all of them
--- have an answer, connection.recovered tells what could not be restored, and where events are missing.
-local backoff = require "stream_events.backoff"
+-- and delivered before anything else (replay.lua); then all channels are watched again (rewatch.lua). When
+-- each has its result, connection.recovered tells what could not be restored, and where events are missing.
 local replay = require "stream_events.replay"
+local rewatch = require "stream_events.rewatch"
 local timestamp = require "stream_events.timestamp"
 
 local M = {}
 
-local AT_A_TIME = 8 -- queries in flight: a burst of them would hit the rate limit (protocol §12.2)
-local ATTEMPTS = 5 -- of one channel in one recovery; the next reconnect begins anew
+-- Seconds, of which chance takes a part: what breaks many connections at once brings them back at once.
+local SPREAD = 0.2
 
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
 ---@field run table? the recovery under way
+---@field private uses integer how often channels were used so far
+---@field private lost table<string, stream_events.Error> by cid: not yet reported
 local Recovery = { __name = "stream_events.recovery" }
 Recovery.__index = Recovery
 
----@param context table of the client: clock, random, identity, emit, log
+---@param context table of the client: clock, random, identity, emit, log, paces
 ---@return stream_events.Recovery
 function M.new(context)
-  return setmetatable({ context = context, watches = {}, replay = replay.new(context) }, Recovery)
+  return setmetatable({
+    context = context, watches = {}, uses = 0, lost = {}, replay = replay.new(context),
+  }, Recovery)
+end
+
+--- A channel is used: the ones used last are watched again first.
+---@param channel stream_events.Channel
+function Recovery:use(channel)
+  self.uses = self.uses + 1
+  channel.used = self.uses
+end
+
+--- Of a turn in which events were handled: the channel of the last one.
+---@param cid string
+function Recovery:handled(cid)
+  local channel = self.watches[cid]
+  if channel then self:use(channel) end
 end
 
 --- A query that watches is about to be made: from its beginning on the way of the connection counts.
@@ -32,18 +50,26 @@ local function follow_connection(self)
   self.context.link:track(self.replay:is_any_kept(self.watches))
 end
 
+local function new_run(self)
+  return { begins = self.context.clock.now(), rewatch = rewatch.new(self.context) }
+end
+
 --- A channel is watched now, on the connection that the query named.
 ---@param channel stream_events.Channel
 ---@param connection_id string
 function Recovery:watched(channel, connection_id)
   self.watches[channel.cid] = channel
+  self.lost[channel.cid] = nil
   channel.watching = true
+  self:use(channel)
   follow_connection(self)
   local current = self.context.identity.connection_id
-  -- Reconnected while the query was under way: the watch is bound to a connection that is gone.
-  if current and current ~= connection_id then
-    self.run = self.run or self:new_run()
-    self.run.queue[#self.run.queue + 1] = { channel = channel, attempts = 0 }
+  if current == connection_id then
+    if self.run then self.run.rewatch:settle(channel) end
+  elseif current then
+    -- Reconnected while the query was under way: the watch is bound to a connection that is gone.
+    self.run = self.run or new_run(self)
+    self.run.rewatch:add { channel }
   end
 end
 
@@ -51,16 +77,23 @@ end
 ---@param channel stream_events.Channel
 function Recovery:forget(channel)
   channel.watching = false
+  if self.run then self.run.rewatch:forget(channel) end
   if channel.cid then
     self.watches[channel.cid] = nil
     self.replay:forget(channel.cid)
   end
 end
 
+local function cancel(self)
+  if self.run then self.run.rewatch:cancel() end
+  self.run = nil
+end
+
 --- No channel is watched any more.
 function Recovery:forget_all()
   for _, channel in pairs(self.watches) do channel.watching = false end
-  self.watches, self.run, self.since = {}, nil, nil
+  cancel(self)
+  self.watches, self.lost, self.since = {}, {}, nil
   self.replay:forget_all()
 end
 
@@ -74,30 +107,24 @@ end
 --- The connection is gone: what is under way is void. Remembers since when events may be missing.
 ---@param silent number seconds since the server was heard last
 function Recovery:interrupted(silent)
-  self.run = nil
+  -- Who is lost will not be asked for again, and has to be reported all the same.
+  for cid, err in pairs(self.run and self.run.rewatch.failed or {}) do
+    if not self.watches[cid] then self.lost[cid] = err end
+  end
+  cancel(self)
   self.replay:cancel()
   self.since = self.since or self.context.clock.time() - silent
 end
 
-function Recovery:new_run()
-  return { queue = {}, in_flight = 0, delayed = {}, restored = {}, failed = {} }
-end
-
-local function by_cid(a, b)
-  return a.channel.cid < b.channel.cid
-end
-
---- Begins to watch everything again.
+--- Begins to restore delivery.
 ---@param link stream_events.Link delivers as soon as it is known what was missed
 function Recovery:start(link)
-  local run = self:new_run()
-  for _, channel in pairs(self.watches) do
-    run.queue[#run.queue + 1] = { channel = channel, attempts = 0 }
-  end
-  table.sort(run.queue, by_cid)
-  run.report = true
+  cancel(self)
+  local run = new_run(self)
+  run.report, run.waits = true, true
+  run.rewatch:add(self.watches)
+  if next(self.watches) then run.begins = run.begins + SPREAD * self.context.random() end
   self.run = run
-  run.waits = true
   self:expect()
   local asks = self.replay:begin(self.watches, function(texts)
     run.waits, run.replayed = false, #texts
@@ -112,36 +139,12 @@ function Recovery:start(link)
   self:step()
 end
 
-local function answered(self, run, item, err)
-  run.in_flight = run.in_flight - 1
-  if self.run ~= run then return end -- the connection was lost again
-  local channel = item.channel
-  if not err then
-    run.restored[#run.restored + 1] = channel.cid
-  elseif err.retryable and item.attempts < ATTEMPTS then
-    item.due = self.context.clock.now()
-      + math.max(backoff.delay(item.attempts, self.context.random), err.retry_after or 0)
-    run.delayed[#run.delayed + 1] = item
-  else
-    run.failed[channel.cid] = err
-    if not err.retryable then self:forget(channel) end
-    self.context.log("warning", "a channel is not watched after the reconnect",
-      { cid = channel.cid, error = tostring(err) })
-  end
-end
-
-local function ask(self, run, item)
-  item.attempts = item.attempts + 1
-  run.in_flight = run.in_flight + 1
-  item.channel:watch_again(function(err) answered(self, run, item, err) end)
-end
-
 -- The channels that may lack events: nobody kept them, or not all, or the channel is gone.
-local function gaps(self, run)
+local function gaps(self, failed)
   local cids = self.replay:report()
   local known = {}
   for _, cid in ipairs(cids) do known[cid] = true end
-  for cid in pairs(run.failed) do
+  for cid in pairs(failed) do
     if not known[cid] then cids[#cids + 1] = cid end
   end
   table.sort(cids)
@@ -152,49 +155,38 @@ local function finish(self, run)
   self.run = nil
   follow_connection(self)
   if not run.report then return end
-  local since, gap_cids = self.since, gaps(self, run)
-  self.since = nil
+  local failed = run.rewatch.failed
+  for cid, err in pairs(self.lost) do failed[cid] = failed[cid] or err end
+  local since, gap_cids = self.since, gaps(self, failed)
+  self.since, self.lost = nil, {}
+  table.sort(run.rewatch.restored)
   self.context.emit {
     type = "connection.recovered",
     -- Without a channel nobody can say.
     gap = #gap_cids > 0 or next(self.watches) == nil, gap_cids = gap_cids, replayed = run.replayed or 0,
     since = since and timestamp.format(since),
-    restored = run.restored, failed = run.failed,
+    restored = run.rewatch.restored, failed = failed,
   }
-end
-
--- Delayed items whose time has come go back into the queue.
-local function requeue(self, run)
-  local now = self.context.clock.now()
-  for i = #run.delayed, 1, -1 do
-    if run.delayed[i].due <= now then
-      run.queue[#run.queue + 1] = table.remove(run.delayed, i)
-    end
-  end
 end
 
 --- Goes on with what can be done now.
 function Recovery:step()
   local run = self.run
-  if run and run.waits then self.replay:step() end
-  if not run or run.waits then return end
-  requeue(self, run)
-  while run.in_flight < AT_A_TIME and #run.queue > 0 do
-    local item = table.remove(run.queue, 1)
-    if item.channel.watching then ask(self, run, item) end
-    if self.run ~= run then return end
-  end
-  if run.in_flight == 0 and #run.delayed == 0 and #run.queue == 0 then finish(self, run) end
+  if not run or not self.context.identity.connection_id then return end
+  if run.waits then self.replay:step() end
+  if self.run ~= run or run.waits or self.context.clock.now() < run.begins then return end
+  run.rewatch:step()
+  if self.run == run and run.rewatch:is_done() then finish(self, run) end
 end
 
 --- Monotonic time at which step() of a run has something to do that no answer will bring about.
 ---@return number?
 function Recovery:deadline()
-  local soonest = self.replay:deadline()
-  for _, item in ipairs(self.run.delayed) do
-    if not soonest or item.due < soonest then soonest = item.due end
-  end
-  return soonest
+  local run = self.run
+  if not self.context.identity.connection_id then return nil end
+  if run.waits then return self.replay:deadline() end
+  if self.context.clock.now() < run.begins then return run.begins end
+  return run.rewatch:deadline()
 end
 
 return M

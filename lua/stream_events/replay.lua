@@ -7,6 +7,7 @@
 -- one (`watched_at` of a query, `synced_at` of a sync).
 local backoff = require "stream_events.backoff"
 local channel_state = require "stream_events.channel_state"
+local errors = require "stream_events.error"
 local native = require "stream_events.native"
 local plain_json = require "stream_events.plain_json"
 local timestamp = require "stream_events.timestamp"
@@ -14,6 +15,7 @@ local timestamp = require "stream_events.timestamp"
 local M = {}
 
 local AT_ONCE = 100 -- channels in one call, as official clients ask for (protocol §3.10)
+local AT_A_TIME = 4 -- calls in flight
 -- What broke the WebSocket has mostly broken kept connections of HTTP as well, and that shows only now;
 -- and many calls at once may be too many.
 local ATTEMPTS = 3
@@ -26,7 +28,7 @@ local ATTEMPTS = 3
 local Replay = { __name = "stream_events.replay" }
 Replay.__index = Replay
 
----@param context table of the client: api, clock, options, limits, log
+---@param context table of the client: api, clock, options, limits, paces, log
 ---@return stream_events.Replay
 function M.new(context)
   return setmetatable({ context = context, since = {}, missing = {} }, Replay)
@@ -175,10 +177,16 @@ end
 
 local function settle(self, run, cids, body, err)
   if body then take_answer(self, run, cids, body) else give_up(self, cids, err) end
-  run.pending = run.pending - 1
+  run.pending = run.pending - 1 -- calls without a result
   if run.pending > 0 then return end
   self.run = nil
   run.done(in_order(self, run))
+end
+
+-- Monotonic time at which all of it is given up: what one call may take, and what the rate makes of many.
+local function ends(self, run)
+  return run.began + self.context.options.timeouts.request
+    + self.context.paces:of "Sync":duration(run.calls)
 end
 
 -- Seconds until a call that failed is made again; nil: it is not.
@@ -189,49 +197,60 @@ local function again_in(self, run, attempt, err)
     if not err.retryable then return nil end
     wait = math.max(backoff.delay(attempt, context.random), err.retry_after or 0)
   end
-  return context.clock.now() + wait < run.expires and wait or nil
+  return context.clock.now() + wait < ends(self, run) and wait or nil
 end
 
-local function ask(self, run, cids, attempt)
+local function ask(self, run, call)
+  call.attempt = call.attempt + 1
+  run.in_flight = run.in_flight + 1
   self.context.api:call({
     method = "POST", path = "/sync", as = "acting", connection = true, is_raw = true,
-    expires = run.expires,
+    pace = self.context.paces:of "Sync", expires = ends(self, run),
     body = {
-      channel_cids = channel_state.list(cids), last_sync_at = earliest(run, cids), watch = true,
+      channel_cids = channel_state.list(call.cids), last_sync_at = earliest(run, call.cids), watch = true,
     },
   }, function(body, err)
     if self.run ~= run then return end -- the connection was lost again
-    local wait = err and again_in(self, run, attempt, err)
-    if not wait then return settle(self, run, cids, body, err) end
-    if wait == 0 then return ask(self, run, cids, attempt + 1) end
-    run.later[#run.later + 1] =
-      { cids = cids, attempt = attempt + 1, due = self.context.clock.now() + wait }
+    run.in_flight = run.in_flight - 1
+    local wait = err and again_in(self, run, call.attempt, err)
+    if not wait then return settle(self, run, call.cids, body, err) end
+    call.due = self.context.clock.now() + wait
+    run.waiting[#run.waiting + 1] = call
   end)
 end
 
---- Makes the calls again whose time has come.
+local function too_late()
+  return errors.new { kind = "timeout", message = "no answer in time" }
+end
+
+--- Makes the calls whose time has come, no faster than the service allows.
 function Replay:step()
   local run = self.run
-  if not run or not run.later[1] then return end
-  local now, waiting = self.context.clock.now(), run.later
-  run.later = {}
+  if not run or not run.waiting[1] then return end
+  local now, pace, waiting = self.context.clock.now(), self.context.paces:of "Sync", run.waiting
+  local is_over = now >= ends(self, run)
+  run.waiting, run.wake = {}, nil
   for _, call in ipairs(waiting) do
-    if call.due > now then
-      run.later[#run.later + 1] = call
+    local at = run.in_flight < AT_A_TIME and pace:next_of_many(now) or nil
+    if is_over then
+      settle(self, run, call.cids, nil, too_late())
+    elseif at and math.max(at, call.due) <= now then
+      ask(self, run, call)
     else
-      ask(self, run, call.cids, call.attempt)
+      at = at and math.max(at, call.due)
+      if at and (not run.wake or at < run.wake) then run.wake = at end
+      run.waiting[#run.waiting + 1] = call
     end
+    if self.run ~= run then return end
   end
 end
 
---- Monotonic time at which step() has something to do.
+--- Monotonic time at which step() has something to do that no answer will bring about.
 ---@return number?
 function Replay:deadline()
-  local soonest
-  for _, call in ipairs(self.run and self.run.later or {}) do
-    if not soonest or call.due < soonest then soonest = call.due end
-  end
-  return soonest
+  local run = self.run
+  if not run or not run.waiting[1] then return nil end
+  return math.min(run.wake or math.huge, ends(self, run))
 end
 
 -- The channels to be asked for, in calls; the others have a gap.
@@ -262,14 +281,14 @@ end
 function Replay:begin(watches, done)
   local calls = calls_for(self, watches)
   if #calls == 0 then return false end
-  local context = self.context
   local run = {
-    watches = {}, since = {}, found = {}, later = {}, pending = #calls, done = done,
-    expires = context.clock.now() + context.options.timeouts.request,
+    watches = {}, since = {}, found = {}, waiting = {}, in_flight = 0,
+    calls = #calls, pending = #calls, began = self.context.clock.now(), done = done,
   }
   for cid, channel in pairs(watches) do run.watches[cid], run.since[cid] = channel, self.since[cid] end
+  for i, cids in ipairs(calls) do run.waiting[i] = { cids = cids, attempt = 0, due = run.began } end
   self.run = run
-  for _, cids in ipairs(calls) do ask(self, run, cids, 1) end
+  self:step()
   return true
 end
 

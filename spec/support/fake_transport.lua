@@ -226,17 +226,33 @@ end
 
 function Transport:close() self.closed = true end
 
+--- A channel as queries show it.
+function M.view(cid)
+  local channel_type, id = cid:match("^(.-):(.*)$")
+  return {
+    channel = {
+      type = channel_type, id = id, cid = cid,
+      config = { custom_events = true }, own_capabilities = { "send-custom-events", "read-events" },
+    },
+    members = json.array { { user_id = "john", user = { id = "john" } } }, watcher_count = 1,
+  }
+end
+
+--- The cids that a query of many channels asks for; nil: the request is none.
+function M.cids_of(request)
+  if request.method ~= "POST" or request.path ~= "/channels" then return nil end
+  return json.decode(request.body).filter_conditions.cid["$in"]
+end
+
 -- Answers as the service gives them to what the client asks most.
 local function usual_answer(request)
   local channel_type, id = request.path:match("^/channels/([^/]+)/([^/]+)/query$")
-  if channel_type then
-    return 201, json.encode {
-      channel = {
-        type = channel_type, id = id, cid = channel_type .. ":" .. id,
-        config = { custom_events = true }, own_capabilities = { "send-custom-events", "read-events" },
-      },
-      members = json.array { { user_id = "john", user = { id = "john" } } }, watcher_count = 1,
-    }
+  if channel_type then return 201, json.encode(M.view(channel_type .. ":" .. id)) end
+  local cids = M.cids_of(request)
+  if cids then
+    local views = {}
+    for i, cid in ipairs(cids) do views[i] = M.view(cid) end
+    return 201, json.encode { channels = json.array(views) }
   end
   channel_type, id = request.path:match("^/channels/([^/]+)/([^/]+)/event$")
   if channel_type then

@@ -19,7 +19,7 @@ local function take_channels(context, answer, connection_id)
       local cid = names.cid(fields.type, fields.id)
       local channel = context.channels[cid] or channels.new(context, fields.type, fields.id)
       context.channels[cid] = channel
-      channel_state.apply_answer(channel, item)
+      channel:take_answer(item)
       if connection_id then context.recovery:watched(channel, connection_id) end
       list[#list + 1] = channel
     end
@@ -49,6 +49,7 @@ function methods:query_channels(filter, options, callback)
   if connection_id then context.recovery:expect() end
   return calls.ask(self, call, {
     method = "POST", path = "/channels", as = "acting", body = body, connection = body.watch,
+    pace = context.paces:of "QueryChannels",
   }, function(answer)
     if type(answer.channels) ~= "table" then return nil end
     return take_channels(context, answer, connection_id)
@@ -73,6 +74,7 @@ function methods:sync(cids, last_sync_at, callback)
   end
   return calls.ask(self, call, {
     method = "POST", path = "/sync", as = "acting", connection = true,
+    pace = self.context.paces:of "Sync",
     body = { channel_cids = channel_state.list(cids), last_sync_at = last_sync_at },
   }, calls.member "events")
 end
