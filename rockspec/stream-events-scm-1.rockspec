@@ -201,6 +201,7 @@ build = {
     ["stream_events.poll_options"] = "lua/stream_events/poll_options.lua",
     ["stream_events.recovery"] = "lua/stream_events/recovery.lua",
     ["stream_events.replay"] = "lua/stream_events/replay.lua",
+    ["stream_events.rewatch"] = "lua/stream_events/rewatch.lua",
     ["stream_events.rules.compile"] = "lua/stream_events/rules/compile.lua",
     ["stream_events.rules.conditions"] = "lua/stream_events/rules/conditions.lua",
     ["stream_events.rules.driver"] = "lua/stream_events/rules/driver.lua",

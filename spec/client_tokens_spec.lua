@@ -109,7 +109,7 @@ describe("a token that runs out", function()
     assert(world.client:channel("messaging", "general"):watch())
     world.pass(3541)
     world.fake.socket:refuse(40, "expired")
-    for _ = 1, 8 do world.client:poll() end
+    for _ = 1, 8 do world.client:poll(0.1) end
     assert.equal(2, #world.asked)
     assert.equal(2, #world.fake.sockets)
     assert.truthy(world.fake.socket.options.url:find(world.given[2], 1, true))
