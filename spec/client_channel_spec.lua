@@ -660,9 +660,10 @@ describe("send_event", function()
 
   it("gives the error of the network", function()
     local fake = fakes.new()
-    fake.answer = function(request) fake.reply(request, nil, "network", "could not connect") end
+    fake.answer = function(request) fake.reply(request, nil, "network", "could not connect", true) end
     local _, err = fake.connected():channel("messaging", "general"):send_event("x")
     assert.same({ "network", "could not connect", true }, { err.kind, err.message, err.retryable })
+    assert.is_nil(err.maybe_sent)
   end)
 
   it("gives an error when too many wait already", function()

@@ -43,16 +43,19 @@ end
 
 --- Sends a request: a table with method, url, headers, body, or `prepared` by the transport in the
 --- place of all but the body; `acting` and `token` when it is made as the user; and settle(request,
---- err, status, body), called exactly once; with a `pace` it is counted there.
+--- err, status, body), called exactly once; with a `pace` it is counted there. `unsent` of a request that
+--- failed without a status: the service has not taken it.
 ---@param request stream_events.Call|table
 function Api:send(request)
   if self.closed then return request:settle(self.closed) end
   if not request.timeout then request.timeout = self.timeout end
   if not request.expires then request.expires = self.now() + request.timeout end
   local counts = self.counts
+  if request.unsent then request.unsent = nil end
   local id, kind, message = start(self, request)
   if not id then
     counts.failed = counts.failed + 1
+    request.unsent = true
     return request:settle(native.error(kind, message))
   end
   self.pending[id] = request
@@ -70,7 +73,7 @@ local function renew(self, request, err)
       .. "which is then asked for a new token."
     return false
   end
-  request.renewed = true
+  request.renewed, request.unsent = true, true
   self.parked[request] = true
   watch_time(self, request)
   self.identity:need_token(request.token, function(token, failure)
@@ -88,6 +91,7 @@ local NO_HEADERS = {}
 
 -- Tells the pace of a call what its answer says of the rate (protocol §1.5).
 local function heed(self, pace, status, headers, err)
+  if status and status ~= 429 and pace:answered_freely(headers) then return end
   local now = self.now()
   if status == 429 then
     pace:refused(now, err.retry_after)
@@ -96,10 +100,11 @@ local function heed(self, pace, status, headers, err)
   end
 end
 
-local function answered(self, request, status, body, headers)
+local function answered(self, request, status, body, headers, unsent)
   local err
   if not status then
     err = native.error(body, headers or "no answer")
+    request.unsent = unsent
   elseif status < 200 or status > 299 then
     err = errors.from_response(status, body, headers)
   end
@@ -114,16 +119,16 @@ end
 ---@param late (fun(): boolean)? whether the others have to wait for the next time
 function Api:collect(late)
   local transport, pending = self.transport, self.pending
-  local id, status, body, headers = transport:next_response()
+  local id, status, body, headers, unsent = transport:next_response()
   while id do
     local request = pending[id]
     if request then
       pending[id] = nil
       self.counts.in_flight = self.counts.in_flight - 1
-      answered(self, request, status, body, headers)
+      answered(self, request, status, body, headers, unsent)
     end
     if self.closed or (late and late()) then return end
-    id, status, body, headers = transport:next_response()
+    id, status, body, headers, unsent = transport:next_response()
   end
 end
 

@@ -11,6 +11,7 @@ local native = require "stream_events.native"
 local pacing = require "stream_events.pacing"
 local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
+local senders = require "stream_events.sender"
 local sessions = require "stream_events.session"
 local tasks = require "stream_events.task"
 local upkeep = require "stream_events.upkeep"
@@ -106,6 +107,7 @@ local function warn_unwatched(context)
 end
 
 local function established(context, first)
+  context.sender:online()
   context.check_unwatched = true
   if not first or next(context.recovery.watches) ~= nil then
     context.recovery:start(context.link)
@@ -118,6 +120,7 @@ local function established(context, first)
 end
 
 local function ended(context, err)
+  context.sender:user_gone(err)
   context.identity:clear()
   local call = context.connect_call
   context.connect_call = nil
@@ -125,6 +128,7 @@ local function ended(context, err)
 end
 
 local function disconnected(context)
+  context.sender:user_gone(errors.new { kind = "closed", message = "not sent: disconnected" })
   context.recovery:forget_all()
   context.identity:clear()
   local calls = context.disconnect_calls
@@ -135,6 +139,7 @@ end
 local function announce(context, change)
   if not change.online then
     context.recovery:interrupted(context.clock.now() - (context.link.last_heard or context.clock.now()))
+    context.sender:offline()
   end
   context.log("info", change.online and "online" or "offline", {
     reason = change.reason, code = change.code, retry_in = change.retry_in,
@@ -204,6 +209,7 @@ function M.new(client, options, level)
   context.identity = identities.new(context)
   context.paces = pacing.endpoints(options.hosted and pacing.HOSTED or nil)
   context.api = api.new(context)
+  context.sender = senders.new(context)
   context.delivery = delivery.new(context, function(reason, excerpt)
     return dropped(context, reason, excerpt)
   end, function(kind, report)
@@ -241,6 +247,7 @@ function M.close(context, err)
   context.session:close()
   context.recovery:forget_all()
   context.identity:give_up(err)
+  context.sender:close(err)
   context.api:close(err)
   if context.connect_call then context.connect_call:finish(nil, err) end
   disconnected(context)

@@ -113,6 +113,8 @@ end
 ---@field hash string? kind "rule": of the rule set
 ---@field problems table[]? kind "rule", of a rule file that cannot be used: { file, line, message,
 ---  suggestion } each
+---@field maybe_sent boolean? of a send: it is not known whether the event has arrived
+---@field superseded boolean? of a send: a newer event with the same `coalesce` took its place
 local Error = { __name = "stream_events.error" }
 Error.__index = Error
 
@@ -161,6 +163,8 @@ function M.new(fields)
     rule = fields.rule,
     hash = fields.hash,
     problems = fields.problems,
+    maybe_sent = fields.maybe_sent,
+    superseded = fields.superseded,
   }, Error)
 end
 

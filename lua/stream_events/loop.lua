@@ -61,6 +61,7 @@ local function deliver(self, limit, late)
   if context.rules then context.rules:step() end
   context.upkeep:step()
   context.api:sweep()
+  if context.sender.active then context.sender:step() end
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit, late)
   if context.closed then return ran end
@@ -113,6 +114,7 @@ local function own_timeout(self)
   local timer = sooner(context.session.due, context.api:deadline())
   if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
   timer = sooner(timer, context.upkeep:deadline())
+  if context.sender.active then timer = sooner(timer, context.sender:deadline()) end
   if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
   if context.rules then due = sooner(due, context.rules:timeout()) end
   return due

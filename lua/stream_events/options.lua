@@ -9,6 +9,7 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 
 ---@class stream_events.Timeouts seconds
 ---@field request number? an HTTP call, from the call to its answer; default 6
+---@field queued number? a send with `queue` that waits to go out; default 30
 ---@field connect number? token, socket and first frame of one attempt; default 15
 ---@field close number? how long disconnect() waits for the server's goodbye; default 1
 ---@field health number? after a health check, until the next one is sent; default 25
@@ -22,6 +23,7 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 ---@field answer_size integer? bytes of an HTTP answer, default 8 MiB
 ---@field in_flight integer? HTTP calls at a time, default 32; more wait in order
 ---@field waiting integer? calls that may wait, default 4096
+---@field queued integer? sends that may wait while offline, default 256
 ---@field handlers integer? handlers that may be waiting for something, default 4096
 ---@field rule_instructions integer? of one call of a rule's function, default 1 000 000
 ---@field rule_seconds number? of one call of a rule's function, default 0.005
@@ -55,10 +57,10 @@ local TYPES = {
   watch = "boolean",
 }
 
-local TIMEOUTS = { request = 6, connect = 15, close = 1, health = 25, silence = 35, check = 3 }
+local TIMEOUTS = { request = 6, queued = 30, connect = 15, close = 1, health = 25, silence = 35, check = 3 }
 local LIMITS = {
   event_size = 5120, frame_size = 1048576, answer_size = 8388608,
-  in_flight = 32, waiting = 4096, handlers = 4096,
+  in_flight = 32, waiting = 4096, queued = 256, handlers = 4096,
   rule_instructions = 1000000, rule_seconds = 0.005, rule_memory = 8388608, rule_breaches = 5,
   quarantine = 64,
 }
@@ -67,7 +69,7 @@ local LIMITS = {
 local LONGEST = 1000000 -- seconds
 local MOST = {
   event_size = 1073741824, frame_size = 1073741824, answer_size = 1073741824,
-  in_flight = 1024, waiting = 1048576, handlers = 1048576,
+  in_flight = 1024, waiting = 1048576, queued = 1048576, handlers = 1048576,
   rule_instructions = 1000000000, rule_memory = 1073741824, rule_breaches = 1000000,
   quarantine = 65536,
 }

@@ -28,8 +28,9 @@ local function set_limit(self, minute)
   self.minute, self.second = minute, math.max(1, math.ceil(minute / SECONDS))
 end
 
----@param limits { minute: integer }? at most, whatever the service says; nil: calls are not limited until
----  it says that they are
+---@param limits { minute: integer?, is_spread: boolean? }? minute: at most, whatever the service says; nil:
+---  calls are not limited until it says that they are; is_spread: once half of a minute's calls are made the
+---  rest is spread over what is left of it, for calls that must not have to wait for all of that
 ---@return stream_events.Pace
 function M.new(limits)
   local most = limits and limits.minute
@@ -56,6 +57,17 @@ local function room_at(self, most, span)
   return at < self.first and -math.huge or self.times[at] + span
 end
 
+-- When the next one comes where they are spread.
+local function spread_at(self)
+  local last = self.times[self.last]
+  if not last then return -math.huge end
+  local room = self.minute - self.in_flight - (self.last - self.first + 1)
+  local ends = self.times[self.first] + MINUTE -- of the time that `room` has to do for
+  if self.left and self.left < room then room, ends = self.left, self.left_until end
+  if room < 1 or room * 2 >= self.minute then return -math.huge end
+  return last + (ends - last) / (room + 1)
+end
+
 --- The time from which on the next call may be made.
 ---@param now number monotonic seconds
 ---@return number? time not before `now`; nil: it takes an answer to one of those in flight
@@ -68,6 +80,7 @@ function Pace:next(now)
   if not in_minute then return nil end
   at = math.max(at, in_second, in_minute)
   if self.left and self.left <= 0 then at = math.max(at, self.left_until) end
+  if self.is_spread then at = math.max(at, spread_at(self)) end
   return at
 end
 
@@ -131,6 +144,16 @@ function Pace:answered(now, headers, wall)
   forget_old(self, now)
   self.last = self.last + 1
   self.times[self.last] = now
+end
+
+--- A call has its answer, where nothing is limited so far and nothing in the answer says that something is:
+--- what most servers of one's own give, and nobody has to ask the clocks for it.
+---@param headers table<string, string>? in lower case
+---@return boolean done false: answered() is to be called
+function Pace:answered_freely(headers)
+  if self.minute or not self.is_known or (headers and headers["x-ratelimit-limit"]) then return false end
+  self.in_flight = math.max(0, self.in_flight - 1)
+  return true
 end
 
 --- A call has its answer: it was one too many (status 429).

@@ -18,6 +18,11 @@ local M = {}
 ---@field sends integer HTTP calls made
 ---@field failed integer HTTP calls that ended with an error
 ---@field in_flight integer HTTP calls without an answer so far
+---@field queued integer sends that wait to go out
+---@field superseded integer sends whose place a newer one took
+---@field expired integer sends that waited longer than they may
+---@field paced integer sends that had to wait for the service's rate
+---@field retried integer how often a send was put back to go out again
 ---@field handlers_waiting integer handlers and callbacks that wait for something
 ---@field handler_errors integer how often one of them raised
 ---@field longest_poll number seconds of the longest turn, handlers included, without what it slept
@@ -70,6 +75,9 @@ function M.collect(context)
     tokens_asked = context.identity.supply.asked, tokens_failed = context.identity.supply.failed,
     sends = context.api.counts.sent, failed = context.api.counts.failed,
     in_flight = context.api.counts.in_flight,
+    queued = context.sender:waiting(),
+    superseded = context.sender.counts.superseded, expired = context.sender.counts.expired,
+    paced = context.sender.counts.paced, retried = context.sender.counts.retried,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
     longest_poll = context.loop.longest,
     subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),

@@ -207,7 +207,7 @@ end
 function Transport:next_response()
   local reply = table.remove(self.fake.replies, 1)
   if not reply then return nil end
-  return reply[1], reply[2], reply[3], reply[4]
+  return reply[1], reply[2], reply[3], reply[4], reply[5]
 end
 
 function Transport:cancel(id) self.fake.cancelled[id] = true end
@@ -297,9 +297,10 @@ function M.new()
   fake.usual_answer = usual_answer
   fake.on_connect = function(socket) socket:greet() end
 
-  --- Answers a request that `answer` left open. A nil status is a failure: its kind and message.
-  function fake.reply(request, status, body, headers)
-    fake.replies[#fake.replies + 1] = { request.id, status, body, headers }
+  --- Answers a request that `answer` left open. A nil status is a failure: its kind and message, and
+  --- whether nothing of the request has gone out.
+  function fake.reply(request, status, body, headers, unsent)
+    fake.replies[#fake.replies + 1] = { request.id, status, body, headers, unsent }
   end
 
   --- Plans something for when the client has slept that long.
