@@ -438,13 +438,16 @@ describe("the plugin", function()
 
   it("makes an error of it that says when to try again", function()
     within(60, ONE, function()
-      local client = stream_events.new { api_key = "devkey", base_url = fixture.server.url }
+      -- No time to wait until it may send again.
+      local client = stream_events.new {
+        api_key = "devkey", base_url = fixture.server.url, timeouts = { request = 1 },
+      }
       assert(result_of(client, function(back)
         client:connect_user({ id = "john" }, fixture:user_token "john", back)
       end))
       local channel = client:channel("messaging", "lobby")
       assert(result_of(client, function(back) channel:watch(back) end))
-      assert(result_of(client, function(back) channel:send_event("flare", { x = 1 }, back) end))
+      assert.equal(201, (send "john"))
       local sent, err = result_of(client, function(back) channel:send_event("flare", { x = 2 }, back) end)
       assert.is_nil(sent)
       assert.equal("api", err.kind)
@@ -453,6 +456,10 @@ describe("the plugin", function()
       assert.is_true(err.retryable)
       assert.is_true(err.retry_after >= 1 and err.retry_after <= 60)
       assert.matches("^Too many calls: wait retry_after seconds", err.hint)
+      sent, err = result_of(client, function(back) channel:send_event("flare", { x = 3 }, back) end)
+      assert.is_nil(sent) -- and the server was not even asked
+      assert.same({ "full", 9, true }, { err.kind, err.code, err.retryable })
+      assert.is_true(err.retry_after > 0 and err.retry_after <= 60)
       client:close()
     end)
   end)

@@ -132,9 +132,11 @@ local function no_room(limit)
   }
 end
 
+local RATE_LIMIT = 9 -- the service's code for it
+
 local function too_fast(seconds)
   return errors.new {
-    kind = "full", retryable = true, retry_after = seconds,
+    kind = "full", code = RATE_LIMIT, retryable = true, retry_after = seconds,
     message = ("not sent: by the service's rate its turn comes in %.3g seconds"):format(seconds),
     hint = "Gather frequent updates into fewer events, or let newer ones supersede older ones (coalesce).",
   }
