@@ -17,9 +17,9 @@ INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 CPPFLAGS_ALL = -D_POSIX_C_SOURCE=200809L -Icsrc $(CPPFLAGS) \
-               $(shell pkg-config --cflags $(LUA_PC) libcurl libcrypto zlib 2>/dev/null)
+               $(shell pkg-config --cflags $(LUA_PC) libcurl libssl libcrypto zlib 2>/dev/null)
 CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS)
-LIBS_CORE = $(shell pkg-config --libs libcurl libcrypto zlib 2>/dev/null) -lm
+LIBS_CORE = $(shell pkg-config --libs libcurl libssl libcrypto zlib 2>/dev/null) -lm
 LIBS_SERVER = $(shell pkg-config --libs libcrypto 2>/dev/null) -lhttp_parser
 SHARED = -shared $(LDFLAGS)
 

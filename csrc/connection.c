@@ -81,7 +81,7 @@ void se_connection_end_now(se_connection *c, const char *kind, int code, const c
 /* Not of a connection that is over: its message says why. */
 void se_connection_note_failure(se_connection *c, CURLcode result) {
   if (c->end.kind == NULL)
-    se_multi_message(result, c->error, c->message, sizeof c->message);
+    se_failure_clean(result, c->trace.error, c->message, sizeof c->message);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -56,7 +56,8 @@ enum { SE_CONNECTING, SE_OPEN, SE_CLOSING, SE_CLOSED };
 int se_connection_state(const se_connection *connection);
 /* How a closed one ended. */
 typedef struct {
-  const char *kind;    /* "closed" "network" "timeout" "protocol" "auth" "memory" */
+  const char *kind;    /* "closed" "network" "tls" "certificate" "trust" "proxy" "timeout" "protocol"
+                          "auth" "memory" */
   const char *message;
   int code;            /* close code, or HTTP status of a refused upgrade; 1006: no word was said */
 } se_connection_end;

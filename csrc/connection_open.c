@@ -64,8 +64,8 @@ void se_connection_upgrade_turn(se_connection *c) {
 }
 
 static void end_with_curl(se_connection *c, CURLcode result) {
-  int status = se_multi_status(result);
-  se_multi_message(result, c->error, c->message, sizeof c->message);
+  int status =
+      se_failure_describe(c->easy, result, &c->trace, c->message, sizeof c->message);
   se_connection_end_now(c, status == SE_ERR_ARGUMENT ? "network" : se_status_kind(status), ABNORMAL,
                         c->message);
 }
@@ -171,7 +171,7 @@ static int prepare(se_connection *c, const se_connection_options *options, const
   CURLcode result = CURLE_OK;
   if (easy == NULL)
     return SE_ERR_MEMORY;
-  int status = se_multi_prepare(c->home->multi, easy, c->error, options->ca_file, options->proxy,
+  int status = se_multi_prepare(c->home->multi, easy, &c->trace, options->ca_file, options->proxy,
                                 options->timeout);
   if (status != SE_OK)
     return status;

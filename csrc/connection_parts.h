@@ -55,8 +55,8 @@ struct se_connection {
   char *host, *target, *headers; /* of the upgrade; NULL once it is sent */
   char key[SE_UPGRADE_KEY + 1];
   se_connection_end end; /* from PHASE_LAST on */
-  char message[CURL_ERROR_SIZE + 64];
-  char error[CURL_ERROR_SIZE];
+  char message[SE_FAILURE_TEXT];
+  se_trace trace;
 };
 
 /* connection.c */

@@ -67,7 +67,8 @@ struct slot {
   int has_head; /* the empty line after the headers has come */
   se_buffer body;
   se_buffer header_lines;
-  char error[CURL_ERROR_SIZE];
+  se_trace trace;
+  char reason[SE_FAILURE_TEXT]; /* why there was no answer; "": it says nothing of its own */
 };
 
 struct se_http {
@@ -299,7 +300,7 @@ static slot *slot_new(se_http *http) {
   CURL *easy = made->easy = curl_easy_init();
   CURLcode result = CURLE_OK;
   const char *proxy = http->has_proxy ? http->proxy : ""; /* what the environment said then, holds */
-  if (easy == NULL || se_multi_prepare(http->multi, easy, made->error, http->ca_file, proxy,
+  if (easy == NULL || se_multi_prepare(http->multi, easy, &made->trace, http->ca_file, proxy,
                                        http->connect_timeout) != SE_OK) {
     slot_free(made);
     return NULL;
@@ -479,13 +480,14 @@ static void activate(se_http *http, request *begun, slot *at) {
   at->head_bytes = 0;
   at->attempts = at->is_repeated = 0;
   at->has_head = 0;
-  at->error[0] = '\0';
+  at->reason[0] = '\0';
+  se_failure_forget(&at->trace);
   CURLcode result = set_url(at, begun);
   if (result == CURLE_OK)
     result = set_method(at, begun);
   if (result == CURLE_OK)
     result = set_headers(at, begun->headers != NULL ? begun->headers : http->no_headers);
-  int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy) : se_multi_status(result);
+  int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy) : se_failure_status(result);
   if (status == SE_OK) {
     list_append(&http->active, begun);
   } else {
@@ -516,16 +518,15 @@ static void on_done(void *user, CURL *easy, CURLcode result) {
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &at->status);
     /* libcurl takes half a head for a whole one when the connection ends there. */
     if (!at->has_head)
-      snprintf(at->error, sizeof at->error, "the server ended the connection within its answer");
+      snprintf(at->reason, sizeof at->reason, "the server ended the connection within its answer");
     finish(http, done, at->has_head && at->status > 0 ? SE_OK : SE_ERR_NETWORK);
   } else if (result == CURLE_WRITE_ERROR) {
     finish(http, done, at->over_limit ? SE_ERR_FULL : SE_ERR_MEMORY);
+  } else if (at->is_repeated) {
+    snprintf(at->reason, sizeof at->reason, "the server ended the connection without an answer");
+    finish(http, done, SE_ERR_NETWORK);
   } else {
-    if (at->is_repeated)
-      snprintf(at->error, sizeof at->error, "the server ended the connection without an answer");
-    else if (at->error[0] == '\0')
-      snprintf(at->error, sizeof at->error, "%s", curl_easy_strerror(result));
-    finish(http, done, se_multi_status(result));
+    finish(http, done, se_failure_describe(easy, result, &at->trace, at->reason, sizeof at->reason));
   }
 }
 
@@ -663,7 +664,7 @@ void se_http_cancel(se_http *http, int64_t id) {
 static const char *failure_message(se_http *http, const request *done) {
   switch (done->failure) {
     case SE_ERR_TIMEOUT:
-      if (done->slot != NULL && done->slot->error[0] != '\0')
+      if (done->slot != NULL && done->slot->reason[0] != '\0')
         break;
       snprintf(http->message, sizeof http->message, "no answer within %g seconds", done->timeout);
       return http->message;
@@ -676,10 +677,9 @@ static const char *failure_message(se_http *http, const request *done) {
     case SE_ERR_MEMORY: return "not enough memory";
     default: break;
   }
-  if (done->slot == NULL || done->slot->error[0] == '\0')
+  if (done->slot == NULL || done->slot->reason[0] == '\0')
     return done->failure == SE_ERR_PROTOCOL ? "the answer is no HTTP" : "the request failed";
-  se_multi_message(CURLE_OK, done->slot->error, http->message, sizeof http->message);
-  return http->message;
+  return done->slot->reason;
 }
 
 int se_http_next(se_http *http, se_http_answer *answer) {

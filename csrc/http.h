@@ -51,8 +51,9 @@ void se_http_cancel(se_http *http, int64_t id);
 typedef struct {
   int64_t id;
   int status;          /* of the HTTP answer; 0 when there was none */
-  int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TIMEOUT, SE_ERR_FULL (body or
-                          head over the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
+  int failure;         /* when there was none: SE_ERR_NETWORK, SE_ERR_TLS, SE_ERR_CERTIFICATE,
+                          SE_ERR_TRUST, SE_ERR_PROXY, SE_ERR_TIMEOUT, SE_ERR_FULL (body or head over
+                          the limit), SE_ERR_PROTOCOL, SE_ERR_ARGUMENT, SE_ERR_MEMORY */
   const char *message; /* when there was none: why, for people */
   int unsent;          /* when there was none: the server has seen nothing of the request */
   const char *body;

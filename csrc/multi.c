@@ -244,10 +244,9 @@ int se_multi_has_proxy(const char *proxy) {
   return proxy != NULL && proxy[0] != '\0';
 }
 
-int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], const char *ca_file,
+int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *ca_file,
                      const char *proxy, double connect_timeout) {
-  CURLcode result = CURLE_OK;
-  SET(CURLOPT_ERRORBUFFER, error);
+  CURLcode result = se_failure_trace(easy, trace, se_multi_has_proxy(proxy));
   /* With signals allowed, libcurl changes the host's SIGPIPE handler around every call. From 7.87
    * on it needs none, since all of its writing goes through send() with MSG_NOSIGNAL. */
   SET(CURLOPT_NOSIGNAL, curl_version_info(CURLVERSION_NOW)->version_num >= 0x075700 ? 1L : 0L);
@@ -263,6 +262,8 @@ int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], c
   SET(CURLOPT_TCP_NODELAY, 1L);
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* the least, for the server */
+  SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_timeout * 1000) + 1);
   if (multi->keep) {
@@ -271,8 +272,10 @@ int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], c
     SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
     SET(CURLOPT_CLOSESOCKETDATA, multi);
   }
-  if (ca_file != NULL)
+  if (ca_file != NULL) {
     SET(CURLOPT_CAINFO, ca_file);
+    SET(CURLOPT_PROXY_CAINFO, ca_file);
+  }
   if (!se_multi_has_proxy(proxy))
     SET(CURLOPT_PROXY, ""); /* or libcurl looks through the environment for every request */
   else if (proxy != NULL)
@@ -280,37 +283,4 @@ int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], c
   if (result == CURLE_OK)
     return SE_OK;
   return result == CURLE_OUT_OF_MEMORY ? SE_ERR_MEMORY : SE_ERR_ARGUMENT;
-}
-
-int se_multi_status(CURLcode result) {
-  switch (result) {
-    case CURLE_OK: return SE_OK;
-    case CURLE_OUT_OF_MEMORY: return SE_ERR_MEMORY;
-    case CURLE_OPERATION_TIMEDOUT: return SE_ERR_TIMEOUT;
-    case CURLE_URL_MALFORMAT: return SE_ERR_ARGUMENT;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a status line */
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM: return SE_ERR_PROTOCOL;
-    default: return SE_ERR_NETWORK;
-  }
-}
-
-void se_multi_message(CURLcode result, const char *error, char *out, size_t size) {
-  const char *text = error[0] != '\0' ? error : curl_easy_strerror(result);
-  size_t used = 0;
-  while (*text != '\0' && used + 4 < size) {
-    /* A query goes up to the next space or quote; what stands before an '@', from its "//" on. */
-    if (strncmp(text, "://", 3) == 0) {
-      size_t host = strcspn(text + 3, "/ '\"?@");
-      memcpy(out + used, "://", 3);
-      used += 3;
-      text += text[3 + host] == '@' ? host + 4 : 3;
-    } else if (*text == '?' && text[1] != '\0' && strchr(" '\"", text[1]) == NULL) {
-      text += strcspn(text, " '\"");
-    } else {
-      out[used++] = *text++;
-    }
-  }
-  out[used] = '\0';
 }

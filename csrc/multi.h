@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
+#include "failure.h"
 #include "poller.h"
 
 /* What the poller's tags point to, here and in connection.h: who to tell. */
@@ -34,8 +35,8 @@ int se_multi_library(void);
 int se_multi_has_proxy(const char *proxy);
 
 /* What every handle must have, so that nothing ever blocks, leaves http, or goes unchecked.
- * 'ca_file' and 'proxy' may be NULL. SE_OK, SE_ERR_MEMORY, or SE_ERR_ARGUMENT. */
-int se_multi_prepare(se_multi *multi, CURL *easy, char error[CURL_ERROR_SIZE], const char *ca_file,
+ * 'trace' is as of se_failure_trace; 'ca_file' and 'proxy' may be NULL. SE_OK, SE_ERR_MEMORY, or SE_ERR_ARGUMENT. */
+int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *ca_file,
                      const char *proxy, double connect_timeout);
 
 /* SE_OK or SE_ERR_MEMORY. The transfer begins with the next se_multi_run. */
@@ -50,11 +51,5 @@ double se_multi_due(const se_multi *multi);
 #define SE_NEVER 1e300
 /* Monotonic seconds. */
 double se_now(void);
-
-/* The shared status (SE_ERR_*) for a transfer that failed. */
-int se_multi_status(CURLcode result);
-/* A message for people about it, out of libcurl's own words, without queries and user names of
- * URLs: those hold tokens. */
-void se_multi_message(CURLcode result, const char *error, char *out, size_t size);
 
 #endif

@@ -12,13 +12,17 @@ enum {
   SE_ERR_FULL,      /* a limit was reached; nothing was taken */
   SE_ERR_CLOSED,    /* the object, or its peer, is closed */
   SE_ERR_PROTOCOL,  /* the peer broke the protocol, or sent what cannot be accepted */
-  SE_ERR_NETWORK,   /* DNS, TCP, TLS or proxy */
+  SE_ERR_NETWORK,   /* DNS or TCP */
+  SE_ERR_TLS,       /* no handshake */
+  SE_ERR_CERTIFICATE, /* the peer's is expired, for another name, ... */
+  SE_ERR_TRUST,     /* nobody who is trusted vouches for the peer */
+  SE_ERR_PROXY,     /* it is not there, wants credentials, does not connect, ... */
   SE_ERR_TIMEOUT,
   SE_ERR_ARGUMENT   /* the caller's value cannot be used */
 };
 
 /* The word that programs branch on: "memory" "full" "closed" "protocol" "network" "timeout"
- * "argument"; "again" for SE_AGAIN, "ok" for SE_OK. Never NULL. */
+ * "argument" "tls" "certificate" "trust" "proxy"; "again" for SE_AGAIN, "ok" for SE_OK. Never NULL. */
 const char *se_status_kind(int status);
 
 #endif

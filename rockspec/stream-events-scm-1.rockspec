@@ -21,6 +21,7 @@ dependencies = {
 }
 external_dependencies = {
   CURL = { library = "curl" },
+  SSL = { library = "ssl" },
   CRYPTO = { library = "crypto" },
   ZLIB = { library = "z" },
 }
@@ -31,11 +32,13 @@ build = {
       sources = {
         "csrc/alarm.c",
         "csrc/buffer.c",
+        "csrc/certificate.c",
         "csrc/connection.c",
         "csrc/connection_open.c",
         "csrc/connection_read.c",
         "csrc/core.c",
         "csrc/crypto.c",
+        "csrc/failure.c",
         "csrc/glob.c",
         "csrc/gzip.c",
         "csrc/http.c",
@@ -97,10 +100,10 @@ build = {
         "csrc/utf8.c",
         "csrc/ws.c",
       },
-      incdirs = { "csrc", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)" },
+      incdirs = { "csrc", "$(CURL_INCDIR)", "$(SSL_INCDIR)", "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)" },
       defines = { "_POSIX_C_SOURCE=200809L" },
-      libraries = { "curl", "crypto", "z", "m" },
-      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)" },
+      libraries = { "curl", "ssl", "crypto", "z", "m" },
+      libdirs = { "$(CURL_LIBDIR)", "$(SSL_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)" },
     },
     ["stream_events._meta.core"] = "lua/stream_events/_meta/core.lua",
     ["stream_events.api"] = "lua/stream_events/api.lua",

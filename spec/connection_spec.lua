@@ -229,7 +229,7 @@ describe("connecting", function()
     local server = peer.http(function(_, connection) connection:answer(407) end)
     local connection = connect(server, { url = "ws://stream.invalid/?token=secret",
       proxy = ("http://user:secret@127.0.0.1:%d"):format(server.port) })
-    assert.equal("network", (ending(connection)))
+    assert.equal("proxy", (ending(connection)))
   end)
 end)
 

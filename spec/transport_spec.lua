@@ -360,9 +360,9 @@ describe("TLS", function()
   end)
 
   for what, case in pairs {
-    ["a certificate that nobody vouches for"] = { "good", nil, "certificate" },
-    ["a certificate for another name"] = { "other", "other.pem", "127.0.0.1" },
-    ["another authority's certificate"] = { "good", "other.pem", "certificate" },
+    ["a certificate that nobody vouches for"] = { "good", nil, "certificate", "trust" },
+    ["a certificate for another name"] = { "other", "other.pem", "127.0.0.1", "certificate" },
+    ["another authority's certificate"] = { "good", "other.pem", "certificate", "trust" },
   } do
     it("refuses " .. what, function()
       local server = peer.http(function() error "no request must come" end)
@@ -373,13 +373,13 @@ describe("TLS", function()
       local status, kind, message = answer { method = "GET",
         url = ("https://127.0.0.1:%d/?token=secret"):format(port) }
       assert.is_nil(status)
-      assert.equal("network", kind)
+      assert.equal(case[4], kind)
       assert.truthy(message:find(case[3], 1, true), message)
       local connection = transport:connect {
         url = ("wss://127.0.0.1:%d/?token=secret"):format(port) }
       peer.pump(transport, function() return connection:state() == "closed" end)
       kind, message = select(2, connection:state())
-      assert.equal("network", kind)
+      assert.equal(case[4], kind)
       assert.truthy(message:find(case[3], 1, true), message)
       assert.is_nil(message:find("secret", 1, true))
     end)
@@ -389,10 +389,11 @@ describe("TLS", function()
     local server = peer.listen(function(connection)
       connection:say "HTTP/1.1 400 Bad Request\r\n\r\n"
     end)
-    local _, kind = answer { method = "GET", url = server:url "https" }
-    assert.equal("network", kind)
+    local _, kind, message = answer { method = "GET", url = server:url "https" }
+    assert.equal("tls", kind)
+    assert.truthy(message:find("does not speak TLS at this port", 1, true), message)
     local connection = transport:connect { url = server:url "wss" }
     peer.pump(transport, function() return connection:state() == "closed" end)
-    assert.equal("network", (select(2, connection:state())))
+    assert.equal("tls", (select(2, connection:state())))
   end)
 end)

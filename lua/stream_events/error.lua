@@ -194,6 +194,16 @@ local function envelope(body)
   return nil
 end
 
+-- Not the service: a proxy that was asked for the whole URL.
+local function proxy_refusal()
+  return M.new {
+    kind = "network", status = 407,
+    message = "the proxy asks for a user name and a password, or refuses those it was given",
+    hint = "Give them in the proxy's URL, as http://user:password@host:3128: option proxy, or the variable "
+      .. "http_proxy.",
+  }
+end
+
 local function may_pass(status, code)
   if RETRYABLE_CODES[code] then return true end
   return status ~= nil and (status == 408 or status == 429 or status >= 500)
@@ -214,6 +224,7 @@ end
 ---@return stream_events.Error
 function M.from_response(status, body, headers)
   local fields = envelope(body)
+  if not fields and status == 407 then return proxy_refusal() end
   if not fields then
     return M.new {
       kind = status == 401 and "auth" or "api",

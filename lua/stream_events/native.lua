@@ -8,7 +8,22 @@ local errors = require "stream_events.error"
 local M = setmetatable({}, { __index = core })
 
 -- What the core calls a failure, where the kinds of errors have another word for it.
-local KINDS = { memory = "full", argument = "protocol" }
+local KINDS = {
+  memory = "full", argument = "protocol",
+  tls = "network", certificate = "network", trust = "network", proxy = "network",
+}
+
+-- What to do about the failures of networks that somebody can do something about.
+local HINTS = {
+  tls = "base_url must name a port where the server speaks TLS 1.2 or newer; begin it with http:// for a "
+    .. "server of your own without TLS.",
+  certificate = "Compare the names in the certificate with base_url, and its dates with this machine's "
+    .. "clock; whoever runs the server has to renew a certificate that has expired.",
+  trust = "For a certificate of your own, or of an authority of your own, give the PEM file of that "
+    .. "authority, or of the certificate itself, as option ca_file.",
+  proxy = "The proxy is that of option proxy, else of the variables http_proxy, https_proxy and all_proxy, "
+    .. "like http://user:password@host:3128 or socks5h://host:1080; no_proxy names hosts to reach without.",
+}
 
 --- Makes the error object out of a failure that the core reported as `nil, kind, message, code`.
 ---@param kind string
@@ -16,9 +31,12 @@ local KINDS = { memory = "full", argument = "protocol" }
 ---@param code integer? HTTP status or close code
 ---@return stream_events.Error
 function M.error(kind, message, code)
+  local hint = HINTS[kind]
   kind = KINDS[kind] or kind
   -- Queues and memory that are full now need not be so later.
-  return errors.new { kind = kind, message = message, code = code, retryable = kind == "full" or nil }
+  return errors.new {
+    kind = kind, message = message, code = code, hint = hint, retryable = kind == "full" or nil,
+  }
 end
 
 -- The part `name` of the core, with those functions that can fail giving `nil, err`. None of them

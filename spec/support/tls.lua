@@ -25,6 +25,43 @@ function M.certificates(names)
   }
 end
 
+local AUTHORITY = [[
+[ca]
+default_ca = here
+[here]
+database = %s/index
+new_certs_dir = %s
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = anything
+copy_extensions = copy
+[anything]
+commonName = supplied
+]]
+
+--- An authority NAME.pem in the folder of certificates(), to issue certificates from.
+function M.authority(folder, name)
+  local base = folder.path(name)
+  run(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s "
+    .. "-addext basicConstraints=critical,CA:TRUE -keyout %s.key -out %s.pem"):format(name, base, base))
+  local here = folder.path("")
+  local file = assert(io.open(folder.path "authority.conf", "w"))
+  file:write(AUTHORITY:format(here, here))
+  file:close()
+  assert(io.open(folder.path "index", "w")):close()
+end
+
+--- A certificate NAME.pem from an authority, valid between two dates like "20260131000000Z". The subject
+--- is a distinguished name like "/CN=x".
+function M.issue(folder, authority, name, subject, alternative, from, to)
+  local base, ca = folder.path(name), folder.path(authority)
+  run(("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '%s' "
+    .. "-addext subjectAltName=%s -keyout %s.key -out %s.csr"):format(subject, alternative, base, base))
+  run(("openssl ca -batch -notext -config %s -cert %s.pem -keyfile %s.key -startdate %s -enddate %s "
+    .. "-in %s.csr -out %s.pem"):format(folder.path "authority.conf", ca, ca, from, to, base, base))
+end
+
 --- Starts TLS in front of a port; returns its own port and a function that ends it.
 ---@return integer port
 ---@return fun() stop

@@ -1,7 +1,7 @@
 ---@meta stream_events.core
 -- What the C module `stream_events.core` offers. Only `stream_events.native` requires it.
--- Everything that can fail returns nil, a kind ("argument" "protocol" "network" "timeout" "closed"
--- "full" "memory") and a message for people; wrong argument types raise.
+-- Everything that can fail returns nil, a kind ("argument" "protocol" "network" "tls" "certificate"
+-- "trust" "proxy" "timeout" "closed" "full" "memory") and a message for people; wrong argument types raise.
 
 ---@class stream_events.core
 ---@field version string
@@ -337,7 +337,8 @@ function Transport:send(prepared, body) end
 --- The next finished request, or nothing.
 ---@return integer? id
 ---@return integer? status of the HTTP answer; nil when there was none
----@return string? body, or the kind of the failure: "network" "timeout" "full" "protocol"
+---@return string? body, or the kind of the failure: "network" "tls" "certificate" "trust" "proxy" "timeout"
+---  "full" "protocol"
 ---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
 ---  x-ratelimit-*, content-type), nil when none; or the failure's message
 ---@return true? unsent of a failure: no byte of the request has gone out
@@ -370,7 +371,8 @@ local Connection = {}
 
 --- Where the connection stands. The extra values are those of a closed one: how it ended.
 ---@return "connecting"|"open"|"closing"|"closed" state
----@return string? kind "closed" (a closing handshake, whoever began) "network" "timeout" "protocol" "auth"
+---@return string? kind "closed" (a closing handshake, whoever began) "network" "tls" "certificate" "trust"
+---  "proxy" "timeout" "protocol" "auth"
 ---@return string? message
 ---@return integer? code close code, or HTTP status of a refused upgrade; 1006: no word was said
 function Connection:state() end
