@@ -235,6 +235,7 @@ build = {
     ["stream_events.timestamp"] = "lua/stream_events/timestamp.lua",
     ["stream_events.token"] = "lua/stream_events/token.lua",
     ["stream_events.token_supply"] = "lua/stream_events/token_supply.lua",
+    ["stream_events.trace"] = "lua/stream_events/trace.lua",
     ["stream_events.upkeep"] = "lua/stream_events/upkeep.lua",
     ["stream_events.url"] = "lua/stream_events/url.lua",
     ["stream_events.webhook"] = "lua/stream_events/webhook.lua",

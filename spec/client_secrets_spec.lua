@@ -19,7 +19,7 @@ describe("secrets", function()
     local token = tokens.user(secret, "john")
     local server_token = tokens.server(secret)
     local client = stream_events.new(fake.options {
-      secret = secret,
+      secret = secret, trace = true,
       logger = function(level, message, fields)
         hear(level, message)
         for name, value in pairs(fields) do hear(name, tostring(value)) end

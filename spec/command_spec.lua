@@ -296,6 +296,16 @@ describe("the command", function()
       peers.stop_all()
     end)
 
+    it("tell with --debug what goes on, and no secret", function()
+      local child = run { "send", "messaging:debug", "hello", "x:=1", "--as", "alice", "--debug" }
+      assert.equal(0, child.code)
+      assert.equal(1, #lines(child.stdout))
+      assert.matches("debug: session from=token to=connecting\n", child.stderr, 1, true)
+      assert.matches("debug: answer call=POST /channels/messaging/debug/event [^\n]*=201\n", child.stderr)
+      assert.is_nil(child.stderr:find("authorization", 1, true))
+      assert.is_nil(child.stderr:find("eyJ", 1, true))
+    end)
+
     it("report a connection that is lost, and one that is back", function()
       local own, url = command.serve()
       local listener = command.start({ "listen", "--as", "thierry" }, { STREAM_BASE_URL = url })

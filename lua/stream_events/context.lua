@@ -83,7 +83,9 @@ end
 
 local function update_router(context)
   local wants = context.registry:wants()
-  if context.rules then context.rules:observe(context.registry:list("event.dropped").n > 0) end
+  if context.rules then
+    context.rules:observe(context.options.trace or context.registry:list("event.dropped").n > 0)
+  end
   local ok, kind, message = context.router:set(wants)
   if ok then return end
   ok = context.router:set(dispatch.coarse(wants))
@@ -224,6 +226,7 @@ function M.new(client, options, level)
   context.link:register(context.registry)
   context.upkeep = upkeep.new(context)
   context.loop = loops.new(context)
+  if options.trace then require("stream_events.trace").install(context) end
   return context
 end
 

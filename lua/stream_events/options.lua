@@ -38,6 +38,8 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 ---@field secret string? backends only: signs tokens, allows user events
 ---@field developer_tokens boolean? connect without a real token; the app must have its checks off
 ---@field logger stream_events.Logger?
+---@field trace boolean? the logger also gets, as "debug", each change of state, each call and the envelope of
+---  each custom event, wanted or not: for debugging, since every event becomes a Lua value for it
 ---@field timeouts stream_events.Timeouts?
 ---@field limits stream_events.Limits?
 ---@field ca_file string? PEM bundle instead of the system's
@@ -52,8 +54,8 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 
 local TYPES = {
   api_key = "string", base_url = "string", secret = "string", developer_tokens = "boolean",
-  logger = "function", timeouts = "table", limits = "table", ca_file = "string", proxy = "string",
-  transport = "any", router = "any", clock = "table", random = "function", rules = "any",
+  logger = "function", trace = "boolean", timeouts = "table", limits = "table", ca_file = "string",
+  proxy = "string", transport = "any", router = "any", clock = "table", random = "function", rules = "any",
   watch = "boolean",
 }
 

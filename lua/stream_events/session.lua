@@ -72,6 +72,7 @@ Session.__index = Session
 ---@field random fun(): number in [0, 1)
 ---@field timeouts stream_events.Timeouts
 ---@field actions stream_events.SessionActions
+---@field moved (fun(from: string, to: string))? told of each change of the state
 
 ---@param options stream_events.SessionOptions
 ---@return stream_events.Session
@@ -79,7 +80,7 @@ function M.new(options)
   return setmetatable({
     state = "idle",
     now = options.now, random = options.random,
-    timeouts = options.timeouts, actions = options.actions,
+    timeouts = options.timeouts, actions = options.actions, moved = options.moved,
     failures = 0, reconnects = 0,
   }, Session)
 end
@@ -91,7 +92,9 @@ local NORMAL = 1000 -- the close code that asks for no reconnect, after an error
 local EAGER = 1 -- seconds between attempts at least, however often one is asked for
 
 local function enter(self, state, due)
+  local before = self.state
   self.state, self.due = state, due
+  if self.moved then self.moved(before, state) end
 end
 
 local function fetch(self, fresh, insists)
@@ -175,7 +178,7 @@ local function begin(self)
 end
 
 local function have_token(self)
-  self.state = "connecting"
+  enter(self, "connecting", self.due)
   self.actions.open()
 end
 
@@ -187,7 +190,7 @@ end
 
 local function hello(self)
   local first = not self.was_online
-  self.state = "online"
+  enter(self, "online")
   self.was_online, self.failures, self.fresh, self.renewed = true, 0, false, false
   self.is_anew, self.doubted = false, nil
   local now = self.now()
@@ -313,7 +316,7 @@ local on = {
   failed = { connect = begin, disconnect = nothing_to_leave },
   token = { token = have_token, no_token = lost, tick = attempt_tick, disconnect = leave },
   connecting = {
-    opened = function(self) self.state = "greeting" end,
+    opened = function(self) enter(self, "greeting", self.due) end,
     hello = hello, refused = refused, lost = lost, tick = attempt_tick, check = try_anew,
     disconnect = leave,
   },

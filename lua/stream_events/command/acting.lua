@@ -1,6 +1,7 @@
 --- Acting as a user for a subcommand: connects it, and lets it into channels.
 -- Into channels only where `join` allows it and only after the service refused: nothing changes for
 -- a user who may do what was asked.
+local loggers = require "stream_events.logger"
 local names = require "stream_events.names"
 local output = require "stream_events.command.output"
 local settings = require "stream_events.command.settings"
@@ -19,8 +20,20 @@ local MISSING, NOT_ALLOWED = 16, 17
 local Acting = {}
 Acting.__index = Acting
 
+--- A client by the settings.
+---@param values stream_events.command.Settings
+---@param debug boolean? tells on standard error what it does
+---@param secret string? for a backend
+---@return stream_events.Client
+function M.client(values, debug, secret)
+  return stream_events.new {
+    api_key = values.api_key, base_url = values.base_url, secret = secret, trace = debug,
+    logger = debug and loggers.to_file("debug") or nil,
+  }
+end
+
 --- Prepares to act as a user. Nothing is sent yet.
----@param args { user: string, join: boolean? }
+---@param args { user: string, join: boolean?, debug: boolean? }
 ---@return stream_events.command.Acting? acting
 ---@return string? message
 function M.new(args)
@@ -36,7 +49,7 @@ function M.new(args)
   if join == nil then join = values.is_local and values.secret ~= nil end
   if join and not values.secret then return nil, "--join needs STREAM_API_SECRET" end
   return setmetatable({
-    client = stream_events.new { api_key = values.api_key, base_url = values.base_url },
+    client = M.client(values, args.debug),
     user = args.user, settings = values, join = join,
   }, Acting)
 end

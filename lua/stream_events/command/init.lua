@@ -76,6 +76,10 @@ local function add_token(parser)
   command:epilog(examples("stream-events token john", "stream-events token john --exp 3600"))
 end
 
+local function add_debug(command)
+  command:flag("--debug", "Tell on standard error what goes on: the connection's states, calls, what comes.")
+end
+
 local function add_send(parser)
   local command = parser:command("send", "Send a custom event to a channel.")
   command:argument("cid", "The channel, type:id.")
@@ -84,6 +88,7 @@ local function add_send(parser)
   command:option("--as", "Id of the user who sends."):target("user"):count(1):argname "<user>"
   add_join(command)
   add_json(command, "the event as it was delivered")
+  add_debug(command)
   command:epilog(examples(
     'stream-events send messaging:general friendship_request text="Hey there" --as tommaso',
     "stream-events send gaming:arena move x:=12 y:=40 tags:='[\"red\"]' --as thierry"))
@@ -95,6 +100,7 @@ local function add_send_user(parser)
   command:argument("type", "Type of the event.")
   command:argument("data", "key=value for texts, key:=json for other values."):args("*")
   add_json(command, "what was sent")
+  add_debug(command)
   command:epilog(examples('stream-events send-user tommaso friendship_request text="Hey there"'))
 end
 
@@ -111,6 +117,7 @@ local function add_listen(parser)
     .. "`rules explain` and `rules replay` read it."):argname "<LOG.jsonl>"
   add_json(command, "a JSON object a line, with the sender's data in `data`, or with what was dropped in "
     .. "`dropped`")
+  add_debug(command)
   command:epilog(examples(
     "stream-events listen messaging:general --as thierry",
     "stream-events listen messaging:general gaming:arena --type 'trade_*' --type ready --as thierry",

@@ -96,7 +96,7 @@ local function write(args, colour, event, decision)
 end
 
 ---@param args { cids: string[], types: string[], user: string, join: boolean?, rules: string?,
----  record: string?, json: boolean? }
+---  record: string?, json: boolean?, debug: boolean? }
 ---@return integer exit code
 function M.run(args)
   local ok, message = check(args)

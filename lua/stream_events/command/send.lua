@@ -6,7 +6,6 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local output = require "stream_events.command.output"
 local settings = require "stream_events.command.settings"
-local stream_events = require "stream_events"
 
 local M = {}
 
@@ -17,7 +16,8 @@ local function read_event(args)
   return fields.event_data(args.data)
 end
 
----@param args { cid: string, type: string, data: string[], user: string, join: boolean?, json: boolean? }
+---@param args { cid: string, type: string, data: string[], user: string, join: boolean?, json: boolean?,
+---  debug: boolean? }
 ---@return integer exit code
 function M.to_channel(args)
   local channel_type, message = names.split_cid(args.cid)
@@ -42,7 +42,7 @@ function M.to_channel(args)
   return output.OK
 end
 
----@param args { user: string, type: string, data: string[], json: boolean? }
+---@param args { user: string, type: string, data: string[], json: boolean?, debug: boolean? }
 ---@return integer exit code
 function M.to_user(args)
   local ok, message = names.user_id(args.user)
@@ -57,9 +57,7 @@ function M.to_user(args)
     return output.misuse "STREAM_API_SECRET is not set: only a backend may send an event to a user"
   end
 
-  local client = stream_events.new {
-    api_key = values.api_key, base_url = values.base_url, secret = values.secret,
-  }
+  local client = acting.client(values, args.debug, values.secret)
   event.type = args.type
   local result, err = client:send_user_custom_event(args.user, event)
   client:close()
