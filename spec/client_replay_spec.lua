@@ -75,6 +75,7 @@ describe("after a reconnect", function()
       watch = true }, asked[1])
     assert.same({ 2, 3, 4, 5 }, got)
     assert.same({ false, {}, 2 }, { recovered[1].gap, recovered[1].gap_cids, recovered[1].replayed })
+    assert.equal(0, client:stats().gaps)
     assert.truthy(fake.last("/sync").query:find("connection_id=connection-2", 1, true))
   end)
 

@@ -13,6 +13,7 @@ local SPREAD = 0.2
 
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
+---@field gaps integer recoveries after which events may be missing
 ---@field run table? the recovery under way
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
@@ -23,7 +24,7 @@ Recovery.__index = Recovery
 ---@return stream_events.Recovery
 function M.new(context)
   return setmetatable({
-    context = context, watches = {}, uses = 0, lost = {}, replay = replay.new(context),
+    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, replay = replay.new(context),
   }, Recovery)
 end
 
@@ -160,10 +161,12 @@ local function finish(self, run)
   local since, gap_cids = self.since, gaps(self, failed)
   self.since, self.lost = nil, {}
   table.sort(run.rewatch.restored)
+  -- Without a channel nobody can say.
+  local gap = #gap_cids > 0 or next(self.watches) == nil
+  if gap then self.gaps = self.gaps + 1 end
   self.context.emit {
     type = "connection.recovered",
-    -- Without a channel nobody can say.
-    gap = #gap_cids > 0 or next(self.watches) == nil, gap_cids = gap_cids, replayed = run.replayed or 0,
+    gap = gap, gap_cids = gap_cids, replayed = run.replayed or 0,
     since = since and timestamp.format(since),
     restored = run.rewatch.restored, failed = failed,
   }

@@ -10,6 +10,7 @@ local M = {}
 ---@field malformed integer messages that are no events
 ---@field dropped table<string, table<string, integer>> by type, then by reason; "*": type unknown
 ---@field reconnects integer
+---@field gaps integer those of them after which events may be missing
 ---@field last_reason string? of the last loss of the connection
 ---@field sleeps integer how often the machine, or the program, was asleep
 ---@field token_expires number? when the present token runs out, as of Client:token_expires
@@ -69,7 +70,8 @@ function M.collect(context)
     unwanted = totals.unwanted + counts.unhandled,
     refused = totals.refused, malformed = counts.malformed,
     dropped = dropped,
-    reconnects = context.session.reconnects, last_reason = context.session.last_reason,
+    reconnects = context.session.reconnects, gaps = context.recovery.gaps,
+    last_reason = context.session.last_reason,
     sleeps = context.upkeep.sleeps,
     token_expires = (context.identity.supply:expires()),
     tokens_asked = context.identity.supply.asked, tokens_failed = context.identity.supply.failed,
