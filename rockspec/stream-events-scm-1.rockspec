@@ -117,6 +117,7 @@ build = {
     ["stream_events.backend"] = "lua/stream_events/backend/init.lua",
     ["stream_events.backend.moderation"] = "lua/stream_events/backend/moderation.lua",
     ["stream_events.backend.roles"] = "lua/stream_events/backend/roles.lua",
+    ["stream_events.backend.user_events"] = "lua/stream_events/backend/user_events.lua",
     ["stream_events.backend.users"] = "lua/stream_events/backend/users.lua",
     ["stream_events.attachment"] = "lua/stream_events/attachment.lua",
     ["stream_events.backoff"] = "lua/stream_events/backoff.lua",

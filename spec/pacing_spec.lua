@@ -64,6 +64,38 @@ describe("a pace", function()
     assert.near(times[130] - times[1], pace:duration(130), 0.001)
   end)
 
+  it("spreads the second half of a minute's calls where it is told to", function()
+    local times = times_of(pacing.new { minute = 60, is_spread = true }, 200, 0.02)
+    assert.is_true(most_in(times, 1) <= 2)
+    assert.is_true(most_in(times, 60) <= 60)
+    assert.is_true(times[30] - times[1] < 16) -- a burst
+    for i = 2, #times do assert.is_true(times[i] - times[i - 1] < 5) end
+    assert.is_true(times[200] - times[1] < 220)
+  end)
+
+  it("spreads what others have left, too", function()
+    local pace = pacing.new { is_spread = true }
+    pace:made()
+    pace:answered(100, {
+      ["x-ratelimit-limit"] = "600", ["x-ratelimit-remaining"] = "9",
+      ["x-ratelimit-reset"] = tostring(WALL + 50),
+    }, WALL)
+    assert.near(105, pace:next(100), 0.2)
+  end)
+
+  it("is told of an answer without a time where nothing is limited", function()
+    local pace = pacing.new()
+    pace:made()
+    assert.is_false(pace:answered_freely(nil)) -- the first shows what is allowed
+    pace:answered(100, {}, WALL)
+    pace:made()
+    assert.is_true(pace:answered_freely(nil))
+    assert.is_true(pace:answered_freely { ["content-type"] = "x" })
+    assert.equal(0, pace.in_flight)
+    assert.is_false(pace:answered_freely { ["x-ratelimit-limit"] = "60" })
+    assert.is_false(pacing.new(pacing.HOSTED):answered_freely(nil))
+  end)
+
   it("waits for an answer when as many are under way as one second may have", function()
     local pace = pacing.new(pacing.HOSTED)
     pace:made()

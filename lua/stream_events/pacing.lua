@@ -17,6 +17,7 @@ local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not
 ---@field in_flight integer calls without an answer
 ---@field is_known boolean whether an answer has shown what is allowed
 ---@field private most integer? what `minute` never exceeds
+---@field private is_spread boolean
 ---@field private times number[] when answers came, those of the last minute
 ---@field private held number? no call before that
 ---@field private left integer? calls that the service has left us, until `left_until`
@@ -36,6 +37,7 @@ function M.new(limits)
   local most = limits and limits.minute
   local self = setmetatable({
     in_flight = 0, is_known = most ~= nil, times = {}, first = 1, last = 0, most = most,
+    is_spread = limits and limits.is_spread or false,
   }, Pace)
   if most then set_limit(self, most) end
   return self

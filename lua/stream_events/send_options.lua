@@ -5,8 +5,8 @@ local M = {}
 
 ---@class stream_events.SendOptions
 ---@field queue boolean? while offline it waits, and goes out once when the connection is back
----@field priority "urgent"|"normal"|"bulk"|nil urgent: before all that wait; bulk: after them; default
----  "normal"
+---@field priority "urgent"|"normal"|"bulk"|nil urgent: before all others that wait; bulk: after them, though
+---  not for ever; default "normal"
 ---@field coalesce string? a name: of the events with the same name, for the same channel and by the same
 ---  user, only the newest waits, the ones before it end with an error that is `superseded`
 ---@field max_age number? seconds that it may wait to go out; default: with queue timeouts.queued, else

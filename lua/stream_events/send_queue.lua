@@ -4,8 +4,8 @@
 -- one before has its answer, so that they arrive in the order in which they were made. All that ask for
 -- no order share one lane per priority, which holds nobody up.
 --
--- Urgent lanes come first, then normal ones, then bulk, lanes of the same priority in turn. What was passed
--- over so many times comes all the same, so that nothing waits for ever.
+-- As long as an urgent one waits no other goes, and no bulk as long as a normal one waits; lanes of the same
+-- priority take turns. What was passed over so many times comes all the same, so that nothing waits for ever.
 --
 -- Of the sends with the same key only the newest waits, behind what its lane holds by then; and it waits for
 -- the one of its key that is on its way, or that could overtake it.
@@ -32,16 +32,15 @@ local PATIENCE = 8 -- times that a priority is passed over
 
 ---@class stream_events.SendQueue
 ---@field count integer sends that wait
----@field ready integer lanes with one that may go out
 local Queue = { __name = "stream_events.send_queue" }
 Queue.__index = Queue
 
 ---@return stream_events.SendQueue
 function M.new()
-  local self = setmetatable({ count = 0, ready = 0, lanes = {}, rows = {}, newest = {}, flying = {} }, Queue)
+  local self = setmetatable({ count = 0, lanes = {}, rows = {}, newest = {}, flying = {} }, Queue)
   for priority = 1, LOWEST do
     self.lanes[priority] = {} -- by name
-    self.rows[priority] = { passed = 0 } -- of lanes that are ready
+    self.rows[priority] = { count = 0, passed = 0 } -- of lanes that are ready; sends that wait in any
   end
   return self
 end
@@ -73,11 +72,15 @@ local function arrange(self, lane)
   local is_ready = lane.first ~= nil and not lane.is_held
   if is_ready ~= lane.is_ready then
     lane.is_ready = is_ready
-    self.ready = self.ready + (is_ready and 1 or -1)
     local row = self.rows[lane.priority]
     if is_ready then append(row, lane) else take_out(row, lane) end
   end
   if not lane.first and not lane.is_held then self.lanes[lane.priority][lane.name or false] = nil end
+end
+
+local function count_in(self, lane, change)
+  local row = self.rows[lane.priority]
+  row.count, self.count = row.count + change, self.count + change
 end
 
 local function lane_of(self, send)
@@ -106,7 +109,7 @@ function Queue:add(send)
   send.lane = lane
   append(lane, send)
   if send.key then self.newest[send.key] = send end
-  self.count = self.count + 1
+  count_in(self, lane, 1)
   arrange(self, lane)
 end
 
@@ -117,43 +120,46 @@ function Queue:remove(send)
   take_out(lane, send)
   send.lane = nil
   if send.key then self.newest[send.key] = nil end
-  self.count = self.count - 1
+  count_in(self, lane, -1)
   arrange(self, lane)
 end
 
--- The priority whose turn it is.
+-- The priority whose turn it is; nil: none may go now.
 local function choose(self)
-  local rows, chosen = self.rows, nil
+  local rows = self.rows
   for priority = LOWEST, 2, -1 do
-    if rows[priority].first and rows[priority].passed >= PATIENCE then
-      chosen = priority
-      break
-    end
+    if rows[priority].first and rows[priority].passed >= PATIENCE then return priority end
   end
   for priority = 1, LOWEST do
-    if rows[priority].first then
-      chosen = chosen or priority
-      if priority > chosen then rows[priority].passed = rows[priority].passed + 1 end
-    end
+    if rows[priority].count > 0 then return rows[priority].first and priority or nil end
   end
-  if chosen then rows[chosen].passed = 0 end
-  return chosen
+  return nil
+end
+
+--- Whether one may go out now.
+---@return boolean
+function Queue:is_ready()
+  return self.count > 0 and choose(self) ~= nil
 end
 
 --- Takes out the send that is to go out now. release() or put_back() has to follow.
----@return stream_events.Waiting? send nil: none, or all of them wait for others
+---@return stream_events.Waiting? send nil: none waits, or all of them wait for others
 function Queue:next()
   local priority = choose(self)
   if not priority then return nil end
-  local lane = self.rows[priority].first
+  local row = self.rows[priority]
+  row.passed = 0
+  for lower = priority + 1, LOWEST do
+    if self.rows[lower].first then self.rows[lower].passed = self.rows[lower].passed + 1 end
+  end
+  local lane = row.first
   local send = lane.first
   take_out(lane, send)
-  self.count = self.count - 1
+  count_in(self, lane, -1)
   if send.key then self.newest[send.key], self.flying[send.key] = nil, send end
   -- The lane goes to the end of its row, or out of it.
-  take_out(self.rows[priority], lane)
+  take_out(row, lane)
   lane.is_ready = false
-  self.ready = self.ready - 1
   lane.is_held = lane.name ~= nil
   if not lane.is_held then send.lane = nil end
   arrange(self, lane)
@@ -186,7 +192,7 @@ function Queue:put_back(send)
   send.lane = lane
   prepend(lane, send)
   if send.key then self.newest[send.key] = send end
-  self.count = self.count + 1
+  count_in(self, lane, 1)
   arrange(self, lane)
   return true
 end

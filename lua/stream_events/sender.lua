@@ -161,8 +161,8 @@ local function is_offline(self, gate)
 end
 
 local function may_go(self, gate)
-  return gate.queue ~= nil and gate.queue.ready > 0 and not is_offline(self, gate)
-    and self.api.counts.in_flight < self.limits.in_flight
+  return gate.queue ~= nil and self.api.counts.in_flight < self.limits.in_flight
+    and not is_offline(self, gate) and gate.queue:is_ready()
 end
 
 local function go(self, send)

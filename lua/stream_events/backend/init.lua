@@ -5,7 +5,7 @@
 local M = { methods = {} }
 
 for _, subject in ipairs {
-  "users", "moderation", "channel_types", "grants", "roles", "app", "hooks", "channels",
+  "users", "user_events", "moderation", "channel_types", "grants", "roles", "app", "hooks", "channels",
 } do
   for name, method in pairs(require("stream_events.backend." .. subject).methods) do
     M.methods[name] = method

@@ -1,11 +1,10 @@
---- Users as a backend sees them: what is known of them, their tokens, events to them (protocol §9.1, §6).
+--- Users as a backend sees them: what is known of them, and their tokens (protocol §9.1).
 -- Some of this a user may do too, with fewer rights: it works for a connected client without a secret.
 local api = require "stream_events.api"
 local calls = require "stream_events.backend.call"
 local channel_state = require "stream_events.channel_state"
 local errors = require "stream_events.error"
 local tokens = require "stream_events.token"
-local url = require "stream_events.url"
 
 local M = { methods = {} }
 
@@ -91,33 +90,6 @@ function methods:create_token(user_id, options)
   end
   local token = tokens.user(secret, user_id, options, 3)
   return token
-end
-
---- Sends a custom event to a user: to every connection of theirs, watching or not (protocol §6).
---- Errors: kind "auth" without a secret; code 16 no such user; 4 a type with a `.`; kinds "protocol",
---- "full" and "rule" as Channel:send_event.
----@param user_id string
----@param event table type, and the event's own fields
----@param callback (fun(ok: true?, err: stream_events.Error?))?
----@return true? ok
----@return stream_events.Error? err
-function methods:send_user_custom_event(user_id, event, callback)
-  local context = self.context
-  local call = context.tasks:begin(callback)
-  expect_user_id(user_id, 2)
-  expect_table(event, "an event", 2)
-  local data = {}
-  for name, value in pairs(event) do
-    if name ~= "type" then data[name] = value end
-  end
-  local body, err = context.encoder:encode(event.type, data, nil, 2)
-  if context.rules then
-    body, err = context.encoder:ruled(body, err, context.rules, { trust = "server" })
-  end
-  if not body then return context.tasks:fail(call, err) end
-  return calls.ask(self, call, {
-    method = "POST", path = url.path("users", user_id, "event"), as = "server", body = body,
-  }, calls.done)
 end
 
 return M
