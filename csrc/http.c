@@ -258,12 +258,16 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
 
 #if LIBCURL_VERSION_NUM >= 0x075000
 /* libcurl is about to send. On a connection that ended without a byte of an answer it would try
- * again by itself; but the server may have done what it was asked. */
+ * again by itself; but the server may have done what it was asked. It cannot when not a byte could
+ * be written: a kept connection that had been reset shows that only then. */
 static int on_attempt(void *user, char *local, char *remote, int local_port, int remote_port) {
   slot *at = user;
   (void)local, (void)remote, (void)local_port, (void)remote_port;
   const char *method = at->request->method;
-  if (++at->attempts == 1 || (strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0))
+  long written = 0; /* by the attempts before, of this request */
+  curl_easy_getinfo(at->easy, CURLINFO_REQUEST_SIZE, &written);
+  if (++at->attempts == 1 || written == 0 ||
+      (strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0))
     return CURL_PREREQFUNC_OK;
   at->is_repeated = 1;
   return CURL_PREREQFUNC_ABORT;
