@@ -1,6 +1,7 @@
 --- Faults of HTTP calls: every send has one answer that says what is known, no event is sent twice by
 -- that, and the connection does not care.
 local kinds = require "support.fault_kinds"
+local native = require "stream_events.native"
 local rigs = require "support.fault_rig"
 local survival = require "support.survival"
 
@@ -40,7 +41,8 @@ local function and_gone(case)
 end
 
 local JSON = { "Content-Type: application/json" }
-local SLOW_DOWN = '{"code":9,"message":"slow down","StatusCode":429,"duration":"","more_info":"","details":[]}'
+local SLOW_DOWN =
+  '{"code":9,"message":"slow down","StatusCode":429,"duration":"","more_info":"","details":[]}'
 
 local function longer(answer)
   return (answer:gsub("Content%-Length: (%d+)", function(n) return "Content-Length: " .. n + 50 end))
@@ -69,7 +71,6 @@ describe("HTTP calls survive", function()
     ["502 and HTML"] = calls(kinds.html(502), "api", 502),
     ["503 and an end"] = calls(kinds.answer(503, nil, "busy", "close"), "api", 503),
     ["504 and HTML"] = calls(kinds.html(504), "api", 504),
-    ["429 with Retry-After"] = calls(kinds.answer(429, { "Retry-After: 1", JSON[1] }, SLOW_DOWN), "api", 429),
     ["301"] = calls(kinds.answer(301, { "Location: http://127.0.0.1:1/" }), "api", 301),
     ["200 and HTML"] = calls(kinds.html(200), "protocol"),
     ["200 and nothing"] = calls(kinds.answer(200, JSON), "protocol"),
@@ -85,4 +86,20 @@ describe("HTTP calls survive", function()
     ["an answer that announces too much"] = calls(kinds.changed_answer(longer), "timeout"),
     ["an answer after the time"] = calls(kinds.shaped(kinds.late(700)), "timeout"),
   }, function() return rig end, { once = true })
+end)
+
+describe("HTTP calls that are told to wait", function()
+  setup(function() rig = rigs.start() end)
+  teardown(function() rig:stop() end)
+
+  it("wait as long as Retry-After says, and are made then", function()
+    rig:forget()
+    rig.proxy:plan("http", kinds.answer(429, { "Retry-After: 1", JSON[1] }, SLOW_DOWN))
+    local before = native.now()
+    rig:prove()
+    assert.is_true(native.now() - before > 0.9)
+    assert.equal(1, rig.proxy.met.http)
+    assert.is_true(rig.jane.turns < 40, rig.jane.turns)
+    assert.same({}, rig:account())
+  end)
 end)

@@ -127,6 +127,7 @@ local function follow(self)
   jane:subscribe_for("connection.changed", function(change) self.changes[#self.changes + 1] = change end)
   jane:subscribe_for("connection.recovered", function(event)
     event.at = native.time()
+    for _, change in ipairs(self.changes) do change.recovered = true end
     self.recovered[#self.recovered + 1] = event
   end)
   for cid, channel in pairs(self.jane.channels) do
@@ -266,24 +267,13 @@ function Rig:answered()
   end)
 end
 
---- Waits until jane is connected, and everything is restored.
+--- Waits until jane is connected, watches both channels and was told that this is restored.
 function Rig:back()
   self:wait("jane is back", function()
     local last = self.changes[#self.changes]
     return self.jane.client:online() and self.jane.client:stats().watched == 2
-      and (not last or last.online)
-      and #self.recovered >= self:losses()
+      and (not last or last.online and last.recovered)
   end)
-end
-
---- How often jane lost a connection that she had.
-function Rig:losses()
-  local count, online = 0, true
-  for _, change in ipairs(self.changes) do
-    if online and not change.online then count = count + 1 end
-    online = change.online
-  end
-  return count
 end
 
 -- Seconds: the client's clock says when it heard the server, the server's when an event was made.
