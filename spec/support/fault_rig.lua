@@ -154,7 +154,7 @@ end
 local function connect(self, id, base_url, more)
   local options = {
     api_key = "devkey", base_url = base_url, random = function() return 0 end, proxy = "",
-    timeouts = { request = 5, connect = 5, close = 0.3, health = 2, silence = 5 },
+    timeouts = { request = 5, connect = 5, close = 0.3, health = 0.4, silence = 5 },
   }
   for name, value in pairs(more or {}) do options[name] = value end
   local user = new_user(id, options)
