@@ -111,7 +111,7 @@ describe("the process's memory", function()
       for source in csrc/*.c; do objects="$objects $0/obj/$(basename "$source" .c).o"; done
       ${CC:-cc} -std=c11 -g -O1 -Wall -Wextra $2 -o "$1" spec/support/failing_memory.c $objects \
         -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
-        $(pkg-config --cflags --libs lua$3 libcurl libcrypto zlib) -lm
+        $(pkg-config --cflags --libs lua$3 libcurl libssl libcrypto zlib) -lm
     ]], build, program, sanitize, _VERSION:match "%d.%d" }, { LD_PRELOAD = false })
     assert(compiler.code == 0, compiler.stderr)
   end)
