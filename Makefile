@@ -46,7 +46,8 @@ DEPS ?= .ci/deps
 NEED = $(if $(filter skip,$(DEPS)),true,$(DEPS))
 
 deps: ## install the missing system packages for everything below but bench and fuzz
-	@$(NEED) build test runtimes check asan
+	@$(NEED) build test interop runtimes check asan
+	@$(MAKE) --no-print-directory -s $(NODE_WS)
 
 deps-browser: ## install the missing packages for the specs in a browser
 	@$(NEED) browser
@@ -75,17 +76,25 @@ demo: ## build, start the bundled server, let two users exchange custom events
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
-           $(patsubst %,spec/%_spec.lua,demo readme rockspec)
-SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),$(sort $(wildcard spec/*_spec.lua)))
+           $(patsubst %,spec/%_spec.lua,demo readme rockspec) \
+           $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
+SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua)))
 # busted is looked for when it runs, not when this file is read: it may have been installed in
 # between. What a spec starts with lua5.4, such as the server, finds its own modules in build/.
 RUN_SPECS = $(if $(ONLY_CLIENT),LUA_CPATH_5_4='$(CURDIR)/build/?.so;;') \
             $(LUA) spec/support/run_specs.lua "$$(command -v $(BUSTED))" \
             $(if $(ONLY_CLIENT),--helper=spec/support/older_lua.lua) $(SPECS)
 test: ## build and run every spec
-	@$(NEED) build test
-	@$(MAKE) --no-print-directory -s build
+	@$(NEED) build test interop
+	@$(MAKE) --no-print-directory -s build $(NODE_WS)
 	@$(RUN_SPECS)
+
+# A WebSocket of others, for specs and comparisons: nothing of ours needs it.
+NODE_WS = build/node_modules/ws/package.json
+$(NODE_WS):
+	@echo "Installing the npm package ws below build, for specs and comparisons only"
+	@mkdir -p build
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build ws@8
 
 test-browser: ## run the specs of the dashboard in headless Chromium
 	@$(NEED) build test browser
@@ -97,8 +106,8 @@ OTHERS = lua5.3:lua5.3 lua5.1:lua5.1 luajit:lua5.1
 test-all: test test-others ## run the specs on 5.4, those of the client on 5.3, 5.1 and LuaJIT too
 
 test-others:
-	@$(NEED) build test runtimes
-	@$(MAKE) --no-print-directory -s build
+	@$(NEED) build test interop runtimes
+	@$(MAKE) --no-print-directory -s build $(NODE_WS)
 	@for other in $(OTHERS); do \
 	  lua=$${other%%:*}; pc=$${other#*:}; \
 	  command -v $$lua >/dev/null 2>&1 || { echo "== $$lua is not installed: left out"; continue; }; \
@@ -108,7 +117,8 @@ test-others:
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: ## run the specs with the C parts under AddressSanitizer and UBSan
-	@$(NEED) build test asan
+	@$(NEED) build test interop asan
+	@$(MAKE) --no-print-directory -s $(NODE_WS)
 	@$(MAKE) --no-print-directory -s build BUILD=$(BUILD)/asan \
 	  CFLAGS='-g -O1 -fno-omit-frame-pointer $(SANITIZE)' LDFLAGS='$(SANITIZE)'
 	@LUA_CPATH='$(abspath $(BUILD))/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 SPECS_SANITIZED=1 \
@@ -156,7 +166,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 
 bench: ## measure against other clients and servers, side by side, as ratios
 	@$(NEED) build bench
-	@$(MAKE) --no-print-directory -s build
+	@$(MAKE) --no-print-directory -s build $(NODE_WS)
 	@$(MAKE) --no-print-directory -s -f spec/bench/bench.mk
 
 NOT_CLIENT = -not -path '*/server/*' -not -path '*/command/*'

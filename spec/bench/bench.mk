@@ -6,13 +6,9 @@ ROUNDS ?= 5
 LUA ?= lua5.4
 
 .PHONY: bench
-bench: $(PROGRAMS:%=$(BENCH)/%) $(BENCH)/node_modules/ws
-	@NODE_PATH=$(BENCH)/node_modules $(LUA) spec/bench/run.lua $(ROUNDS) $(ONLY)
+bench: $(PROGRAMS:%=$(BENCH)/%)
+	@NODE_PATH=build/node_modules $(LUA) spec/bench/run.lua $(ROUNDS) $(ONLY)
 
 $(BENCH)/%: spec/bench/%.c spec/bench/net.h $(SHARED)
 	@mkdir -p $(BENCH)
 	$(CC) -O2 -std=c11 -D_POSIX_C_SOURCE=200809L -Icsrc -o $@ $< $(SHARED) -lcurl -lcrypto
-
-$(BENCH)/node_modules/ws:
-	@echo "Installing the npm package ws below $(BENCH), for comparison only"
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix $(BENCH) ws@8
