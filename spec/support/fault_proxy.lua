@@ -160,6 +160,7 @@ end
 local function on_request(self, request)
   self.kind = request:lower():find("\nupgrade: *websocket") and "websocket" or "http"
   self.shape = nil -- a fault is of one request
+  if self.kind == "http" then self.proxy.calls = self.proxy.calls + 1 end
   local fault = self.proxy:take(self.kind)
   if fault then fault(self, request) else self:pass(request) end
 end
@@ -193,6 +194,7 @@ end
 ---@field port integer
 ---@field writes integer how many there were to clients
 ---@field reads integer likewise
+---@field calls integer HTTP requests that came
 ---@field raw boolean passes bytes on without looking at them, as for TLS
 local Proxy = {}
 Proxy.__index = Proxy
@@ -279,7 +281,7 @@ end
 ---@return support.FaultProxy
 function M.to(host, port, raw)
   local self = setmetatable({
-    host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {}, writes = 0, reads = 0,
+    host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {}, writes = 0, reads = 0, calls = 0,
   }, Proxy)
   self:listen()
   self.url = ("%s://127.0.0.1:%d"):format(raw and "https" or "http", self.port)
