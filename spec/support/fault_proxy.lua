@@ -281,7 +281,8 @@ end
 ---@return support.FaultProxy
 function M.to(host, port, raw)
   local self = setmetatable({
-    host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {}, writes = 0, reads = 0, calls = 0,
+    host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {},
+    writes = 0, reads = 0, calls = 0,
   }, Proxy)
   self:listen()
   self.url = ("%s://127.0.0.1:%d"):format(raw and "https" or "http", self.port)

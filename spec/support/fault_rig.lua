@@ -8,6 +8,7 @@
 --
 -- A client is turned only when its descriptor is ready or its time has come, and the turns are counted:
 -- one that spins shows.
+local accounts = require "support.accounts"
 local backoff = require "stream_events.backoff"
 local command = require "support.command"
 local folders = require "support.folder"
@@ -16,7 +17,6 @@ local native = require "stream_events.native"
 local proxies = require "support.fault_proxy"
 local servers = require "support.server"
 local stream_events = require "stream_events"
-local timestamp = require "stream_events.timestamp"
 local tokens = require "stream_events.token"
 local uv = require "luv"
 
@@ -51,7 +51,11 @@ end
 local User = {}
 User.__index = User
 
-local function new_user(id, options)
+--- A client that runs in luv's loop.
+---@param id string
+---@param options stream_events.Options
+---@return support.FaultUser
+function M.user(id, options)
   local self = setmetatable({ id = id, turns = 0, timer = uv.new_timer() }, User)
   self.client = stream_events.new(options)
   self.on_turn = function() self:turn() end
@@ -95,6 +99,7 @@ end
 ---@field recovered table[] jane's connection.recovered
 ---@field sends table[] everything that was sent, with its answers
 ---@field got table<integer, integer> how often jane's handlers got an event, by its number
+---@field accounts support.Accounts
 local Rig = {}
 Rig.__index = Rig
 
@@ -126,19 +131,14 @@ local function follow(self)
   local jane = self.jane.client
   jane:subscribe_for("connection.changed", function(change) self.changes[#self.changes + 1] = change end)
   jane:subscribe_for("connection.recovered", function(event)
-    event.at = native.time()
+    self.accounts:recovered("jane", event, native.time())
     for _, change in ipairs(self.changes) do change.recovered = true end
     self.recovered[#self.recovered + 1] = event
   end)
   for cid, channel in pairs(self.jane.channels) do
     channel:subscribe_for("n", function(event)
       assert(event.cid == cid)
-      self.got[event.n] = (self.got[event.n] or 0) + 1
-      local last = self.latest[cid]
-      if last and event.created_at:sub(1, -2) < last:sub(1, -2) then
-        self.disorder[#self.disorder + 1] = ("event %d came behind one of %s"):format(event.n, last)
-      end
-      self.latest[cid] = event.created_at
+      self.accounts:got("jane", event.n, cid, event.created_at)
     end)
   end
 end
@@ -157,7 +157,7 @@ local function connect(self, id, base_url, more)
     timeouts = { request = 5, connect = 5, close = 0.3, health = 0.4, silence = 5 },
   }
   for name, value in pairs(more or {}) do options[name] = value end
-  local user = new_user(id, options)
+  local user = M.user(id, options)
   self.users[#self.users + 1] = user
   ask(self, user, user.client, "connect_user", { id = id }, tokens.user(M.SECRET, id))
   return user
@@ -191,10 +191,10 @@ end
 function M.start(options)
   options = options or {}
   local self = setmetatable({
-    users = {}, changes = {}, recovered = {}, sends = {}, got = {}, number = 0,
-    latest = {}, disorder = {}, -- the dates of the events that came last, by channel
+    users = {}, number = 0,
     folder = folders.new(), flags = options.flags or {},
   }, Rig)
+  self:forget()
   serve(self)
   self.fixture = servers.attach {
     host = "127.0.0.1", port = self.port, api_key = "devkey", api_secret = M.SECRET,
@@ -231,14 +231,11 @@ end
 ---@return table send
 function Rig:send(user, cid, data, options)
   self.number = self.number + 1
-  local send = { n = self.number, user = user, cid = cid, answers = 0 }
-  self.sends[#self.sends + 1] = send
+  local send = self.accounts:sent(self.number, cid)
+  send.n, send.user = self.number, user
   local fields = { n = send.n }
   for name, value in pairs(data or {}) do fields[name] = value end
-  local function answered(event, err)
-    send.answers = send.answers + 1
-    send.event, send.err = event, err
-  end
+  local function answered(event, err) self.accounts:answered(send, event, err) end
   if options then
     user.channels[cid]:send_event("n", fields, options, answered)
   else
@@ -276,43 +273,10 @@ function Rig:back()
   end)
 end
 
--- Seconds: the client's clock says when it heard the server, the server's when an event was made.
-local SLACK = 0.05
-
--- Whether jane was told that events of that time may be missing.
-local function in_gap(self, send)
-  local at = timestamp.parse(send.event.created_at)
-  for _, event in ipairs(self.recovered) do
-    local since = event.since and timestamp.parse(event.since)
-    if event.gap and since and since - SLACK <= at and at <= event.at then
-      for _, cid in ipairs(event.gap_cids) do
-        if cid == send.cid then return true end
-      end
-    end
-  end
-  return false
-end
-
-local function fate(self, send)
-  local got = self.got[send.n] or 0
-  if send.answers ~= 1 then return ("got %d answers"):format(send.answers) end
-  if got > 1 then return ("was delivered %d times"):format(got) end
-  if got == 1 or send.err or in_gap(self, send) then return nil end
-  return ("of %s is lost without a word, as of %s"):format(send.event.created_at,
-    self.recovered[1] and self.recovered[1].since or "no loss")
-end
-
 --- Everything that went wrong with what was sent so far, as texts.
 ---@return string[]
 function Rig:account()
-  local wrong = { table.unpack(self.disorder) }
-  for _, send in ipairs(self.sends) do
-    local what = fate(self, send)
-    if what then
-      wrong[#wrong + 1] = ("event %d of %s to %s %s"):format(send.n, send.user.id, send.cid, what)
-    end
-  end
-  return wrong
+  return (select(2, self.accounts:balance()))
 end
 
 --- Sends from both to both channels, and waits until jane's handlers have got all of it.
@@ -338,7 +302,10 @@ end
 
 --- Forgets what was noted.
 function Rig:forget()
-  self.changes, self.recovered, self.sends, self.got, self.disorder = {}, {}, {}, {}, {}
+  self.accounts = accounts.new { "jane" }
+  self.sends, self.got = self.accounts.sends, self.accounts.receivers.jane.got
+  self.changes, self.recovered = {}, {}
+  if not self.proxy then return end
   self.proxy.met, self.proxy.writes, self.proxy.reads, self.jane.turns = {}, 0, 0, 0
 end
 
