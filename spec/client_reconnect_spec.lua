@@ -227,6 +227,25 @@ describe("a connection", function()
     assert.same({ 1, 1, "reset" }, { stats.reconnects, stats.gaps, stats.last_reason })
   end)
 
+  it("misses events since the last health check, by the server's date: what came after may have been late",
+  function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    assert(client:channel("messaging", "general"):watch())
+    local recovered
+    client:subscribe_for("connection.recovered", function(event) recovered = event end)
+    fake.clock.advance(10)
+    fake.socket:receive { type = "health.check", created_at = "2026-01-01T00:59:59.25Z" }
+    client:poll()
+    fake.clock.advance(5)
+    fake.socket:event("poke")
+    client:poll()
+    fake.socket:finish("network", "reset")
+    while not recovered do client:poll(5) end
+    assert.equal("2026-01-01T00:59:59.25Z", recovered.since)
+    assert.is_true(recovered.gap)
+  end)
+
   it("says that it recovered also when there was nothing to restore", function()
     local fake = fakes.new()
     local client = fake.connected()

@@ -175,6 +175,7 @@ local function greet(self, event)
   if event.type ~= "health.check" or type(id) ~= "string" then return end -- not yet the greeting
   identity.connection_id = id
   identity.supply:heard_date(event.created_at, event.received_at, true)
+  self.context.recovery:heard(event.created_at)
   identity.me = type(frame.me) == "table" and frame.me or identity.me
   session:input("hello")
 end
@@ -262,10 +263,12 @@ end
 ---@param registry stream_events.Registry
 function Link:register(registry)
   local session, identity = self.context.session, self.context.identity
+  local recovery = self.context.recovery
   registry:on("health.check", function(event)
     local err = frame_error(event.raw_data)
     if err then return session:input("refused", explain(self, err)) end
     identity.supply:heard_date(event.created_at, event.received_at)
+    recovery:heard(event.created_at)
     session:input("health")
   end)
   registry:on("connection.error", function(event)

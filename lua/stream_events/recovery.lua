@@ -15,6 +15,7 @@ local SPREAD = 0.2
 ---@field watches table<string, stream_events.Channel> by cid
 ---@field gaps integer recoveries after which events may be missing
 ---@field run table? the recovery under way
+---@field private complete_until number? by the server's clock: what was made until then has come
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
 local Recovery = { __name = "stream_events.recovery" }
@@ -105,8 +106,16 @@ function Recovery:left_off(position, replaying)
   self.replay:left_off(self.watches, position, replaying)
 end
 
---- The connection is gone: what is under way is void. Remembers since when events may be missing.
----@param silent number seconds since the server was heard last
+--- A health check has come, and with it every event that the server sent before.
+---@param date any when the server made it; RFC 3339
+function Recovery:heard(date)
+  self.complete_until = timestamp.parse(date)
+end
+
+--- The connection is gone: what is under way is void. Remembers since when events may be missing: the
+--- last bytes that came say little, since what followed them may have been made before they arrived.
+---@param silent number seconds since the server was heard last; for servers that do not date their health
+---  checks
 function Recovery:interrupted(silent)
   -- Who is lost will not be asked for again, and has to be reported all the same.
   for cid, err in pairs(self.run and self.run.rewatch.failed or {}) do
@@ -114,7 +123,7 @@ function Recovery:interrupted(silent)
   end
   cancel(self)
   self.replay:cancel()
-  self.since = self.since or self.context.clock.time() - silent
+  self.since = self.since or self.complete_until or self.context.clock.time() - silent
 end
 
 --- Begins to restore delivery.

@@ -4,9 +4,6 @@ local timestamp = require "stream_events.timestamp"
 
 local M = {}
 
--- Seconds: the client's clock says when it heard the server, the server's when an event was made.
-local SLACK = 0.05
-
 ---@class support.Accounts
 ---@field sends table[] { name, cid, answers, created_at, err } in the order in which they were made
 ---@field receivers table<string, table> by user: { got, gaps, latest, disorder, replayed, gap_count }
@@ -67,7 +64,7 @@ end
 local function in_gap(receiver, send)
   local at = timestamp.parse(send.created_at)
   for _, gap in ipairs(receiver.gaps) do
-    if gap.cids[send.cid] and gap.since and gap.since - SLACK <= at and at <= gap.till then return true end
+    if gap.cids[send.cid] and gap.since and gap.since <= at and at <= gap.till then return true end
   end
   return false
 end
