@@ -88,7 +88,7 @@ static const char *socks_reason(long reason) {
     case CURLPX_UNKNOWN_MODE:
     case CURLPX_UNKNOWN_FAIL:
     case CURLPX_BAD_ADDRESS_TYPE:
-      return "the proxy does not speak the SOCKS that its URL names: is it one for HTTP?";
+      return "the proxy does not speak the kind of SOCKS that its URL names";
     case CURLPX_REPLY_CONNECTION_REFUSED: return "the proxy was refused by the server";
     case CURLPX_REPLY_HOST_UNREACHABLE: return "the proxy cannot reach the server";
     case CURLPX_REPLY_NETWORK_UNREACHABLE: return "the proxy has no network to the server";
@@ -137,6 +137,14 @@ static int is_about_target(CURL *easy, const char *error) {
   return strstr(error, looked_for) != NULL;
 }
 
+/* Before the request itself, nobody but a proxy has anything to say or to hear in the clear. */
+static int has_broken_off(CURL *easy, CURLcode result) {
+  curl_off_t begun = 0;
+  curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
+  return begun == 0 && (result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR ||
+                        result == CURLE_GOT_NOTHING);
+}
+
 /* What a proxy has to do with it; NULL: nothing that is known. */
 static const char *proxy_reason(CURL *easy, CURLcode result, const se_trace *trace, char *room,
                                 size_t size) {
@@ -158,7 +166,7 @@ static const char *proxy_reason(CURL *easy, CURLcode result, const se_trace *tra
   curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
   if (status >= 300 && result != CURLE_OPERATION_TIMEDOUT)
     return tunnel_reason(status, room, size);
-  if (begins(trace->error, "Proxy CONNECT"))
+  if (begins(trace->error, "Proxy CONNECT") || has_broken_off(easy, result))
     return "the proxy ended the connection: is it one for HTTP?";
   if (result == CURLE_COULDNT_CONNECT && !is_about_target(easy, trace->error)) {
     snprintf(room, size, "the proxy cannot be reached: %s",

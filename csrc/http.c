@@ -665,6 +665,10 @@ void se_http_cancel(se_http *http, int64_t id) {
   }
 }
 
+void se_http_end_idle(se_http *http) {
+  se_multi_end_idle(http->multi);
+}
+
 static const char *failure_message(se_http *http, const request *done) {
   switch (done->failure) {
     case SE_ERR_TIMEOUT:

@@ -63,6 +63,9 @@ typedef struct {
   size_t headers_len;
 } se_http_answer;
 
+/* Ends the connections that no request is using: the network they belong to may be gone. */
+void se_http_end_idle(se_http *http);
+
 /* The next finished request: 1, or 0 when there is none. What the answer points to is good until
  * se_http_release, which must follow, and makes room for the next request. */
 int se_http_next(se_http *http, se_http_answer *answer);

@@ -387,6 +387,14 @@ static int transport_cancel(lua_State *L) {
   return 0;
 }
 
+/* transport:end_idle() */
+static int transport_end_idle(lua_State *L) {
+  ltransport *box = check_box(L);
+  if (box->transport != NULL)
+    se_http_end_idle(se_transport_http(box->transport));
+  return 0;
+}
+
 /* transport:connect(options) -> connection | nil, kind, message */
 static int transport_connect(lua_State *L) {
   ltransport *box = check_box(L);
@@ -405,7 +413,8 @@ static const luaL_Reg methods[] = {
     {"request", transport_request}, {"prepare", transport_prepare},
     {"send", transport_send},       {"next_response", transport_next_response},
     {"cancel", transport_cancel},   {"connect", transport_connect},
-    {"alarm", transport_alarm},     {NULL, NULL}};
+    {"alarm", transport_alarm},     {"end_idle", transport_end_idle},
+    {NULL, NULL}};
 static const luaL_Reg meta[] = {
     {"__gc", transport_close}, {"__close", transport_close}, {NULL, NULL}};
 static const luaL_Reg headers_meta[] = {{"__gc", headers_gc}, {NULL, NULL}};

@@ -207,6 +207,16 @@ void se_multi_remove(se_multi *multi, CURL *easy) {
   curl_multi_remove_handle(multi->handle, easy);
 }
 
+void se_multi_end_idle(se_multi *multi) {
+  for (size_t i = 0; i < multi->room; i++) {
+    record *at = multi->records[i];
+    if (at == NULL || !at->opened || at->wanted != 0)
+      continue;
+    watch_record(at, 0);
+    shutdown(at->fd, SHUT_RDWR);
+  }
+}
+
 double se_multi_due(const se_multi *multi) {
   return multi->moved ? 0 : multi->due;
 }

@@ -39,6 +39,10 @@ int se_multi_has_proxy(const char *proxy);
 int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *ca_file,
                      const char *proxy, double connect_timeout);
 
+/* Ends the connections that wait to be used again ('keep' only): libcurl sees that when it wants to
+ * use one, and makes a new one. */
+void se_multi_end_idle(se_multi *multi);
+
 /* SE_OK or SE_ERR_MEMORY. The transfer begins with the next se_multi_run. */
 int se_multi_add(se_multi *multi, CURL *easy);
 void se_multi_remove(se_multi *multi, CURL *easy);

@@ -179,6 +179,33 @@ describe("transport", function()
     assert.is_false(transport:alarm(1))
   end)
 
+  it("makes new connections once idle ones are ended, and leaves those alone that are in use", function()
+    local held
+    local server = peer.http(function(request, connection)
+      if request.target == "/slow" then held = connection else connection:answer(200, "x") end
+    end)
+    local function ask(path) return transport:request { method = "POST", url = server:url("http", path) } end
+    local function answered(id)
+      return peer.pump(transport, function()
+        local done, status = transport:next_response()
+        return done == id and status
+      end)
+    end
+    transport:end_idle()
+    assert.equal(200, answered(ask "/"))
+    local slow = ask "/slow"
+    peer.pump(transport, function() return held end)
+    assert.equal(200, answered(ask "/"))
+    assert.equal(2, #server.connections)
+    transport:end_idle()
+    assert.equal(200, answered(ask "/"))
+    assert.equal(3, #server.connections)
+    held:answer(200, "late")
+    assert.equal(200, answered(slow))
+    transport:close()
+    transport:end_idle()
+  end)
+
   it("is harmless after close, but has no descriptor any more", function()
     transport:close()
     transport:close()

@@ -138,8 +138,13 @@ local function disconnected(context)
   for _, call in ipairs(calls) do call:finish(true) end
 end
 
+-- What broke the WebSocket has mostly broken the connections as well that HTTP keeps for later: calls
+-- would wait in vain on them.
+local NETWORK = { network = true, timeout = true }
+
 local function announce(context, change)
   if not change.online then
+    if NETWORK[change.kind] then context.transport:end_idle() end
     context.recovery:interrupted(context.clock.now() - (context.link.last_heard or context.clock.now()))
     context.sender:offline()
   end

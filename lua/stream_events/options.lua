@@ -43,7 +43,9 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 ---@field timeouts stream_events.Timeouts?
 ---@field limits stream_events.Limits?
 ---@field ca_file string? PEM bundle instead of the system's
----@field proxy string? URL of a proxy; default: the environment's
+---@field proxy string? URL of a proxy, as http://user:password@host:3128; also https, socks4, socks4a,
+---  socks5 and, with names resolved by the proxy, socks5h; "": none. Default: what http_proxy, https_proxy
+---  or all_proxy in the environment say. Hosts in no_proxy are reached without
 ---@field rules string|table|stream_events.RuleSet|nil what may come in and go out: the path of a rule
 ---  file, the rules themselves as a table, or a rule set of `stream_events.rules`; default: everything
 ---@field watch boolean? reload the rule file when it changes
@@ -148,6 +150,28 @@ local function base_url(text, level)
   return text
 end
 
+local PROXIES = {
+  http = true, https = true, socks4 = true, socks4a = true, socks5 = true, socks5h = true,
+}
+
+-- What is wrong is not shown: it holds a password.
+local function proxy(text, level)
+  if text == nil or text == "" then return text end
+  local scheme, rest = text:match("^([%w+.-]*)://(.*)$")
+  scheme, rest = (scheme or "http"):lower(), (rest or text):gsub("/$", "")
+  local credentials, place = rest:match("^(.*)@([^@]*)$")
+  place = place or rest
+  local port = place:match("^%[[%x:.]+[%w%%]*%](.*)$") or place:match("^[%w._%-]+(.*)$")
+  local number = tonumber(port == "" and 1 or (port or ""):match("^:(%d+)$"))
+  if not PROXIES[scheme] or not number or number < 1 or number > 65535
+    or (credentials and credentials:find("[%s/?#]")) then
+    error("option 'proxy' must be like http://host:3128, or begin with https, socks4, socks4a, socks5 or "
+      .. "socks5h; a user and a password stand before the host, as user:password@, and what is no letter or "
+      .. "digit in them is escaped (%40 for @)", level + 1)
+  end
+  return scheme .. "://" .. rest
+end
+
 --- Checks the options and fills in what was left out. Raises on the first that is wrong.
 ---@param given stream_events.Options
 ---@param level integer whom to blame, as for error()
@@ -165,6 +189,7 @@ function M.check(given, level)
   for name, value in pairs(given) do result[name] = value end
   result.base_url = base_url(given.base_url or M.HOSTED, level + 1)
   result.hosted = result.base_url:find(HOSTED_HOSTS) ~= nil
+  result.proxy = proxy(given.proxy, level + 1)
   result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", wrong_timeout, level + 1)
   result.limits = numbers(given.limits, LIMITS, "limits", wrong_limit, level + 1)
   return result

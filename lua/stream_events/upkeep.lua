@@ -39,6 +39,7 @@ local function awake(self, asleep, paused)
   self.sleeps = self.sleeps + 1
   self.context.log("info", "awake again: the connection is checked", { asleep = asleep, paused = paused })
   self.context.identity.supply:clock_moved()
+  self.context.transport:end_idle()
   self.woke = true
 end
 

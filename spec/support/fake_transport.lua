@@ -210,6 +210,8 @@ function Transport:next_response()
   return reply[1], reply[2], reply[3], reply[4], reply[5]
 end
 
+function Transport:end_idle() self.idle_ended = (self.idle_ended or 0) + 1 end
+
 function Transport:cancel(id) self.fake.cancelled[id] = true end
 
 function Transport:connect(options)

@@ -56,6 +56,16 @@ function Relay:cut()
   self.pairs = {}
 end
 
+--- From now on nothing passes on the connections there are, which stay open at both ends: both are left
+--- half open. New ones are served.
+function Relay:freeze()
+  for _, pair in ipairs(self.pairs) do
+    for _, socket in ipairs(pair) do
+      if not socket:is_closing() then socket:read_stop() end
+    end
+  end
+end
+
 --- Ends it.
 function Relay:close()
   self:cut()

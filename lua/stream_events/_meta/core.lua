@@ -348,6 +348,10 @@ function Transport:next_response() end
 ---@param id integer
 function Transport:cancel(id) end
 
+--- Ends the connections of HTTP that no request is using: the next ones make new ones. For when the
+--- network may be another one.
+function Transport:end_idle() end
+
 ---@class stream_events.core.ConnectOptions
 ---@field url string ws:// or wss://; never logged, it holds the token
 ---@field headers string[]?
