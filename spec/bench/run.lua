@@ -3,7 +3,7 @@
 package.path = "spec/?.lua;" .. package.path
 local bench = require "bench.lib"
 
-local GROUPS = { "receive", "rules", "send", "fanout", "crowd", "post", "idle", "start" }
+local GROUPS = { "receive", "rules", "send", "fanout", "crowd", "post", "idle", "start", "rewatch" }
 
 bench.LUA, bench.rounds = arg[-1], tonumber(arg[1] or 5)
 local only = {}

@@ -11,9 +11,10 @@ local function close(socket, how)
   if not socket:is_closing() then socket[how](socket) end
 end
 
-local function pass_on(from, to)
+local function pass_on(from, to, sees)
   from:read_start(function(err, bytes)
     if to:is_closing() then return end
+    if bytes and sees then sees(from, bytes) end
     if bytes then to:write(bytes) else close(to, err and "close_reset" or "close") end
     if not bytes then close(from, "close") end
   end)
@@ -29,11 +30,12 @@ local function accept(self)
       return close(far, "close")
     end
     pass_on(near, far)
-    pass_on(far, near)
+    pass_on(far, near, self.sees)
   end)
 end
 
---- Listens on a free port and passes on to a server's.
+--- Listens on a free port and passes on to a server's. Of what the server sends, the field `sees` is told:
+--- a function(connection, bytes).
 ---@param host string
 ---@param port integer
 function M.to(host, port)
