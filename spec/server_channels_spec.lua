@@ -410,6 +410,26 @@ describe("channels", function()
       assert.equal(2, fixture.server:stats().watches)
     end)
 
+    it("lets no other connection of the user watch, and says of each channel what the user may", function()
+      local alice, elsewhere = fixture:connect "alice", fixture:connect "alice"
+      local _, body = fixture:call("alice", "POST", "/channels", {
+        filter_conditions = { cid = { ["$in"] = { "messaging:one", "messaging:two" } } }, watch = true,
+        state = false, limit = 30, message_limit = 1,
+      }, { connection_id = alice.id })
+      for _, view in ipairs(body.channels) do
+        local may = {}
+        for _, name in ipairs(view.channel.own_capabilities) do may[name] = true end
+        assert.is_true(may["send-custom-events"] and may["read-events"])
+        fixture:call("alice", "POST", "/channels/messaging/" .. view.channel.id .. "/event",
+          { event = { type = "poke", at = view.channel.id } })
+        local event = alice:next()
+        while event.type ~= "poke" do event = alice:next() end
+        assert.equal(view.channel.id, event.at)
+      end
+      elsewhere:send ""
+      assert.equal("health.check", elsewhere:next().type) -- nothing came before it
+    end)
+
     for name, case in pairs {
       ["a limit over 30"] = { { limit = 31 } },
       ["an offset over 1000"] = { { offset = 1001 } },
