@@ -1,16 +1,31 @@
---- Pieces of the server's manual: what operators copy is what specs try.
-local command = require "support.command"
-
+--- Pieces of the manuals: what people copy is what specs try.
 local M = {}
 
---- The code block of a language.
+local ROOT = debug.getinfo(1, "S").source:match "^@(.*)spec/support/[^/]*$"
+
+local function read(name)
+  local file = assert(io.open(ROOT .. "lua/stream_events/doc/" .. name))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+--- The code blocks in Lua of a section.
+---@param name string of the manual, "connections.md"
+---@param title string
+---@return string[]
+function M.lua_blocks(name, title)
+  local section = assert((read(name) .. "\n## "):match("\n## " .. title .. "\n(.-)\n## "), title)
+  local blocks = {}
+  for block in section:gmatch "\n```lua\n(.-)```" do blocks[#blocks + 1] = block end
+  return blocks
+end
+
+--- The code block of a language in the server's manual.
 ---@param language string "nginx", "ini", ...
 ---@return string
 function M.block(language)
-  local file = assert(io.open(command.ROOT .. "lua/stream_events/doc/server.md"))
-  local text = file:read "a"
-  file:close()
-  local block = text:match("\n```" .. language .. "\n(.-)```")
+  local block = read("server.md"):match("\n```" .. language .. "\n(.-)```")
   return assert(block, "the manual has no block in " .. language)
 end
 
