@@ -270,6 +270,7 @@ function Client:reconnect_now()
       { hint = "connect_user begins one.", cause = failure })
   end
   session:input "check"
+  context.workers:stir()
   return true
 end
 

@@ -65,7 +65,11 @@ local REFUSED_HINT = "The server has rules (serve --rules FILE) that do not acce
   .. "it sees each step of the decision with: stream-events rules explain FILE."
 
 -- Parameters and fields whose values are nobody's business.
-local HIDDEN = { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" }
+local HIDDEN = {}
+for i, name in ipairs { "authorization", "api_key", "api_secret", "secret", "user_token", "access_token" } do
+  local any_case = name:gsub("%a", function(c) return "[" .. c .. c:upper() .. "]" end)
+  HIDDEN[i] = "(%f[%w_]" .. any_case .. "=)[^&%s\"']+"
+end
 
 -- Tokens: words in base64 that begin as a JSON object does, with a dot behind the first. One pattern for
 -- the whole would look at the rest of a long word again for each "eyJ" in it.
@@ -90,9 +94,8 @@ end
 ---@return string
 function M.redact(text)
   text = without_tokens(text):gsub("(://)[^/%s@]+@", "%1[credentials]@")
-  for _, name in ipairs(HIDDEN) do
-    local any_case = name:gsub("%a", function(c) return "[" .. c .. c:upper() .. "]" end)
-    text = text:gsub("(%f[%w_]" .. any_case .. "=)[^&%s\"']+", "%1[hidden]")
+  if text:find("=", 1, true) then
+    for _, pattern in ipairs(HIDDEN) do text = text:gsub(pattern, "%1[hidden]") end
   end
   text = text:gsub("([Aa]uthorization:%s*)[^\r\n]+", "%1[hidden]")
   return text

@@ -48,8 +48,18 @@ function Recovery:expect()
   self.context.link:track(true)
 end
 
-local function follow_connection(self)
-  self.context.link:track(self.replay:is_any_kept(self.watches))
+-- `channel`: only it has changed. All of them are looked at where that is not enough, so that many
+-- watches cost no more together than one by one.
+local function follow_connection(self, channel)
+  local kept = self.kept
+  local is_known = channel and kept ~= channel and (kept == nil or self.watches[kept.cid] == kept)
+  if not is_known then
+    kept = self.replay:find_kept(self.watches)
+  elseif kept == nil then
+    kept = self.replay:find_kept { channel }
+  end
+  self.kept = kept
+  self.context.link:track(kept ~= nil)
 end
 
 local function new_run(self)
@@ -64,7 +74,7 @@ function Recovery:watched(channel, connection_id)
   self.lost[channel.cid] = nil
   channel.watching = true
   self:use(channel)
-  follow_connection(self)
+  follow_connection(self, channel)
   local current = self.context.identity.connection_id
   if current == connection_id then
     if self.run then self.run.rewatch:settle(channel) end

@@ -53,14 +53,15 @@ local function is_kept(channel)
   return config ~= nil and type(config.custom_event_retention) == "table"
 end
 
---- Whether one of the channels is kept, so that the way of the connection has to be followed.
+--- One of the channels that are kept; nil: none is. Where there is one, the way of the connection has to
+--- be followed.
 ---@param watches table<string, stream_events.Channel>
----@return boolean
-function Replay.is_any_kept(_, watches)
+---@return stream_events.Channel?
+function Replay.find_kept(_, watches)
   for _, channel in pairs(watches) do
-    if is_kept(channel) then return true end
+    if is_kept(channel) then return channel end
   end
-  return false
+  return nil
 end
 
 --- Notes where the channels were left off: their connection is gone.

@@ -144,6 +144,11 @@ function Workers:drain(pool, enough)
   until idle or (enough and enough())
 end
 
+--- Something has begun, or is due, that a loop which sleeps elsewhere cannot know of.
+function Workers:stir()
+  if self.on_wake then self.on_wake() end
+end
+
 --- Suspends the worker that calls this until wake().
 function Workers:wait()
   yield(M.WAIT)

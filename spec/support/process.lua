@@ -18,11 +18,12 @@ local running = {}
 --- Runs the loop until condition() holds; raises when that takes too long.
 ---@param condition fun(): any
 ---@param what string
-function M.wait(condition, what)
+---@param seconds integer? default 30
+function M.wait(condition, what, seconds)
   local late = false
   local timer = assert(luv.new_timer())
   luv.update_time() -- specs may have run for long without the loop, and it counts from when it last looked
-  timer:start(SECONDS * 1000, 0, function() late = true end)
+  timer:start((seconds or SECONDS) * 1000, 0, function() late = true end)
   while not condition() and not late do luv.run "once" end
   local closed = false
   timer:close(function() closed = true end)
@@ -119,10 +120,11 @@ function Process:stop_reading()
 end
 
 --- Waits for its end; returns its exit code, or nil and the signal that ended it.
----@return integer?
+---@param seconds integer? that this may take; default 30
+---@return integer? code
 ---@return integer? signal
-function Process:finish()
-  M.wait(function() return self.code and self.open == 0 end, self.name .. " ended")
+function Process:finish(seconds)
+  M.wait(function() return self.code and self.open == 0 end, self.name .. " ended", seconds)
   if self.signal ~= 0 then return nil, self.signal end
   return self.code
 end
