@@ -69,7 +69,7 @@ end
 ---@param args string[]
 ---@param env table<string, string|false>? changes to the environment; false removes a variable
 ---@param cwd string?
----@param input string? for its standard input
+---@param input string|true|nil for its standard input; true: what write() gives it
 ---@return support.Process
 function M.start(file, args, env, cwd, input)
   local self = setmetatable({
@@ -77,15 +77,16 @@ function M.start(file, args, env, cwd, input)
   }, Process)
   local out, read_out = collect(self, "stdout")
   local err, read_err = collect(self, "stderr")
-  local into = source_of(input)
+  local into = input == true and assert(luv.new_pipe(false)) or source_of(input)
   local handle, pid = luv.spawn(file, {
     args = args, env = environment(env), cwd = cwd, stdio = { into, out, err },
   }, function(code, signal)
     self.code, self.signal = code, signal
     running[self] = nil
     self.handle:close()
+    if self.input then self.input:close() end
   end)
-  if into then luv.fs_close(into) end
+  if input == true then self.input = into elseif into then luv.fs_close(into) end
   assert(handle, ("cannot start %s: %s"):format(self.name, pid))
   self.handle, self.pid, self.out, self.err = handle, pid, out, err
   running[self] = true
@@ -106,6 +107,12 @@ function Process:wait_for(stream, pattern)
       self.name, pattern, self.stdout, self.stderr), 2)
   end
   return self[stream]:match(pattern)
+end
+
+--- Writes to its standard input.
+---@param text string
+function Process:write(text)
+  self.input:write(text)
 end
 
 ---@param signal string "sigint", "sigterm", ...
