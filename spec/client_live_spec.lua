@@ -420,6 +420,53 @@ describe("a client and the server", function()
     luv.new_timer():close(function() closed = true end)
     process.wait(function() return closed end, "handles were closed")
   end)
+
+  -- John with a token function, `sign` making its tokens by number; and what came of it.
+  local function supplied(sign)
+    local world = { asked = 0, changes = {}, heard = {} }
+    local client = new { random = function() return 0 end }
+    client:subscribe_for({ "connection.changed", "connection.recovered" }, function(event)
+      world.changes[#world.changes + 1] = event
+    end)
+    world.me = assert(client:connect_user({ id = "john" }, function()
+      world.asked = world.asked + 1
+      return tokens.user(SECRET, "john", sign(world.asked))
+    end))
+    return client, world
+  end
+
+  it("stay connected over the end of a token, and make their calls with the next one", function()
+    local first = math.floor(native.time()) + 2
+    local john, world = supplied(function(number) return { exp = number == 1 and first or first + 3600 } end)
+    local jane = user "jane"
+    local here = assert(john:channel("messaging", "tokens", { members = { "john", "jane" } }):watch())
+    here:subscribe_for("poke", function(event) world.heard[#world.heard + 1] = event.i end)
+    wait(function() return native.time() > first + 0.1 end, john, jane)
+    assert(jane:channel("messaging", "tokens"):send_event("poke", { i = 1 }))
+    wait(function() return #world.heard == 1 end, john, jane)
+    assert(here:send_event("poke", { i = 2 }))
+    assert.equal(2, world.asked)
+    assert.same({ first + 3600 }, { john:token_expires() })
+    assert.same({ 0, 1 }, { john:stats().reconnects, #world.changes })
+  end)
+
+  it("come back at once with a new token when the server ends them with code 40, with all they had", function()
+    local now = math.floor(native.time())
+    local john, world = supplied(function(number) return { iat = number == 1 and now - 100 or now } end)
+    local jane = user "jane"
+    local here = assert(john:channel("messaging", "revoked", { members = { "john", "jane" } }):watch())
+    here:subscribe_for("poke", function(event) world.heard[#world.heard + 1] = event.i end)
+    assert(backend:revoke_user_tokens({ "john" }, timestamp.format(now - 50)))
+    wait(function() return world.changes[#world.changes].type == "connection.recovered" end, john, jane)
+    assert.equal(2, world.asked)
+    local lost, back, recovered = world.changes[2], world.changes[3], world.changes[4]
+    assert.same({ false, 40, true, 0 }, { lost.online, lost.code, lost.will_retry, lost.retry_in })
+    assert.is_true(back.online)
+    assert.same({ { "messaging:revoked" }, 4 }, { recovered.restored, #world.changes })
+    assert(jane:channel("messaging", "revoked"):send_event("poke", { i = 1 }))
+    wait(function() return #world.heard == 1 end, john, jane)
+    assert(backend:revoke_user_tokens({ "john" }, stream_events.null))
+  end)
 end)
 
 describe("a client whose server goes away and comes back", function()
