@@ -437,7 +437,7 @@ describe("a client and the server", function()
 
   it("stay connected over the end of a token, and make their calls with the next one", function()
     local first = math.floor(native.time()) + 2
-    local john, world = supplied(function(number) return { exp = number == 1 and first or first + 3600 } end)
+    local john, world = supplied(function(number) return { exp = first + (number == 1 and 0 or 3600) } end)
     local jane = user "jane"
     local here = assert(john:channel("messaging", "tokens", { members = { "john", "jane" } }):watch())
     here:subscribe_for("poke", function(event) world.heard[#world.heard + 1] = event.i end)
@@ -450,9 +450,9 @@ describe("a client and the server", function()
     assert.same({ 0, 1 }, { john:stats().reconnects, #world.changes })
   end)
 
-  it("come back at once with a new token when the server ends them with code 40, with all they had", function()
+  it("come back at once, with a new token and all they had, when the server ends them with code 40", function()
     local now = math.floor(native.time())
-    local john, world = supplied(function(number) return { iat = number == 1 and now - 100 or now } end)
+    local john, world = supplied(function(number) return { iat = now - (number == 1 and 100 or 0) } end)
     local jane = user "jane"
     local here = assert(john:channel("messaging", "revoked", { members = { "john", "jane" } }):watch())
     here:subscribe_for("poke", function(event) world.heard[#world.heard + 1] = event.i end)
