@@ -450,7 +450,7 @@ describe("a client and the server", function()
     assert.same({ 0, 1 }, { john:stats().reconnects, #world.changes })
   end)
 
-  it("come back at once, with a new token and all they had, when the server ends them with code 40", function()
+  it("come back at once, with a new token and all they had, when ended with code 40", function()
     local now = math.floor(native.time())
     local john, world = supplied(function(number) return { iat = now - (number == 1 and 100 or 0) } end)
     local jane = user "jane"
