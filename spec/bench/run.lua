@@ -3,7 +3,9 @@
 package.path = "spec/?.lua;" .. package.path
 local bench = require "bench.lib"
 
-local GROUPS = { "receive", "rules", "send", "fanout", "crowd", "post", "idle", "start", "rewatch" }
+local GROUPS = {
+  "receive", "loops", "frames", "rules", "send", "fanout", "crowd", "post", "idle", "start", "rewatch",
+}
 
 bench.LUA, bench.rounds = arg[-1], tonumber(arg[1] or 5)
 local only = {}

@@ -13,21 +13,39 @@ local native = require "stream_events.native"
 
 local M = {}
 
--- Looks like a socket of LuaSocket to copas and to select().
-local function socket_of(alarm)
-  local heard = false
-  return {
-    getfd = function() return alarm:pollfd() end,
-    dirty = function() return false end,
-    -- The first call waits; the next one is made once the descriptor is readable.
-    receive = function()
-      heard = not heard
-      if heard then return nil, "timeout" end
-      return ""
-    end,
-    close = function() end,
-    settimeout = function() end,
-  }
+-- Looks like a socket of LuaSocket to copas and to select(), which does not wait where it is told that
+-- the socket holds something already.
+---@class stream_events.CopasSocket
+---@field due boolean a turn is due now
+local Socket = {}
+Socket.__index = Socket
+
+function Socket:getfd() return self.alarm:pollfd() end
+function Socket:dirty() return self.due end
+function Socket.close() end
+function Socket.settimeout() end
+
+-- The first call waits; the next one is made once there is something.
+function Socket:receive()
+  self.asked = not self.asked
+  if self.asked then return nil, "timeout" end
+  return ""
+end
+
+-- Sleeps until the descriptor is readable, somebody says that a turn is due, or so many seconds are over.
+-- An alarm that is set for an earlier time is left as it is: that turn will find the right one.
+function Socket:sleep(seconds)
+  local now = native.now()
+  self.due = seconds == 0
+  local at = seconds and now + seconds
+  if at and not self.due and (not self.rings or self.rings <= now or at < self.rings) then
+    self.alarm:set(seconds)
+    self.rings = at
+  elseif self.rings and self.rings <= now then
+    self.alarm:set()
+    self.rings = nil
+  end
+  copas.receive(self, 1)
 end
 
 -- Copas 2 and newer suspend and wake by themselves.
@@ -57,20 +75,20 @@ function M.attach(client, options)
   local attachment = attachments.new(client, options)
   local alarm, kind, message = native.alarm(client:pollfd())
   if not alarm then error(native.error(kind, message), 2) end
-  local socket = socket_of(alarm)
+  local socket = setmetatable({ alarm = alarm, due = false, asked = false }, Socket)
 
   attachment:use {
-    wake = function() alarm:set(0) end,
+    wake = function() socket.due = true end,
     release = function() alarm:release() end,
-    ended = function() alarm:set(0) end, -- the thread is to see that it is over
+    ended = function() socket.due = true end, -- the thread is to see that it is over
     resume = copas.addthread,
     suspend = pause and suspend_by_copas
       or function(call) return suspend_by_queue(attachment, call) end,
   }
   copas.addthread(function()
     while attachment:is_active() do
-      alarm:set(attachment:turn())
-      if attachment:is_active() then copas.receive(socket, 1) end
+      local seconds = attachment:turn()
+      if attachment:is_active() then socket:sleep(seconds) end
     end
     alarm:close()
   end)

@@ -51,10 +51,10 @@ function M.attach(client, options)
   loop:wrap(function()
     while attachment:is_active() do
       local seconds = attachment:turn() or LONGEST
-      if watching then
+      if watching and seconds > 0 then
         cqueues.poll(source, changed, seconds)
-      elseif attachment:is_active() then -- closed, and there is more to tell
-        cqueues.poll(changed, seconds)
+      elseif attachment:is_active() then
+        cqueues.poll(0) -- the others' turn
       end
     end
   end)
