@@ -12,7 +12,7 @@ local function begin(count, options)
   client = fake.connected(options)
   channels, recovered = {}, {}
   for i = 1, count do
-    channels[i] = client:channel("messaging", "c" .. i)
+    channels[i] = client:channel("messaging", "c" .. i, { name = "Channel " .. i })
     channels[i]:watch(function() end)
     client:poll()
   end
@@ -277,6 +277,37 @@ describe("a channel that cannot be watched again", function()
     assert.same({ 3, 3 + 2 + 1, 3 }, { tries, #fake.requests, #recovered[1].restored })
   end)
 
+  it("is tried again when the answer says that it may be", function()
+    begin(2)
+    local times = {}
+    fake.answer = function(request)
+      times[#times + 1] = fake.clock.now()
+      if #times == 1 then return 503, "later", { ["retry-after"] = "20" } end
+      return fake.usual_answer(request)
+    end
+    lose()
+    poll_until(is_recovered)
+    assert.is_true(times[2] - times[1] >= 20)
+  end)
+
+  it("and is then watched by the program is not reported", function()
+    begin(31)
+    local held
+    fake.answer = function(request)
+      local cids = fakes.cids_of(request)
+      if not cids then return fake.usual_answer(request) end
+      if #cids == 1 then held = request return nil end
+      return without(request, cid(30))
+    end
+    lose()
+    poll_until(function() return held and not channels[30].watching end)
+    channels[30]:watch(function() end)
+    poll_until(function() return channels[30].watching end, 0)
+    fake.reply(held, fake.usual_answer(held))
+    poll_until(is_recovered)
+    assert.same({ {}, 31 }, { recovered[1].failed, client:stats().watched })
+  end)
+
   it("is given up after some tries, reported, and tried again after the next reconnect", function()
     begin(2)
     fake.answer = function() return 503, "later" end
@@ -357,16 +388,57 @@ describe("while channels are watched again", function()
     lose()
     fake.answer = fake.usual_answer
     fake.requests = {}
-    poll_until(function() return #fake.sockets == 3 and client:online() end)
-    fake.reply(held[2], fake.usual_answer(held[2]))
+    poll_until(function() return #fake.sockets == 3 and client:online() end, 0.05)
+    assert.equal(0, #fake.requests) -- chance has not let it begin so far
+    fake.reply(held[2], without(held[2], cid(1))) -- too late: what it says means nothing any more
     poll_until(is_recovered)
     client:poll(30)
     assert.same({ 30, 9 }, sizes())
     assert.equal(1, #recovered)
     assert.same({ 39, "api" }, { #recovered[1].restored, recovered[1].failed[cid(40)].kind })
+    assert.is_nil(recovered[1].failed[cid(1)])
     for _, request in ipairs(fake.requests) do
       assert.truthy(request.query:find("connection_id=connection-3", 1, true))
     end
+    lose()
+    poll_until(function() return recovered[2] end)
+    assert.same({}, recovered[2].failed) -- told once
+  end)
+
+  it("what was lost before a reconnect, and is watched again by the program, is not reported", function()
+    begin(40)
+    local count = 0
+    fake.answer = function(request)
+      if not fakes.cids_of(request) then return fake.usual_answer(request) end
+      count = count + 1
+      if count == 1 then return without(request, cid(40)) end
+      return nil
+    end
+    lose()
+    poll_until(function() return count == 2 end)
+    lose()
+    poll_until(function() return count >= 3 end)
+    channels[40]:watch(function() end)
+    poll_until(function() return channels[40].watching end, 0)
+    fake.answer = fake.usual_answer
+    poll_until(is_recovered)
+    assert.same({ {}, 40 }, { recovered[1].failed, client:stats().watched })
+  end)
+
+  it("nothing is asked for over a connection that an error frame has ended", function()
+    begin(3)
+    fake.on_connect = function(socket)
+      socket:greet()
+      fake.at(0.05, function()
+        socket:refuse(99, "the app is suspended")
+        socket.ended = nil -- its close frame is still to come
+      end)
+    end
+    lose()
+    poll_until(function() return #fake.sockets == 2 and client:online() end, 0.1)
+    poll_until(function() return not client:online() end, 0.1)
+    client:poll(0.5)
+    assert.same({}, fake.requests)
   end)
 
   it("a channel that the program watches itself is not asked for again", function()
@@ -411,6 +483,24 @@ describe("while channels are watched again", function()
     assert.same({ { cid(1), cid(3) }, false }, { recovered[1].restored, channels[2].watching })
     -- The server may have heard of it before it answered the group.
     assert.same({ 1, "/channels/messaging/c2/stop-watching" }, { #fake.requests, fake.requests[1].path })
+  end)
+
+  it("a channel that is stopped and watched anew is not stopped once more", function()
+    begin(3)
+    local held
+    fake.answer = function(request)
+      if not fakes.cids_of(request) then return fake.usual_answer(request) end
+      held = request
+      return nil
+    end
+    lose()
+    poll_until(function() return held end)
+    assert(channels[2]:stop_watching())
+    assert(channels[2]:watch())
+    fake.requests = {}
+    fake.reply(held, fake.usual_answer(held))
+    poll_until(is_recovered)
+    assert.same({ {}, 3 }, { fake.requests, client:stats().watched })
   end)
 
   it("disconnect ends it, and nothing is reported", function()

@@ -444,11 +444,24 @@ describe("a session", function()
       check(world)
       check(world, 2)
       tick_at(world, 102.9, 100)
-      assert.same({ "online", { "send_health" } }, { world.session.state, world.did })
+      assert.same({ "online", { "send_health" }, 103 },
+        { world.session.state, world.did, world.session.due })
       tick_at(world, 103, 100)
       local change = world.changes[#world.changes]
       assert.same({ "waiting", "timeout", "nothing heard from the server for 3 seconds" },
         { world.session.state, change.kind, change.reason })
+    end)
+
+    it("does not doubt the next connection for what was asked of the last one", function()
+      local world = reach("online")
+      check(world)
+      world.session:input("lost", network())
+      world.time = world.session.due
+      world.session:input("tick")
+      world.session:input("token")
+      world.session:input("hello")
+      tick_at(world, world.time + 10, world.time)
+      assert.equal("online", world.session.state)
     end)
 
     it("begins an attempt again that hangs, but only once", function()
