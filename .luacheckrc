@@ -20,3 +20,4 @@ files["lua/stream_events/command"] = { std = "lua54" }
 files["lua/stream_events/_meta"] = { ignore = { "212", "211", "241", "221" } }
 files["spec/**/*_spec.lua"] = { std = "lua54+busted" }
 files["spec/browser/*_page.lua"] = { std = "lua54+busted" }
+files["spec/faults/*_network.lua"] = { std = "lua54+busted" }

@@ -36,7 +36,8 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps deps-browser build objects demo test test-browser test-all test-others bench check asan fuzz install uninstall clean print-shared
+.PHONY: help deps deps-browser build objects demo test test-browser test-all test-others faults faults-network \
+  soak bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -132,6 +133,23 @@ check: ## compile without a warning, luacheck, cppcheck
 	@$(LUACHECK) -q lua spec rockspec/*.rockspec lua/bin/stream-events
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Icsrc csrc
+
+faults: ## run the specs of faults, and those on a network that loses packets where one can be made
+	@$(NEED) build test faults
+	@$(MAKE) --no-print-directory -s build
+	@$(LUA) "$$(command -v $(BUSTED))" --run=faults
+	@spec/faults/network.sh '$(LUA)' "$$(command -v $(BUSTED))"
+
+faults-network: # the second half of it alone
+	@$(NEED) build test faults
+	@$(MAKE) --no-print-directory -s build
+	@spec/faults/network.sh '$(LUA)' "$$(command -v $(BUSTED))"
+
+MINUTES ?= 10
+soak: ## two users and the server under random faults for MINUTES (10); SEED=... for the same once more
+	@$(NEED) build test
+	@$(MAKE) --no-print-directory -s build
+	@LUA_PATH='$(CURDIR)/spec/?.lua;'"$$LUA_PATH" $(LUA) spec/faults/soak.lua $(MINUTES) $(SEED)
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS = -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -Icsrc -fsanitize=fuzzer,address,undefined
