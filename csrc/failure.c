@@ -27,6 +27,7 @@ int se_failure_status(CURLcode result) {
     case CURLE_URL_MALFORMAT: return SE_ERR_ARGUMENT;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a status line */
     case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM: return SE_ERR_PROTOCOL;
     default: return SE_ERR_NETWORK;

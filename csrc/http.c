@@ -102,8 +102,9 @@ se_headers *se_headers_new(void) {
   if (headers == NULL)
     return NULL;
   headers->references = 1;
-  /* Never ask for permission to send a body: that costs a round trip, or a second of waiting. */
-  if (append_line(headers, "Expect:") != SE_OK) {
+  /* Never ask for permission to send a body: that costs a round trip, or a second of waiting. Nor for
+   * compression: answers are short. */
+  if (append_line(headers, "Expect:") != SE_OK || append_line(headers, "Accept-Encoding:") != SE_OK) {
     se_headers_release(headers);
     return NULL;
   }
@@ -318,6 +319,7 @@ static slot *slot_new(se_http *http) {
   SET(CURLOPT_PREREQFUNCTION, on_attempt);
   SET(CURLOPT_PREREQDATA, made);
 #endif
+  SET(CURLOPT_ACCEPT_ENCODING, ""); /* who does not ask for any may be given any: it is undone */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS); /* by ALPN; never in the clear */
   if (http->user_agent != NULL)
     SET(CURLOPT_USERAGENT, http->user_agent);

@@ -489,6 +489,41 @@ describe("a request that fails", function()
     assert.equal(100, #answer_to { method = "GET", url = server:url "http" }.body)
   end)
 
+  it("undoes the compression of an answer that nobody has asked to be compressed", function()
+    local server = peer.http(function(_, connection)
+      connection:answer(200, core.gzip('{"ok":true}'), { "Content-Encoding: gzip" })
+    end)
+    new_transport()
+    for _ = 1, 2 do
+      local answer = answer_to { method = "GET", url = server:url "http" }
+      assert.equal('{"ok":true}', answer.body)
+      assert.equal(200, answer.status)
+    end
+    assert.equal(1, #server.connections)
+  end)
+
+  it("gives up a compressed body that unfolds to more than the limit", function()
+    local bytes = core.gzip(("x"):rep(10000000))
+    local server = peer.http(function(_, connection)
+      connection:answer(200, bytes, { "Content-Encoding: gzip" })
+    end)
+    new_transport { max_body = 100000 }
+    local kind, message = failure { method = "GET", url = server:url "http" }
+    assert.equal("full", kind)
+    assert.equal("the answer is longer than 100000 bytes", message)
+  end)
+
+  it("refuses a body whose compression is broken, or unknown", function()
+    for _, encoding in ipairs { "gzip", "deflate", "of-tomorrow" } do
+      local server = peer.http(function(_, connection)
+        connection:answer(200, '{"ok":true}', { "Content-Encoding: " .. encoding })
+      end)
+      new_transport()
+      assert.equal("protocol", (failure { method = "GET", url = server:url "http" }), encoding)
+      transport:close()
+    end
+  end)
+
   it("refuses URLs that are none", function()
     new_transport()
     for _, url in ipairs { "", "nonsense", "ftp://127.0.0.1/", "file:///etc/passwd", "gopher://x/",
