@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "status.h"
+#include "trust.h"
 
 /* --- texts ------------------------------------------------------------------------------------ */
 
@@ -101,9 +102,14 @@ static int on_verify(X509_STORE_CTX *context, void *user) {
 }
 
 static CURLcode on_context(CURL *easy, void *context, void *user) {
+  se_certificate *note = user;
+  int trusts_system = note->trusts_system;
   (void)easy;
-  memset(user, 0, sizeof(se_certificate));
-  SSL_CTX_set_cert_verify_callback(context, on_verify, user);
+  memset(note, 0, sizeof *note);
+  note->trusts_system = trusts_system;
+  if (trusts_system)
+    se_trust_use(context);
+  SSL_CTX_set_cert_verify_callback(context, on_verify, note);
   return CURLE_OK;
 }
 
@@ -119,11 +125,15 @@ static void look_at_library(void) {
   is_ours = at == theirs && at != NULL;
 }
 
-CURLcode se_certificate_watch(CURL *easy, se_certificate *note) {
+int se_certificate_is_watched(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, look_at_library);
+  return is_ours;
+}
+
+CURLcode se_certificate_watch(CURL *easy, se_certificate *note) {
   memset(note, 0, sizeof *note);
-  if (!is_ours)
+  if (!se_certificate_is_watched())
     return CURLE_OK;
   CURLcode result = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context);
   return result == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, note) : result;

@@ -14,12 +14,16 @@
 /* Of the certificate that is wrong, or of the server's own when the chain is good. The texts are
  * printable ASCII: what is in a certificate is for anybody to choose. */
 typedef struct {
+  int trusts_system; /* set by whoever prepares the handle: it has no certificates of its own */
   int is_known; /* a certificate came */
   int problem;  /* X509_V_ERR_*; 0: none */
   int depth;    /* 0: it is the server's own */
   char subject[SE_CERTIFICATE_NAME], issuer[SE_CERTIFICATE_NAME], names[SE_CERTIFICATE_NAME];
   char from[24], until[24];
 } se_certificate;
+
+/* Whether that is so. */
+int se_certificate_is_watched(void);
 
 /* Has the handshakes of this handle note what they meet; 'note' must live as long as the handle. */
 CURLcode se_certificate_watch(CURL *easy, se_certificate *note);

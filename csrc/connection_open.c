@@ -209,7 +209,7 @@ static int start(se_connection *c, const se_connection_options *options, const c
     status = prepare(c, options, base);
   free(base);
   if (status == SE_OK)
-    status = se_multi_add(c->home->multi, c->easy);
+    status = se_multi_add(c->home->multi, c->easy, is_tls && options->ca_file == NULL);
   return status;
 }
 

@@ -493,7 +493,8 @@ static void activate(se_http *http, request *begun, slot *at) {
     result = set_method(at, begun);
   if (result == CURLE_OK)
     result = set_headers(at, begun->headers != NULL ? begun->headers : http->no_headers);
-  int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy) : se_failure_status(result);
+  int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy, at->is_https && http->ca_file == NULL)
+                                  : se_failure_status(result);
   if (status == SE_OK) {
     list_append(&http->active, begun);
   } else {

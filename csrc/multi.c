@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "status.h"
+#include "trust.h"
+
+#define LOOK_AGAIN 0.004 /* seconds until it is seen whether certificates were read meanwhile */
 
 /* One descriptor as far as libcurl is concerned. Records are kept until the multi goes, since the
  * poller may still hold a result for a descriptor that was closed in the same turn. */
@@ -33,6 +36,9 @@ struct se_multi {
   double due;
   int keep;
   int moved; /* libcurl ran: there may be news */
+  CURL **waiting; /* handles that begin when the system's certificates were read */
+  size_t waiting_count, waiting_room;
+  double look_at; /* when to see whether they were */
 };
 
 double se_now(void) {
@@ -196,15 +202,57 @@ void se_multi_free(se_multi *multi) {
   for (size_t i = 0; i < multi->room; i++)
     free(multi->records[i]);
   free(multi->records);
+  free(multi->waiting);
   free(multi);
 }
 
-int se_multi_add(se_multi *multi, CURL *easy) {
+static int hold(se_multi *multi, CURL *easy) {
+  if (multi->waiting_count == multi->waiting_room) {
+    size_t room = multi->waiting_room + 8;
+    CURL **grown = realloc(multi->waiting, room * sizeof *grown);
+    if (grown == NULL)
+      return SE_ERR_MEMORY;
+    multi->waiting = grown;
+    multi->waiting_room = room;
+  }
+  multi->waiting[multi->waiting_count++] = easy;
+  multi->look_at = 0;
+  return SE_OK;
+}
+
+int se_multi_add(se_multi *multi, CURL *easy, int trusts_system) {
+  if (trusts_system) {
+    if (multi->waiting_count > 0 || !se_trust_is_there())
+      return hold(multi, easy);
+    se_trust_prepare(easy);
+  }
   return curl_multi_add_handle(multi->handle, easy) == CURLM_OK ? SE_OK : SE_ERR_MEMORY;
 }
 
 void se_multi_remove(se_multi *multi, CURL *easy) {
+  for (size_t i = 0; i < multi->waiting_count; i++) {
+    if (multi->waiting[i] != easy)
+      continue;
+    size_t after = --multi->waiting_count - i;
+    memmove(multi->waiting + i, multi->waiting + i + 1, after * sizeof *multi->waiting);
+    return;
+  }
   curl_multi_remove_handle(multi->handle, easy);
+}
+
+/* Begins what has waited, once it may. */
+static void release_waiting(se_multi *multi, double now) {
+  if (!se_trust_is_there()) {
+    multi->look_at = now + LOOK_AGAIN;
+    return;
+  }
+  while (multi->waiting_count > 0) {
+    CURL *easy = multi->waiting[0];
+    se_multi_remove(multi, easy);
+    se_trust_prepare(easy);
+    if (curl_multi_add_handle(multi->handle, easy) != CURLM_OK)
+      multi->done(multi->user, easy, CURLE_OUT_OF_MEMORY);
+  }
 }
 
 void se_multi_end_idle(se_multi *multi) {
@@ -218,11 +266,15 @@ void se_multi_end_idle(se_multi *multi) {
 }
 
 double se_multi_due(const se_multi *multi) {
-  return multi->moved ? 0 : multi->due;
+  if (multi->moved)
+    return 0;
+  return multi->waiting_count > 0 && multi->look_at < multi->due ? multi->look_at : multi->due;
 }
 
 void se_multi_run(se_multi *multi, double now) {
   int running, left;
+  if (multi->waiting_count > 0 && multi->look_at <= now)
+    release_waiting(multi, now);
   if (multi->due <= now) {
     multi->due = SE_NEVER; /* libcurl sets the next one from inside the call */
     multi->moved = 1;
@@ -282,6 +334,7 @@ int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *c
     SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
     SET(CURLOPT_CLOSESOCKETDATA, multi);
   }
+  trace->certificate.trusts_system = ca_file == NULL;
   if (ca_file != NULL) {
     SET(CURLOPT_CAINFO, ca_file);
     SET(CURLOPT_PROXY_CAINFO, ca_file);

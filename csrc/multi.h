@@ -43,8 +43,9 @@ int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *c
  * use one, and makes a new one. */
 void se_multi_end_idle(se_multi *multi);
 
-/* SE_OK or SE_ERR_MEMORY. The transfer begins with the next se_multi_run. */
-int se_multi_add(se_multi *multi, CURL *easy);
+/* SE_OK or SE_ERR_MEMORY. The transfer begins with the next se_multi_run, or, where it is one that
+ * trusts the system's certificates, with the first one after these were read. */
+int se_multi_add(se_multi *multi, CURL *easy, int trusts_system);
 void se_multi_remove(se_multi *multi, CURL *easy);
 
 /* Does what is due at 'now' (monotonic seconds) and reports the transfers that ended. */

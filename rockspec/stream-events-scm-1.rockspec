@@ -95,6 +95,7 @@ build = {
         "csrc/scan.c",
         "csrc/status.c",
         "csrc/transport.c",
+        "csrc/trust.c",
         "csrc/type_class.c",
         "csrc/upgrade.c",
         "csrc/utf8.c",

@@ -1,0 +1,119 @@
+/* trust.c -- the certificates that the system trusts, read in a thread. */
+#include "trust.h"
+
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "certificate.h"
+#include "multi.h"
+
+#define GOOD_FOR 86400.0 /* seconds after which they are read again, beside what goes on */
+
+/* All of it belongs to the process, as the system's certificates do. */
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  X509_STORE *store; /* NULL: not read, or that has failed */
+  int was_read, is_reading;
+  pid_t reader; /* the process that reads: a thread does not survive fork() */
+  double read_at;
+} trust = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static X509_STORE *read_all(void) {
+  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  X509_STORE *store = X509_STORE_new();
+  if (store == NULL)
+    return NULL;
+  /* As libcurl has it. */
+  X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+  if (X509_STORE_load_locations(store, info->cainfo, info->capath) != 1) {
+    X509_STORE_free(store);
+    return NULL;
+  }
+  return store;
+}
+
+static void *reader(void *unused) {
+  X509_STORE *store = read_all();
+  (void)unused;
+  pthread_mutex_lock(&trust.lock);
+  if (store != NULL) {
+    X509_STORE_free(trust.store); /* handshakes hold their own references */
+    trust.store = store;
+  }
+  trust.was_read = 1;
+  trust.is_reading = 0;
+  trust.read_at = se_now();
+  pthread_cond_broadcast(&trust.done);
+  pthread_mutex_unlock(&trust.lock);
+  return NULL;
+}
+
+/* Before OpenSSL is taken down under the thread: exit handlers run last one first. */
+static void wait_for_reader(void) {
+  pthread_mutex_lock(&trust.lock);
+  while (trust.is_reading && trust.reader == getpid())
+    pthread_cond_wait(&trust.done, &trust.lock);
+  pthread_mutex_unlock(&trust.lock);
+}
+
+/* With the lock held. 0: there is no thread to be had. */
+static int start_reader(void) {
+  static int has_handler;
+  pthread_t thread;
+  sigset_t all, before;
+  if (!has_handler)
+    has_handler = atexit(wait_for_reader) == 0;
+  if (!has_handler)
+    return 0;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are for the program's own threads */
+  int failed = pthread_create(&thread, NULL, reader, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failed)
+    return 0;
+  pthread_detach(thread);
+  trust.is_reading = 1;
+  trust.reader = getpid();
+  return 1;
+}
+
+static int is_possible(void) {
+  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  return se_certificate_is_watched() && info->age >= CURLVERSION_SEVENTH && info->cainfo != NULL;
+}
+
+int se_trust_is_there(void) {
+  if (!is_possible())
+    return 1;
+  pthread_mutex_lock(&trust.lock);
+  int is_reading = trust.is_reading && trust.reader == getpid();
+  int is_due = !trust.was_read || se_now() - trust.read_at > GOOD_FOR;
+  if (is_due && !is_reading && !start_reader()) {
+    trust.was_read = 1; /* libcurl has to do it */
+    trust.read_at = se_now();
+  }
+  int is_there = trust.was_read;
+  pthread_mutex_unlock(&trust.lock);
+  return is_there;
+}
+
+void se_trust_prepare(CURL *easy) {
+  pthread_mutex_lock(&trust.lock);
+  int has_store = trust.store != NULL;
+  pthread_mutex_unlock(&trust.lock);
+  if (!has_store)
+    return;
+  curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
+void se_trust_use(void *context) {
+  pthread_mutex_lock(&trust.lock);
+  if (trust.store != NULL)
+    SSL_CTX_set1_cert_store(context, trust.store);
+  pthread_mutex_unlock(&trust.lock);
+}
