@@ -331,6 +331,69 @@ describe("a send without an answer", function()
     assert.equal(tries, #fake.requests)
   end)
 
+  it("that never left goes again sooner after one that went well", function()
+    begin()
+    local unreached = function(request) fake.reply(request, nil, "network", "could not connect", true) end
+    fake.answer = unreached
+    assert_sent((function()
+      local answer = send("a", { queue = true })
+      pass(10)
+      fake.answer = fake.usual
+      pass(10)
+      return answer
+    end)())
+    fake.requests, fake.answer = {}, unreached
+    send("b", { queue = true })
+    pass(2)
+    assert.equal(2, #fake.requests)
+  end)
+
+  it("that never left goes again at once when the connection is new", function()
+    begin()
+    fake.answer = function(request) fake.reply(request, nil, "network", "could not connect", true) end
+    local answer = send("a", { queue = true })
+    pass(11) -- the next try is seconds away
+    fake.answer = fake.usual
+    fake.socket:finish("network", "reset by peer")
+    pass(1.5)
+    assert.is_true(client:online())
+    assert_sent(answer)
+  end)
+
+  it("may have arrived also when an earlier try had not even left", function()
+    begin()
+    local times = 0
+    fake.answer = function(request)
+      times = times + 1
+      if times == 1 then fake.reply(request, nil, "network", "could not connect", true) end
+    end
+    local answer = send("a", { queue = true })
+    pass(12)
+    assert_failed(answer, "timeout")
+    assert.is_true(answer.err.maybe_sent)
+  end)
+
+  it("has not arrived when the transport did not take it, or a token was refused for it", function()
+    begin()
+    fake.refuses = true
+    local answer = send "a"
+    poll()
+    assert_failed(answer, "full")
+    assert.is_nil(answer.err.maybe_sent)
+    fake = fakes.new()
+    client = stream_events.new(fake.options())
+    local asked = 0
+    assert(client:connect_user({ id = "john" }, function()
+      asked = asked + 1
+      return asked == 1 and fake.token or nil
+    end))
+    fail(1, 401, '{"code":40,"message":"expired","StatusCode":401}')
+    answer = send("a", nil, client:channel("messaging", "general"))
+    poll(5)
+    assert_failed(answer, "auth")
+    assert.is_nil(answer.err.maybe_sent)
+  end)
+
   it("has the error of a server that failed, with the doubt", function()
     begin()
     fail(1, 502, "<html>")
@@ -358,6 +421,73 @@ describe("a send without an answer", function()
   end)
 end)
 
+describe("a send of a user who is gone", function()
+  it("does not go out again as the next one", function()
+    begin()
+    leave_open()
+    local answer = send("a", { queue = true })
+    poll()
+    assert(client:disconnect())
+    fake.answer = fake.usual
+    assert(client:connect_user({ id = "jane" }, require("stream_events.token").user("s", "jane")))
+    reply(1, 429, "slow", { ["retry-after"] = "1" })
+    pass(3)
+    assert_failed(answer, "closed")
+    assert.equal("a", types_sent())
+  end)
+end)
+
+describe("a send that goes again", function()
+  it("carries the token that is in use by then", function()
+    fake = fakes.new()
+    fake.usual = fake.answer
+    client = stream_events.new(fake.options())
+    channel = client:channel("messaging", "general")
+    local asked, sign = 0, require("stream_events.token").user
+    assert(client:connect_user({ id = "john" }, function()
+      asked = asked + 1
+      return sign("secret " .. asked, "john")
+    end))
+    local expired = '{"code":40,"message":"expired","StatusCode":401}'
+    fail(1, 429, "slow", { ["retry-after"] = "5" })
+    fail(1, 401, expired) -- the first answer
+    local answer = send("a", { queue = true })
+    pass(1)
+    fake.on_connect = function(socket)
+      fake.on_connect = function(other) other:greet() end
+      socket:refuse(40, "expired")
+    end
+    fake.socket:finish("network", "reset by peer")
+    pass(8)
+    assert_sent(answer)
+    assert.equal(3, #fake.requests)
+    for i, request in ipairs(fake.requests) do
+      assert.truthy(request.headers:find(sign("secret " .. i, "john"), 1, true), "request " .. i)
+    end
+  end)
+
+  it("has its whole time for an answer again", function()
+    begin()
+    fail(1, 429, "slow", { ["retry-after"] = "5" })
+    local answer = send("a", { max_age = 30 })
+    poll()
+    leave_open()
+    pass(8)
+    reply_well(2)
+    assert_sent(answer)
+  end)
+
+  it("does not wait for a connection unless it is to", function()
+    begin()
+    leave_open()
+    local plain = send "a"
+    poll()
+    go_offline()
+    reply(1, 429, "slow", { ["retry-after"] = "1" })
+    assert_failed(plain, "api")
+  end)
+end)
+
 describe("where ids count a send with queue", function()
   local function sent(i) return native.json.decode(fake.requests[i].body).event end
 
@@ -373,6 +503,12 @@ describe("where ids count a send with queue", function()
       assert.same(sent(1), sent(3))
       assert.equal(2, client:stats().retried)
     end
+  end)
+
+  it("has none elsewhere", function()
+    begin(nil, { custom_event_ids = false })
+    assert(channel:send_event("a", nil, { queue = true }))
+    assert.is_nil(sent(1).id)
   end)
 
   it("keeps the id that it was given, in the options or in the data", function()
@@ -550,6 +686,18 @@ describe("priority", function()
     end
     back_online()
     assert.equal("u1 u2 n1 n2 b1 b2", (types_sent():gsub("%- ?", "")))
+  end)
+
+  it("is not gone round by a plain send", function()
+    begin()
+    leave_open()
+    send("u1", { priority = "urgent" })
+    send("u2", { priority = "urgent" })
+    send "plain"
+    poll()
+    assert.equal("u1", types_sent())
+    reply_well(1)
+    assert.equal("u1 u2 plain", types_sent())
   end)
 
   it("counts where calls are under way already as many as may be", function()
@@ -732,6 +880,31 @@ describe("the options of a send", function()
 end)
 
 describe("a client with sends that wait", function()
+  it("ends them in time also while they wait for something later", function()
+    begin()
+    leave_open()
+    local long, short = send("long", { max_age = 30 }), send("short", { max_age = 3 })
+    poll()
+    reply(1, 429, "slow", { ["retry-after"] = "5" })
+    assert.near(3, client:timeout(), 1e-9)
+    pass(3)
+    assert_failed(short, "timeout")
+    assert.equal(0, long.count)
+  end)
+
+  it("sends nothing that became too old while it had no turn", function()
+    begin()
+    fail(1, 429, "slow", { ["retry-after"] = "2" })
+    local old = send("old", { max_age = 3 })
+    poll()
+    fake.clock.advance(1000)
+    local new = send("new", { max_age = 3 })
+    poll()
+    assert_failed(old, "timeout")
+    assert_sent(new)
+    assert.equal("old new", types_sent())
+  end)
+
   it("says when it wants its next turn", function()
     begin()
     go_offline()

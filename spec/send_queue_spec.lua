@@ -83,6 +83,16 @@ describe("a queue of sends", function()
     assert.equal("u u u u u u u u", table.concat(names, " ", 1, 8))
   end)
 
+  it("passes over again what has just had its turn", function()
+    local names = {}
+    for i = 1, 20 do
+      send("u", 1)
+      send("b", 3)
+      names[i] = drain(1)
+    end
+    assert.equal("u u u u u u u u b u u u u u u u u b u u", table.concat(names, " "))
+  end)
+
   it("lets the next of a channel go only when the one before has its answer", function()
     for i = 1, 3 do send("a" .. i, 2, "a") end
     send("b1", 2, "b")

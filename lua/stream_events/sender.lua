@@ -196,14 +196,11 @@ local function pump_gate(self, gate)
   end
 end
 
---- Lets those out whose turn it is.
-function Sender:pump()
-  if self.pumping then return end -- a send failed at once: the loop below goes on by itself
-  self.pumping = true
+-- Lets those out whose turn it is.
+local function pump(self)
   self.turn = self.turn + 1 -- another gate each time comes first
   local count = #self.order
   for i = 1, count do pump_gate(self, self.order[(self.turn + i) % count + 1]) end
-  self.pumping = false
 end
 
 -- Waiting -----------------------------------------------------------------------------------------
@@ -260,7 +257,7 @@ local function submit(self, send)
   if older then supersede(self, queue, older) end
   queue:add(send)
   watch_age(self, send)
-  self:pump()
+  pump(self)
 end
 
 --- Sends an event: at once, or when its turn comes.
@@ -340,22 +337,19 @@ function Sender:failed(send, err)
   if is_unknown then send.maybe_sent = true end
   if not self.api.closed and goes_again(self, send, err, is_unknown) then
     local done, failure = put_back(self, send, err)
-    if done then
-      self:pump()
-      return nil
-    end
+    if done then return nil end
     err = failure
   end
   return refusal(send, err)
 end
 
---- A send has its answer, and others may wait for that. To be called where its gate has a queue.
+--- A send has its answer, and others may wait for that: they go out with the next step(). To be called where
+--- its gate has a queue.
 ---@param send stream_events.Send
 ---@param is_good boolean
 function Sender:answered(send, is_good)
   if is_good then send.gate.failures = 0 end
   send.gate.queue:release(send)
-  self:pump()
 end
 
 -- Changes -----------------------------------------------------------------------------------------
@@ -374,11 +368,10 @@ end
 
 local function does_not_wait(send) return not send.queue end
 
---- The session is online: what waited for that goes out.
+--- The session is online: what waited for that goes out with the next step().
 function Sender:online()
   local gate = self.gates.user
   gate.held, gate.failures = nil, 0
-  if self.active then self:pump() end
 end
 
 --- The session is not online any more.
@@ -421,12 +414,12 @@ end
 --- Does what is due; to be called while it is active.
 function Sender:step()
   local now = self.now()
-  self.pumping, self.active = false, false
+  self.active = false
   for _, gate in ipairs(self.order) do
     if gate.expires and now >= gate.expires then sweep(self, gate, now) end
     if gate.queue and gate.queue.count > 0 then self.active = true end
   end
-  if self.active then self:pump() end
+  if self.active then pump(self) end
 end
 
 --- Monotonic time at which step() has something to do; nil: when an answer comes.
