@@ -246,6 +246,35 @@ describe("a token function", function()
     assert.is_true(world.client:online())
   end)
 
+  it("that fails keeps no reconnect waiting while the old token is good", function()
+    for _, left in ipairs { 30, 3 } do -- seconds; with less than 5 the function is waited for
+      local world = supplied(3600)
+      world.failing = "the login server is down"
+      world.pass(3600 - left)
+      world.fake.socket:finish("network", "reset")
+      world.pass(2)
+      assert.is_true(world.client:online())
+      assert.truthy(world.fake.socket.options.url:find(world.given[1], 1, true))
+      assert.equal(2, #world.fake.sockets)
+    end
+  end)
+
+  it("that hangs keeps no reconnect waiting while the old token is good", function()
+    local world, first = supplied(3600), true
+    world.client:disconnect()
+    assert(world.client:connect_user({ id = "john" }, function(user_id)
+      if first then
+        first = false
+        return world.provide(user_id)
+      end
+      while true do coroutine.yield() end
+    end))
+    world.pass(3545)
+    world.fake.socket:finish("network", "reset")
+    world.pass(2)
+    assert.is_true(world.client:online())
+  end)
+
   it("that does not come back counts as failed, and what it brings at last is taken", function()
     local fake, calls, late = fakes.new(), 0, nil
     local client = stream_events.new(fake.options())

@@ -20,6 +20,13 @@ describe("a TLS connection that cannot be made", function()
     issue("early", "/CN=early", HERE, FUTURE, LATER)
     issue("other", "/CN=other", "DNS:chat.example.com,DNS:*.example.org,IP:10.1.2.3,IP:fe80::1",
       PAST, LATER)
+    local chain = assert(io.open(certificates.path "chain.pem", "w"))
+    for _, name in ipairs { "good.pem", "Some-CA.pem" } do
+      local file = assert(io.open(certificates.path(name)))
+      chain:write(file:read "*a")
+      file:close()
+    end
+    chain:close()
     issue("odd", '/CN=a"<b>\27[31m', HERE, PAST, YESTERDAY)
     issue("long", "/CN=" .. ("x"):rep(60),
       "DNS:" .. ("y"):rep(60) .. ".test,DNS:" .. ("z"):rep(60) .. ".test", PAST, LATER)
@@ -33,10 +40,10 @@ describe("a TLS connection that cannot be made", function()
   end)
 
   -- Kind and message of a request and of a WebSocket to a server with that certificate.
-  local function failures(name, ca_file)
+  local function failures(name, ca_file, chain)
     local server = peer.http(function() error "no request must come" end)
-    local port, stop = tls.forward(certificates.path(name .. ".pem"), certificates.path(name .. ".key"),
-      server.port)
+    local port, stop = tls.forward(certificates.path(chain or name .. ".pem"),
+      certificates.path(name .. ".key"), server.port)
     stops[#stops + 1] = stop
     transport = core.transport { ca_file = ca_file }
     transport:request { method = "GET", url = ("https://127.0.0.1:%d/?token=secret"):format(port) }
@@ -74,6 +81,13 @@ describe("a TLS connection that cannot be made", function()
       assert.truthy(message:find("the certificate of 127.0.0.1 " .. case[4], 1, true), message)
     end)
   end
+
+  it("names the certificate of the chain with which something is wrong", function()
+    local kind, message = failures("good", nil, "chain.pem")
+    assert.equal("trust", kind)
+    assert.truthy(message:find("a certificate in the chain of 127.0.0.1 (subject CN=Some-CA, issuer "
+      .. "CN=Some-CA) is that of an authority which is not trusted here", 1, true), message)
+  end)
 
   it("shows nothing of a certificate that is not printable, and not too much", function()
     local _, message = failures("odd", certificates.path(authority))

@@ -14,6 +14,7 @@ local M = {}
 local SHARE, AHEAD = 0.2, 60
 -- A token that is refused as expired when it is younger than this was as good as expired when it came.
 local YOUNG = 30 -- seconds
+local ENOUGH = 5 -- seconds that are left to a token which is still good for a call or a connect
 local LONGEST = 1000000 -- seconds after which a time that lies further ahead is looked at again
 
 ---@class stream_events.TokenSupply
@@ -49,12 +50,16 @@ local function server_time(self)
   return self.clock.time() + self.skew
 end
 
+local function seconds_left(self)
+  return self.exp and self.exp - server_time(self) or math.huge
+end
+
 -- Sets when something is to be done about the token's end: so long before it that there is time for
 -- several attempts. The token's life, by the server's clock, begins when we get it.
 local function schedule(self)
   self.renew_at = nil
   if not self.exp or self.is_warned then return end
-  local now, left = self.clock.now(), self.exp - server_time(self)
+  local now, left = self.clock.now(), seconds_left(self)
   self.life = self.exp - (self.got_on + self.skew)
   self.ahead = math.max(0, math.min(AHEAD, SHARE * self.life))
   -- Over when it came: then one of the clocks is wrong, and the service says so in time.
@@ -64,7 +69,7 @@ local function schedule(self)
 end
 
 local function is_running_out(self)
-  return self.exp ~= nil and self.exp - server_time(self) <= self.ahead
+  return seconds_left(self) <= (self.ahead or 0)
 end
 
 --- Our clock was set, or the machine was asleep: how long the token lasts is counted anew.
@@ -162,7 +167,9 @@ local function failed(self, err)
   self.log("warning", "the token provider gave no token", {
     error = tostring(err), again_in = self.not_before - self.clock.now(),
   })
-  answer(self, nil, err)
+  -- Better than none: it may have to be renewed, but it is still good.
+  local is_good = self.token and not self.is_refused and seconds_left(self) > 0
+  answer(self, is_good and self.token or nil, err)
 end
 
 local function no_token(reason)
@@ -285,9 +292,11 @@ function Supply:need(refuses, insists, done)
     return done(nil, errors.new { kind = "auth", code = 40, message = "the token was refused" })
   end
   local err = not self.asking and wait_error(self, insists)
-  if err then return done(nil, err) end
-  self.waiting[#self.waiting + 1] = done
-  if not self.asking then ask(self) end
+  is_good = is_good and seconds_left(self) > ENOUGH
+  if err and not is_good then return done(nil, err) end
+  if not is_good then self.waiting[#self.waiting + 1] = done end
+  if not err and not self.asking then ask(self) end
+  if is_good then done(self.token) end
 end
 
 --- Ends the waiting for a token.
@@ -310,7 +319,7 @@ end
 local function warn_of_end(self)
   self.renew_at, self.is_warned = nil, true
   self.log("warning", "the token is about to expire, and it is a fixed one: calls will fail with code 40",
-    { seconds_left = math.floor(self.exp - server_time(self)) })
+    { seconds_left = math.floor(seconds_left(self)) })
 end
 
 --- Renews the token when it is time; to be called while the user is connected.
