@@ -7,12 +7,13 @@ local tokens = require "stream_events.token"
 local SECRET = "lan-dev-secret"
 
 -- A client on a fake transport, connected with a token function; `life` seconds for each token, counted by
--- the server's clock, which is `ahead` of ours.
+-- the server's clock, which is `ahead` of ours, and `drift` more with each health check.
 local function supplied(life, more)
   more = more or {}
   local fake = fakes.new()
   local world = { fake = fake, asked = {}, given = {}, changes = {} }
-  local function server_time() return math.floor(fake.clock.time() + (more.ahead or 0)) end
+  local function exact_time() return fake.clock.time() + (more.ahead or 0) end
+  local function server_time() return math.floor(exact_time()) end
   function world.provide(user_id)
     local at = fake.clock.now() - 1000
     world.asked[#world.asked + 1] = at
@@ -24,10 +25,11 @@ local function supplied(life, more)
   local timestamp = require "stream_events.timestamp"
   fake.on_connect = function(socket)
     socket.on_send = function(self)
+      more.ahead = (more.ahead or 0) + (more.drift or 0)
       self:receive { type = "health.check", cid = "*", connection_id = "connection-1",
-        created_at = timestamp.format(server_time()) }
+        created_at = timestamp.format(exact_time()) }
     end
-    socket:greet(nil, timestamp.format(server_time()))
+    socket:greet(nil, timestamp.format(exact_time()))
   end
   world.client = stream_events.new(fake.options(more.options))
   world.client:subscribe_for("connection.*", function(event) world.changes[#world.changes + 1] = event end)
@@ -84,6 +86,17 @@ describe("a token that runs out", function()
       assert.same({ 0, 3540 }, world.asked)
     end)
   end
+
+  it("is timed by the frames that were not late", function()
+    local world = supplied(3600)
+    world.pass(3530)
+    world.fake.socket:receive {
+      type = "health.check", created_at = "2026-01-01T00:57:00Z", -- almost two minutes ago
+    }
+    world.client:poll()
+    world.pass(11)
+    assert.same({ 0, 3540 }, world.asked)
+  end)
 
   it("is timed anew when our clock was set, or the machine was asleep", function()
     local world = supplied(3600)
@@ -144,6 +157,10 @@ describe("a token that runs out", function()
     while fake.clock.now() < ends do client:poll(ends - fake.clock.now()) end
     assert.is_true(asked > 2 and asked < 20, asked)
     assert.is_true(client:online())
+    local exp = math.floor(fake.clock.time()) + 1000
+    token = tokens.user(SECRET, "john", { exp = exp })
+    for _ = 1, 30 do client:poll(1) end
+    assert.equal(exp, (client:token_expires()))
   end)
 end)
 
@@ -183,6 +200,63 @@ describe("a token function", function()
     for i = 1, 3 do assert.equal(i, results[i].i) end
     assert.is_true(client:online())
     assert.truthy(fake.socket.options.url:find(world.given[#world.given], 1, true))
+  end)
+
+  it("is asked once although it takes its time, and the server's frames go on telling the time", function()
+    local world = supplied(3600, { drift = 0.001 })
+    local calls = 0
+    world.client:disconnect()
+    assert(world.client:connect_user({ id = "john" }, function(user_id)
+      calls = calls + 1
+      if calls == 2 then
+        local ends = world.fake.clock.now() + 12
+        repeat coroutine.yield() until world.fake.clock.now() >= ends
+      end
+      return world.provide(user_id)
+    end))
+    world.pass(3541)
+    for i = 1, 10 do
+      world.fake.socket:receive {
+        type = "health.check", created_at = ("2026-01-01T00:59:%02d.9Z"):format(i),
+      }
+      world.pass(1)
+    end
+    assert.equal(2, calls)
+    world.pass(5)
+    assert.equal(2, calls)
+    assert.equal(3, #world.given)
+  end)
+
+  it("of a session that is over gives nothing to the next one of the same user", function()
+    local world, late = supplied(3600), nil
+    local old = tokens.user(SECRET, "john", { exp = 2000000000 })
+    world.client:disconnect()
+    world.client:connect_user({ id = "john" }, function()
+      repeat coroutine.yield() until late
+      return old
+    end, function() end)
+    world.client:poll(0.1)
+    world.client:disconnect()
+    assert(world.client:connect_user({ id = "john" }, tokens.user(SECRET, "john", { exp = 1999999999 })))
+    late = true
+    world.pass(1)
+    assert.equal(1999999999, (world.client:token_expires()))
+  end)
+
+  it("that fails is not asked at once because a server ends the connection with code 40", function()
+    local world = supplied(3600)
+    world.failing = "the login server is down"
+    world.pass(3555) -- some attempts have failed, the next is seconds away
+    local asked = #world.asked
+    world.fake.socket:refuse(40)
+    for _ = 1, 5 do world.client:poll() end
+    assert.equal(asked, #world.asked)
+    local last = world.changes[#world.changes]
+    assert.same({ false, true }, { last.online, last.will_retry })
+    assert.truthy(last.reason:find("the login server is down", 1, true))
+    world.failing = nil
+    world.pass(30)
+    assert.is_true(world.client:online())
   end)
 
   it("that fails is asked again with growing pauses, and everybody can see why", function()
@@ -343,7 +417,7 @@ describe("a fixed token", function()
   it("is warned of once before it runs out, and ends in a state that says why", function()
     local fake_time = fakes.new().clock.time()
     local token = tokens.user(SECRET, "john", { exp = fake_time + 3600 })
-    local world = supplied(0, { token = token })
+    local world = supplied(0, { token = token, drift = 0.001 })
     local client, fake = world.client, world.fake
     world.pass(3539)
     assert.same({}, fake.logged "warning")
