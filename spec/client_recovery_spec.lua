@@ -9,6 +9,10 @@ local fake, client, channels, recovered
 -- A client that watches so many channels, c1 first.
 local function begin(count, options)
   fake = fakes.new()
+  fake.on_connect = function(socket)
+    socket:greet()
+    socket.on_send = function(self) self:receive { type = "health.check", cid = "*" } end
+  end
   client = fake.connected(options)
   channels, recovered = {}, {}
   for i = 1, count do
@@ -323,13 +327,70 @@ describe("a channel that cannot be watched again", function()
     assert.equal(2, #recovered[1].restored)
   end)
 
+  it("for now is tried on after it was reported, and reported once more when it is watched", function()
+    begin(3)
+    local broken, calls = true, {}
+    fake.answer = function(request)
+      if not fakes.cids_of(request) then return fake.usual_answer(request) end
+      calls[#calls + 1] = fake.clock.now()
+      if broken then return 503, "later" end
+      return fake.usual_answer(request)
+    end
+    lose()
+    poll_until(is_recovered)
+    assert.same({ 5, 3, {} }, { #calls, client:stats().watched, recovered[1].restored })
+    poll_until(function() return #calls == 12 end)
+    for i = 6, 12 do
+      local wait = calls[i] - calls[i - 1]
+      assert.is_true(wait >= 8 and wait <= 25, tostring(wait))
+    end
+    assert.equal(1, #recovered)
+    assert(channels[2]:stop_watching())
+    broken = false
+    poll_until(function() return recovered[2] end)
+    local late = recovered[2]
+    assert.same({ { cid(1), cid(3) }, {}, true, { cid(1), cid(3) }, recovered[1].since },
+      { late.restored, late.failed, late.gap, late.gap_cids, late.since })
+    local count = #calls
+    client:poll(100)
+    assert.equal(count, #calls)
+  end)
+
+  it("for now is forgotten when the program stops to watch it, or disconnects", function()
+    for _, stop in ipairs {
+      function() assert(channels[1]:stop_watching()) end, function() assert(client:disconnect()) end,
+    } do
+      begin(1)
+      fake.answer = function(request)
+        if fakes.cids_of(request) then return 503, "later" end
+        return fake.usual_answer(request)
+      end
+      lose()
+      poll_until(is_recovered)
+      stop()
+      fake.requests = {}
+      for _ = 1, 6 do client:poll(5) end
+      assert.same({ {}, 1 }, { fake.requests, #recovered })
+    end
+  end)
+
+  it("for now has its gap since the first loss, when the connection is lost once more", function()
+    begin(1)
+    fake.answer = function() return 503, "later" end
+    lose()
+    poll_until(is_recovered)
+    fake.answer = fake.usual_answer
+    fake.clock.advance(1)
+    fake.socket:receive { type = "health.check", cid = "*", created_at = "2026-01-01T01:00:00Z" }
+    client:poll()
+    lose()
+    poll_until(function() return recovered[2] end)
+    assert.same({ { cid(1) }, recovered[1].since }, { recovered[2].restored, recovered[2].since })
+  end)
+
   it("for an answer that never comes is tried again, and recovered comes all the same", function()
     begin(2)
     fake.answer = function() return nil end
-    fake.on_connect = function(socket)
-      socket:greet()
-      socket.on_send = function(self) self:receive { type = "health.check", cid = "*" } end
-    end
     lose()
     poll_until(is_recovered)
     assert.equal(5, #fake.requests)
@@ -343,6 +404,8 @@ describe("a channel that cannot be watched again", function()
     poll_until(is_recovered)
     assert.equal(2, #fake.requests)
     assert.equal(43, recovered[1].failed[cid(7)].code)
+    for _ = 1, 12 do client:poll(5) end
+    assert.equal(2, #fake.requests)
     assert.equal(40, client:stats().watched)
   end)
 

@@ -14,7 +14,7 @@ local SPREAD = 0.2
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
 ---@field gaps integer recoveries after which events may be missing
----@field run table? the recovery under way
+---@field run table? the recovery under way; or `is_late`, what one has left over
 ---@field private complete_until number? by the server's clock: what was made until then has come
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
@@ -131,6 +131,8 @@ function Recovery:interrupted(silent)
   for cid, err in pairs(self.run and self.run.rewatch.failed or {}) do
     if not self.watches[cid] then self.lost[cid] = err end
   end
+  -- Where a channel was not watched since an earlier loss, events are missing since then.
+  self.since = self.since or (self.run and self.run.since)
   cancel(self)
   self.replay:cancel()
   self.since = self.since or self.complete_until or self.context.clock.time() - silent
@@ -159,26 +161,49 @@ function Recovery:start(link)
   self:step()
 end
 
--- The channels that may lack events: nobody kept them, or not all, or the channel is gone.
-local function gaps(self, failed)
-  local cids = self.replay:report()
-  local known = {}
-  for _, cid in ipairs(cids) do known[cid] = true end
-  for cid in pairs(failed) do
-    if not known[cid] then cids[#cids + 1] = cid end
+-- The channels that may lack events: nobody kept them, or not all, or the channel is gone, or was not
+-- watched for some time.
+local function gaps(self, run)
+  local cids, known = {}, {}
+  local function add(cid)
+    if not known[cid] then
+      known[cid], cids[#cids + 1] = true, cid
+    end
+  end
+  for _, cid in ipairs(self.replay:report()) do add(cid) end
+  for cid in pairs(run.rewatch.failed) do add(cid) end
+  if run.is_late then
+    for _, cid in ipairs(run.rewatch.restored) do add(cid) end
   end
   table.sort(cids)
   return cids
 end
 
+-- Channels that are reported and may be watched again all the same: a run of their own, as long as this
+-- connection lasts.
+local function go_on(self, failed, since)
+  local left, last = {}, nil
+  for cid, err in pairs(failed) do
+    if err.retryable and self.watches[cid] then left[cid], last = self.watches[cid], err end
+  end
+  if not last then return end
+  local run = new_run(self)
+  run.report, run.is_late, run.since = true, true, since
+  run.rewatch:go_on_with(left, last)
+  self.run = run
+end
+
 local function finish(self, run)
   self.run = nil
   follow_connection(self)
-  if not run.report then return end
   local failed = run.rewatch.failed
   for cid, err in pairs(self.lost) do failed[cid] = failed[cid] or err end
-  local since, gap_cids = self.since, gaps(self, failed)
-  self.since, self.lost = nil, {}
+  self.lost = {}
+  local has_failed = next(failed) ~= nil
+  -- A late run whose channels the program has taken back, or one for a single watch that went well.
+  if not has_failed and (not run.report or (run.is_late and not run.rewatch.restored[1])) then return end
+  local since, gap_cids = self.since or run.since, gaps(self, run)
+  self.since = nil
   table.sort(run.rewatch.restored)
   -- Without a channel nobody can say.
   local gap = #gap_cids > 0 or next(self.watches) == nil
@@ -189,6 +214,7 @@ local function finish(self, run)
     since = since and timestamp.format(since),
     restored = run.rewatch.restored, failed = failed,
   }
+  if has_failed then go_on(self, failed, since) end
 end
 
 --- Goes on with what can be done now.

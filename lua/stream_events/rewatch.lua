@@ -10,12 +10,13 @@ local M = {}
 
 local GROUP = 30 -- channels in a call, the most that the service takes (protocol §4.4)
 local AT_A_TIME = 4 -- calls in flight
-local ATTEMPTS = 5 -- of one channel in one pass; the next reconnect begins anew
+local ATTEMPTS = 5 -- of one channel until it is reported; then it is tried on, with long waits
 local MEMBERS = 100 -- of a channel, in an answer; as many as a query of the channel gives
 
 ---@class stream_events.RewatchItem
 ---@field channel stream_events.Channel
 ---@field attempts integer
+---@field alone boolean? not in a group any more
 ---@field due number? monotonic time of the next attempt
 
 ---@class stream_events.Rewatch
@@ -25,6 +26,7 @@ local MEMBERS = 100 -- of a channel, in an answer; as many as a query of the cha
 ---@field private together stream_events.RewatchItem[] to be asked for in groups; the last comes first
 ---@field private alone stream_events.RewatchItem[] to be asked for one by one; likewise
 ---@field private delayed stream_events.RewatchItem[]
+---@field private is_patient boolean? there is no last attempt
 ---@field private in_flight integer calls
 ---@field private wake number? when the service may be asked next
 local Rewatch = { __name = "stream_events.rewatch" }
@@ -45,15 +47,20 @@ local function least_used_first(a, b)
   return a.channel.cid > b.channel.cid
 end
 
+local function new_items(self, channels, attempts, list)
+  for _, channel in pairs(channels) do
+    local item = { channel = channel, attempts = attempts }
+    self.open[channel] = item
+    list[#list + 1] = item
+  end
+  table.sort(list, least_used_first)
+  return list
+end
+
 --- Adds channels to those that are to be watched again.
 ---@param channels table<any, stream_events.Channel>
 function Rewatch:add(channels)
-  for _, channel in pairs(channels) do
-    local item = { channel = channel, attempts = 0 }
-    self.open[channel] = item
-    self.together[#self.together + 1] = item
-  end
-  table.sort(self.together, least_used_first)
+  new_items(self, channels, 0, self.together)
 end
 
 --- A channel was watched by other means meanwhile.
@@ -94,13 +101,21 @@ local function try_later(self, items, err)
   local due = context.clock.now()
     + math.max(backoff.delay(items[1].attempts, context.random), err.retry_after or 0)
   for _, item in ipairs(items) do
-    if item.attempts < ATTEMPTS then
+    if self.is_patient or item.attempts < ATTEMPTS then
       item.due = due
       self.delayed[#self.delayed + 1] = item
     else
       fail(self, item, err)
     end
   end
+end
+
+--- Adds channels that another pass has given up: they are tried until there is another result.
+---@param channels table<any, stream_events.Channel>
+---@param err stream_events.Error
+function Rewatch:go_on_with(channels, err)
+  self.is_patient = true
+  try_later(self, new_items(self, channels, ATTEMPTS, {}), err)
 end
 
 local function lost()
