@@ -101,8 +101,8 @@ end
 --- Calls a handler for every event of these types: user events, those of all channels, and the
 --- events that the client makes itself: `connection.changed` (online, reason, code, will_retry,
 --- retry_in), `connection.recovered` (gap: events may be missing; gap_cids: in these channels; replayed:
---- so many that were missed are delivered now; since; restored: cids; failed: errors by cid), `capabilities.changed` (cid,
---- own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and envelope: all that is
+--- so many that were missed are delivered now; since; restored: cids; failed: errors by cid),
+--- `capabilities.changed` (cid, own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and envelope: all that is
 --- known of the event but its data, with a `user` that is never nil, but may have no `id`; of a message
 --- that is no event also detail and excerpt). Types and patterns are those of Channel:subscribe_for.
 --- Handlers of the client run before those of the channel, older before newer.
