@@ -102,9 +102,9 @@ end
 --- events that the client makes itself: `connection.changed` (online, reason, code, will_retry,
 --- retry_in), `connection.recovered` (gap: events may be missing; gap_cids: in these channels; replayed:
 --- so many that were missed are delivered now; since; restored: cids; failed: errors by cid),
---- `capabilities.changed` (cid, own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and envelope: all that is
---- known of the event but its data, with a `user` that is never nil, but may have no `id`; of a message
---- that is no event also detail and excerpt). Types and patterns are those of Channel:subscribe_for.
+--- `capabilities.changed` (cid, own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and
+--- envelope: all that is known of the event but its data, with a `user` that is never nil, but may have no
+--- `id`; of a message that is no event also detail and excerpt). Types and patterns are those of Channel:subscribe_for.
 --- Handlers of the client run before those of the channel, older before newer.
 ---@param types string|string[]
 ---@param handler stream_events.Handler
