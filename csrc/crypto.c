@@ -2,9 +2,11 @@
 #include "crypto.h"
 
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]) {
@@ -20,6 +22,40 @@ int se_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len
   if (key_len > INT_MAX)
     return -1;
   return HMAC(EVP_sha256(), key, (int)key_len, data, len, digest, NULL) != NULL ? 0 : -1;
+}
+
+/* se_signer is libcrypto's own object, under a name that says what it is for. */
+static EVP_MAC_CTX *context_of(se_signer *signer) {
+  return (EVP_MAC_CTX *)signer;
+}
+
+se_signer *se_signer_new(const void *key, size_t key_len) {
+  char digest[] = "SHA256";
+  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                             OSSL_PARAM_construct_end()};
+  EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  EVP_MAC_CTX *made = hmac == NULL ? NULL : EVP_MAC_CTX_new(hmac);
+  EVP_MAC_free(hmac); /* the context has a reference of its own */
+  if (made == NULL || EVP_MAC_init(made, key, key_len, parameters) != 1) {
+    EVP_MAC_CTX_free(made);
+    return NULL;
+  }
+  return (se_signer *)made;
+}
+
+int se_signer_sign(se_signer *signer, const void *data, size_t len,
+                   uint8_t digest[SE_SHA256_SIZE]) {
+  EVP_MAC_CTX *context = context_of(signer);
+  size_t size;
+  /* Without a key it begins anew with the one it has. */
+  return EVP_MAC_init(context, NULL, 0, NULL) == 1 && EVP_MAC_update(context, data, len) == 1 &&
+                 EVP_MAC_final(context, digest, &size, SE_SHA256_SIZE) == 1
+             ? 0
+             : -1;
+}
+
+void se_signer_free(se_signer *signer) {
+  EVP_MAC_CTX_free(context_of(signer));
 }
 
 int se_random(void *out, size_t len) {

@@ -16,6 +16,14 @@ int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]);
 int se_sha256(const void *data, size_t len, uint8_t digest[SE_SHA256_SIZE]);
 int se_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                    uint8_t digest[SE_SHA256_SIZE]);
+
+/* HMAC-SHA-256 of many texts with one key: a third of what each costs alone. */
+typedef struct se_signer se_signer;
+se_signer *se_signer_new(const void *key, size_t key_len); /* NULL: libcrypto failed */
+int se_signer_sign(se_signer *signer, const void *data, size_t len,
+                   uint8_t digest[SE_SHA256_SIZE]);
+void se_signer_free(se_signer *signer); /* accepts NULL */
+
 int se_random(void *out, size_t len);
 /* A random (version 4) UUID, lower case, zero-terminated. */
 int se_uuid(char out[SE_UUID_SIZE + 1]);

@@ -3,6 +3,7 @@
 #include "lcore.h"
 #include "status.h"
 
+#define SIGNER_MT "stream_events.signer"
 #define MAX_RANDOM 65536 /* bytes at a time: more is a mistake of the caller */
 
 static int push_bytes(lua_State *L, int status, const void *bytes, size_t size) {
@@ -37,20 +38,56 @@ static int crypto_sha1(lua_State *L) {
   return push_bytes(L, se_sha1(data, len, digest), digest, sizeof digest);
 }
 
+static const char HEX[] = "0123456789abcdef";
+
 /* hex(data) -> text in lower case */
 static int crypto_hex(lua_State *L) {
-  static const char hex[] = "0123456789abcdef";
   size_t len, i;
   const char *data = luaL_checklstring(L, 1, &len);
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   for (i = 0; i < len; i++) {
     unsigned char byte = (unsigned char)data[i];
-    luaL_addchar(&buffer, hex[byte >> 4]);
-    luaL_addchar(&buffer, hex[byte & 15]);
+    luaL_addchar(&buffer, HEX[byte >> 4]);
+    luaL_addchar(&buffer, HEX[byte & 15]);
   }
   luaL_pushresult(&buffer);
   return 1;
+}
+
+/* signer(key) -> signer */
+static int crypto_signer(lua_State *L) {
+  size_t key_len;
+  const char *key = luaL_checklstring(L, 1, &key_len);
+  se_signer **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, SIGNER_MT);
+  *box = se_signer_new(key, key_len);
+  return *box != NULL ? 1 : luaL_error(L, "libcrypto failed");
+}
+
+/* signer:sign(data) -> digest in hex */
+static int signer_sign(lua_State *L) {
+  se_signer **box = luaL_checkudata(L, 1, SIGNER_MT);
+  uint8_t digest[SE_SHA256_SIZE];
+  char text[2 * SE_SHA256_SIZE];
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  if (*box == NULL || se_signer_sign(*box, data, len, digest) != 0)
+    return luaL_error(L, "libcrypto failed");
+  for (size_t i = 0; i < SE_SHA256_SIZE; i++) {
+    text[2 * i] = HEX[digest[i] >> 4];
+    text[2 * i + 1] = HEX[digest[i] & 15];
+  }
+  lua_pushlstring(L, text, sizeof text);
+  return 1;
+}
+
+static int signer_gc(lua_State *L) {
+  se_signer **box = luaL_checkudata(L, 1, SIGNER_MT);
+  se_signer_free(*box);
+  *box = NULL;
+  return 0;
 }
 
 static int encode(lua_State *L, int alphabet) {
@@ -121,7 +158,10 @@ static int crypto_equals(lua_State *L) {
   return 1;
 }
 
+static const luaL_Reg signer_methods[] = {{"sign", signer_sign}, {NULL, NULL}};
+static const luaL_Reg signer_meta[] = {{"__gc", signer_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"hmac_sha256", crypto_hmac_sha256},
+                                     {"signer", crypto_signer},
                                      {"sha256", crypto_sha256},
                                      {"sha1", crypto_sha1},
                                      {"hex", crypto_hex},
@@ -135,5 +175,13 @@ static const luaL_Reg functions[] = {{"hmac_sha256", crypto_hmac_sha256},
                                      {NULL, NULL}};
 
 void se_open_crypto(lua_State *L) {
+  if (luaL_newmetatable(L, SIGNER_MT)) {
+    luaL_setfuncs(L, signer_meta, 0);
+    luaL_newlib(L, signer_methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+  }
+  lua_pop(L, 1);
   luaL_newlib(L, functions);
 }

@@ -60,6 +60,10 @@ describe("hmac_sha256", function()
   } do
     it(name, function()
       assert.equal(case[3], crypto.hex(crypto.hmac_sha256(case[1], case[2])))
+      local signer = crypto.signer(case[1])
+      for _, text in ipairs { "another", case[2], case[2] } do
+        assert.equal(crypto.hex(crypto.hmac_sha256(case[1], text)), signer:sign(text))
+      end
     end)
   end
 
