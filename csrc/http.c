@@ -25,7 +25,8 @@ struct se_headers {
 
 typedef struct slot slot;
 
-/* A request from start to release. 'text' holds the method, the URL and the body. */
+/* A request from start to release. Behind 'lines', its own ones, lie the texts that they and the
+ * other pointers lead to: the method, the URL, the lines and the body. */
 typedef struct request {
   struct request *previous, *next;
   int64_t id;
@@ -36,7 +37,8 @@ typedef struct request {
   size_t url_len, body_len;
   int failure; /* once finished without an answer */
   int unsent;  /* likewise: no byte of it has gone out */
-  char text[];
+  size_t line_count;
+  struct curl_slist lines[];
 } request;
 
 typedef struct {
@@ -75,7 +77,7 @@ struct se_http {
   se_multi *multi;
   char *user_agent, *ca_file, *proxy;
   se_headers *no_headers; /* for requests that bring none */
-  size_t max_in_flight, max_waiting, max_body;
+  size_t max_in_flight, max_waiting, max_body, read_size;
   double connect_timeout;
   int has_proxy;
   slot **slots;
@@ -111,15 +113,19 @@ se_headers *se_headers_new(void) {
   return headers;
 }
 
-int se_headers_add(se_headers *headers, const char *line) {
+int se_header_is_line(const char *line) {
   size_t name = strcspn(line, ": \t");
   if (name == 0 || line[name] != ':')
-    return SE_ERR_ARGUMENT;
+    return 0;
   for (const char *at = line; *at != '\0'; at++) {
     if (((unsigned char)*at < ' ' && *at != '\t') || *at == 127)
-      return SE_ERR_ARGUMENT;
+      return 0;
   }
-  return append_line(headers, line);
+  return 1;
+}
+
+int se_headers_add(se_headers *headers, const char *line) {
+  return se_header_is_line(line) ? append_line(headers, line) : SE_ERR_ARGUMENT;
 }
 
 void se_headers_release(se_headers *headers) {
@@ -154,23 +160,39 @@ static void list_remove(list *from, request *gone) {
   from->count--;
 }
 
+/* Copies so many bytes to *place, and a zero behind them, which *place then is behind. */
+static char *put_text(char **place, const char *text, size_t len) {
+  char *put = *place;
+  memcpy(put, text, len);
+  put[len] = '\0';
+  *place += len + 1;
+  return put;
+}
+
+static size_t size_of_lines(const se_http_request *from) {
+  size_t size = from->line_count * sizeof(struct curl_slist);
+  for (size_t i = 0; i < from->line_count; i++)
+    size += strlen(from->lines[i]) + 1;
+  return size;
+}
+
 static request *request_new(const se_http_request *from) {
-  size_t method = strlen(from->method) + 1, url = strlen(from->url) + 1;
+  size_t method = strlen(from->method), url = strlen(from->url);
   size_t body = from->body == NULL ? 0 : from->body_len;
-  request *made = malloc(sizeof *made + method + url + body + 1);
+  request *made = malloc(sizeof *made + size_of_lines(from) + method + url + body + 3);
   if (made == NULL)
     return NULL;
-  char *text = made->text;
-  made->method = memcpy(text, from->method, method);
-  made->url = memcpy(text + method, from->url, url);
-  made->url_len = url - 1;
-  made->body = NULL;
-  made->body_len = body;
-  if (from->body != NULL) {
-    text[method + url + body] = '\0';
-    made->body = text + method + url;
-    memcpy(text + method + url, from->body, body);
+  char *place = (char *)(made->lines + from->line_count);
+  made->method = put_text(&place, from->method, method);
+  made->url = put_text(&place, from->url, url);
+  made->url_len = url;
+  made->line_count = from->line_count;
+  for (size_t i = 0; i < from->line_count; i++) {
+    made->lines[i].data = put_text(&place, from->lines[i], strlen(from->lines[i]));
+    made->lines[i].next = made->lines + i + 1;
   }
+  made->body = from->body == NULL ? NULL : put_text(&place, from->body, body);
+  made->body_len = body;
   made->slot = NULL;
   made->failure = SE_OK;
   made->headers = from->headers;
@@ -320,6 +342,7 @@ static slot *slot_new(se_http *http) {
   SET(CURLOPT_PREREQDATA, made);
 #endif
   SET(CURLOPT_ACCEPT_ENCODING, ""); /* who does not ask for any may be given any: it is undone */
+  SET(CURLOPT_BUFFERSIZE, (long)http->read_size);
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS); /* by ALPN; never in the clear */
   if (http->user_agent != NULL)
     SET(CURLOPT_USERAGENT, http->user_agent);
@@ -449,12 +472,20 @@ static CURLcode set_method(slot *at, const request *from) {
   return result;
 }
 
-static CURLcode set_headers(slot *at, se_headers *headers) {
-  if (at->headers == headers)
+static CURLcode set_headers(slot *at, request *from) {
+  se_headers *headers = from->headers != NULL ? from->headers : at->http->no_headers;
+  struct curl_slist *lines = headers->lines;
+  if (from->line_count > 0) { /* its own come first, the others follow */
+    from->lines[from->line_count - 1].next = lines;
+    lines = from->lines;
+    headers = NULL; /* never the right ones for the next request */
+  } else if (at->headers == headers) {
     return CURLE_OK;
-  CURLcode result = curl_easy_setopt(at->easy, CURLOPT_HTTPHEADER, headers->lines);
+  }
+  CURLcode result = curl_easy_setopt(at->easy, CURLOPT_HTTPHEADER, lines);
   if (result == CURLE_OK) {
-    headers->references++;
+    if (headers != NULL)
+      headers->references++;
     se_headers_release(at->headers);
     at->headers = headers;
   }
@@ -492,7 +523,7 @@ static void activate(se_http *http, request *begun, slot *at) {
   if (result == CURLE_OK)
     result = set_method(at, begun);
   if (result == CURLE_OK)
-    result = set_headers(at, begun->headers != NULL ? begun->headers : http->no_headers);
+    result = set_headers(at, begun);
   int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy, at->is_https && http->ca_file == NULL)
                                   : se_failure_status(result);
   if (status == SE_OK) {
@@ -591,6 +622,7 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
   http->max_in_flight = options->max_in_flight;
   http->max_waiting = options->max_waiting;
   http->max_body = options->max_body;
+  http->read_size = options->read_size;
   http->connect_timeout = options->connect_timeout;
   http->has_proxy = se_multi_has_proxy(options->proxy);
   http->earliest = SE_NEVER;

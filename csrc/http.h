@@ -15,6 +15,7 @@
 typedef struct {
   const char *user_agent, *ca_file, *proxy; /* each may be NULL; copied */
   size_t max_in_flight, max_waiting, max_body;
+  size_t read_size;       /* bytes of an answer that are read at a time */
   double connect_timeout; /* seconds */
 } se_http_options;
 
@@ -28,14 +29,18 @@ void se_http_free(se_http *http); /* accepts NULL */
 /* Header lines in libcurl's form: made once, used by any number of requests, counted references. */
 typedef struct se_headers se_headers;
 se_headers *se_headers_new(void); /* NULL: no memory; else with one reference */
-/* One line "Name: value", zero-terminated. SE_OK; SE_ERR_MEMORY; SE_ERR_ARGUMENT for a line
- * without a name or with a control character. */
+/* One line "Name: value", zero-terminated. SE_OK; SE_ERR_MEMORY; SE_ERR_ARGUMENT for what is no
+ * such line. */
 int se_headers_add(se_headers *headers, const char *line);
+/* Whether it is one: it has a name, and no control character. */
+int se_header_is_line(const char *line);
 void se_headers_release(se_headers *headers); /* accepts NULL */
 
 typedef struct {
   const char *method, *url; /* zero-terminated; copied */
   se_headers *headers;      /* or NULL; a reference is taken */
+  const char *const *lines; /* more of them, for this request alone; copied, and not checked */
+  size_t line_count;
   const char *body;         /* copied; NULL: none */
   size_t body_len;
   double timeout;           /* seconds for the whole request, waiting included */

@@ -2,8 +2,7 @@
  * step that a program's loop drives it by.
  *
  * Its user value is a table: "ca_file" and "proxy", which connections take unless told otherwise,
- * at [1] the header lines that were used before, by the Lua table they were made from, and at [2]
- * the object for lines that are used once. */
+ * and at [1] the header lines that were used before, by the Lua table they were made from. */
 #include <string.h>
 
 #include "lconnection.h"
@@ -14,6 +13,8 @@
 #define TRANSPORT_MT "stream_events.transport"
 #define HEADERS_MT "stream_events.headers"
 #define PREPARED_MT "stream_events.prepared"
+#define MAX_TIMEOUT 1e6 /* seconds */
+#define MAX_LINES 8      /* that one request of a prepared one adds: few things differ each time */
 
 typedef struct {
   se_transport *transport; /* NULL once closed */
@@ -33,28 +34,17 @@ static ltransport *check_box(lua_State *L) {
   return luaL_checkudata(L, 1, TRANSPORT_MT);
 }
 
-/* Pushes an object for header lines that has none yet. */
-static lheaders *new_headers(lua_State *L) {
-  lheaders *box = lua_newuserdatauv(L, sizeof *box, 0);
-  box->headers = NULL;
-  box->count = 0;
-  luaL_setmetatable(L, HEADERS_MT);
-  return box;
-}
-
 /* --- making ----------------------------------------------------------------------------------- */
 
 /* The strings of the options at 1 that connections need too, in a new user value. */
 static void keep_defaults(lua_State *L, int box) {
-  lua_createtable(L, 2, 2);
+  lua_createtable(L, 1, 2);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "k"); /* a headers table that nobody has any more needs no lines */
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_rawseti(L, -2, 1);
-  new_headers(L);
-  lua_rawseti(L, -2, 2);
   lua_getfield(L, 1, "ca_file");
   lua_setfield(L, -2, "ca_file");
   lua_getfield(L, 1, "proxy");
@@ -79,6 +69,7 @@ static int transport_new(lua_State *L) {
   options.max_in_flight = (size_t)se_number_field(L, 1, "max_in_flight", 32, 1, 1024);
   options.max_waiting = (size_t)se_number_field(L, 1, "max_waiting", 4096, 0, 1 << 20);
   options.max_body = (size_t)se_number_field(L, 1, "max_body", 8 << 20, 0, 1 << 30);
+  options.read_size = (size_t)se_number_field(L, 1, "read_size", 16384, 1024, 1 << 19);
   options.connect_timeout = se_number_field(L, 1, "connect_timeout", 10, 0, 1e6);
 
   ltransport *box = lua_newuserdatauv(L, sizeof *box, 1);
@@ -167,35 +158,32 @@ static int headers_gc(lua_State *L) {
   return 0;
 }
 
-/* Reads the lines of the table at 'list' into an object, in place of those it had. */
-static void read_lines(lua_State *L, int list, lheaders *box) {
-  se_headers_release(box->headers);
+/* Pushes the line at [i] of the table at 'list', which argument 'arg' is or holds. */
+static const char *push_line(lua_State *L, int list, int i, int arg) {
+  size_t len;
+  lua_rawgeti(L, list, i);
+  const char *line = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+  if (line == NULL || strlen(line) != len)
+    luaL_argerror(L, arg, "'headers' must be a list of lines");
+  if (!se_header_is_line(line))
+    luaL_argerror(L, arg, "a header must be a line \"Name: value\"");
+  return line;
+}
+
+/* Pushes a new object with the lines of the table at 'list'. */
+static lheaders *new_headers(lua_State *L, int list) {
+  lheaders *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->headers = NULL;
+  box->count = lua_rawlen(L, list);
+  luaL_setmetatable(L, HEADERS_MT);
   box->headers = se_headers_new();
   if (box->headers == NULL)
     luaL_error(L, "not enough memory");
-  box->count = lua_rawlen(L, list);
   for (int i = 1; i <= (int)box->count; i++) {
-    size_t len;
-    lua_rawgeti(L, list, i);
-    const char *line = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-    if (line == NULL || strlen(line) != len)
-      luaL_argerror(L, 2, "'headers' must be a list of lines");
-    int status = se_headers_add(box->headers, line);
-    if (status == SE_ERR_ARGUMENT)
-      luaL_argerror(L, 2, "a header must be a line \"Name: value\"");
-    if (status != SE_OK)
+    if (se_headers_add(box->headers, push_line(L, list, i, 2)) != SE_OK)
       luaL_error(L, "not enough memory");
     lua_pop(L, 1);
   }
-}
-
-/* The lines of the table at 'list' for one request: nothing is remembered of the table, and the one
- * object for this is left on the stack. The requests before hold what they took of it themselves. */
-static lheaders *lines_once(lua_State *L, int list) {
-  lua_getiuservalue(L, 1, 1);
-  lua_rawgeti(L, -1, 2);
-  lheaders *box = lua_touserdata(L, -1);
-  read_lines(L, list, box);
   return box;
 }
 
@@ -210,8 +198,7 @@ static lheaders *find_headers(lua_State *L, int list) {
   lheaders *box = lua_touserdata(L, -1);
   if (box == NULL || box->headers == NULL || box->count != count) {
     lua_pop(L, 1);
-    box = new_headers(L);
-    read_lines(L, list, box);
+    box = new_headers(L, list);
     lua_pushvalue(L, list);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
@@ -221,12 +208,11 @@ static lheaders *find_headers(lua_State *L, int list) {
 
 /* Reads all but the body from the table at 2. What the result points to lives as long as the three
  * values this leaves on the stack: method, URL, and the object with the header lines or nil. */
-static void read_request(lua_State *L, se_http_request *request,
-                         lheaders *(*lines_of)(lua_State *, int)) {
+static void read_request(lua_State *L, se_http_request *request) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   memset(request, 0, sizeof *request);
-  request->timeout = se_number_field(L, 2, "timeout", 6, 0, 1e6);
+  request->timeout = se_number_field(L, 2, "timeout", 6, 0, MAX_TIMEOUT);
   request->method = se_string_field(L, 2, "method");
   luaL_argcheck(L, request->method != NULL, 2, "'method' is missing");
   request->url = se_string_field(L, 2, "url");
@@ -234,7 +220,7 @@ static void read_request(lua_State *L, se_http_request *request,
   lua_getfield(L, 2, "headers");
   luaL_argcheck(L, lua_isnil(L, 5) || lua_istable(L, 5), 2, "'headers' must be a list of lines");
   if (!lua_isnil(L, 5)) {
-    request->headers = lines_of(L, 5)->headers;
+    request->headers = find_headers(L, 5)->headers;
     lua_replace(L, 5);
     lua_settop(L, 5);
   }
@@ -267,13 +253,11 @@ static int start(lua_State *L, ltransport *box, const se_http_request *request) 
   }
 }
 
-/* transport:request { method=, url=, headers=, once=, body=, timeout= } -> id | nil, kind, message */
+/* transport:request { method=, url=, headers=, body=, timeout= } -> id | nil, kind, message */
 static int transport_request(lua_State *L) {
   ltransport *box = check_box(L);
   se_http_request request;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_getfield(L, 2, "once");
-  read_request(L, &request, lua_toboolean(L, -1) ? lines_once : find_headers);
+  read_request(L, &request);
   lua_getfield(L, 2, "body");
   read_body(L, 6, &request);
   return start(L, box, &request);
@@ -284,7 +268,7 @@ static int transport_request(lua_State *L) {
 static int transport_prepare(lua_State *L) {
   se_http_request request;
   check_box(L);
-  read_request(L, &request, find_headers);
+  read_request(L, &request);
   lprepared *prepared = lua_newuserdatauv(L, sizeof *prepared, 1);
   prepared->request = request;
   prepared->headers = lua_touserdata(L, 5);
@@ -298,11 +282,29 @@ static int transport_prepare(lua_State *L) {
   return 1;
 }
 
-/* transport:send(prepared [, body]) -> id | nil, kind, message */
+/* Reads the header lines in the table at 4, where there is one, to 'lines'. They stay on the stack. */
+static void read_own_lines(lua_State *L, const char **lines, se_http_request *request) {
+  if (lua_isnoneornil(L, 4))
+    return;
+  luaL_checktype(L, 4, LUA_TTABLE);
+  size_t count = lua_rawlen(L, 4);
+  luaL_argcheck(L, count <= MAX_LINES, 4, "too many lines");
+  for (size_t i = 0; i < count; i++)
+    lines[i] = push_line(L, 4, (int)i + 1, 4);
+  request->lines = lines;
+  request->line_count = count;
+}
+
+/* transport:send(prepared [, body [, lines [, timeout]]]) -> id | nil, kind, message */
 static int transport_send(lua_State *L) {
   ltransport *box = check_box(L);
   const lprepared *prepared = luaL_checkudata(L, 2, PREPARED_MT);
+  const char *lines[MAX_LINES];
   se_http_request request = prepared->request;
+  lua_settop(L, 5);
+  request.timeout = luaL_optnumber(L, 5, request.timeout);
+  luaL_argcheck(L, request.timeout >= 0 && request.timeout <= MAX_TIMEOUT, 5, "no such timeout");
+  read_own_lines(L, lines, &request);
   if (prepared->headers != NULL) {
     request.headers = prepared->headers->headers;
     if (request.headers == NULL)
@@ -337,7 +339,9 @@ static int find_answer(const ltransport *box, int64_t id, se_http_answer *answer
          (id == 0 || answer->id == id);
 }
 
-/* transport:next_response() -> id, status, body, headers | id, nil, kind, message, unsent | nothing.
+/* transport:next_response([brief])
+ *   -> id, status, body, headers | id, nil, kind, message, unsent | nothing.
+ * When 'brief' is true, of an answer that says yes there is only id, status.
  * Where memory is short a push raises, and the answer is there to be met again. A push may also run
  * the finalizer of a program's object, which may close the transport or take the answer: so it is
  * looked for anew after each. */
@@ -348,6 +352,12 @@ static int transport_next_response(lua_State *L) {
     return 0;
   int64_t id = answer.id;
   int failure = answer.failure, status = answer.status, unsent = answer.unsent;
+  if (lua_toboolean(L, 2) && failure == SE_OK && status >= 200 && status <= 299) {
+    se_http_release(se_transport_http(box->transport));
+    lua_pushinteger(L, (lua_Integer)id);
+    lua_pushinteger(L, status);
+    return 2;
+  }
   lua_settop(L, 1);
   if (failure == SE_OK) {
     se_push_fleeting(L, answer.body, answer.body_len); /* 2 */

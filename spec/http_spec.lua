@@ -219,24 +219,83 @@ describe("request", function()
     assert.is_nil(seen[5].a)
   end)
 
-  it("reads a header table anew whose lines are for one request", function()
+  it("adds the lines of one prepared request to those of all, from a table that serves each", function()
     local server = peer.http(function(request, connection)
-      connection:answer(200, request.headers.a)
+      local headers = request.headers
+      connection:answer(200, table.concat({ headers.a, headers.b or "none", headers.c or "none" }, " "))
     end)
     new_transport { max_in_flight = 2 }
-    local headers = {}
-    for i = 1, 20 do
-      headers[1] = "A: " .. i
-      transport:request { method = "GET", url = server:url "http", headers = headers, once = true }
+    local function prepare(headers)
+      return transport:prepare { method = "POST", url = server:url "http", headers = headers }
     end
-    local found = answers(20)
-    local bodies = {}
-    for _, answer in pairs(found) do bodies[answer.body] = true end
-    for i = 1, 20 do assert.is_true(bodies[tostring(i)]) end
-    assert.has_error(function()
-      transport:request { method = "GET", url = server:url "http", headers = { "no line" }, once = true }
+    local prepared, lines, expected = prepare { "A: all" }, {}, {}
+    for i = 1, 20 do
+      lines[1], lines[2] = "B: " .. i, i % 2 == 0 and "C: even" or nil
+      local id = assert(transport:send(prepared, "x", lines))
+      expected[id] = ("all %d %s"):format(i, i % 2 == 0 and "even" or "none")
+    end
+    lines = nil -- luacheck: ignore 311
+    collectgarbage()
+    local plain = assert(transport:send(prepared, "x"))
+    expected[plain] = "all none none"
+    local alone = assert(transport:send(prepare(nil), "x", { "A: own" }))
+    expected[alone] = "own none none"
+    local requested = assert(transport:request { method = "GET", url = server:url "http",
+      headers = { "A: other" } })
+    expected[requested] = "other none none"
+    for id, answer in pairs((answers(23))) do assert.equal(expected[id], answer.body) end
+  end)
+
+  it("gives one prepared request its own time", function()
+    local server = peer.http(function() end)
+    new_transport()
+    local id = assert(transport:send(transport:prepare { method = "POST", url = server:url "http" }, "x",
+      nil, 0.05))
+    local answer = answers(1)[id]
+    assert.is_nil(answer.status)
+    assert.equal("timeout", answer.body)
+    assert.equal("no answer within 0.05 seconds", answer.headers)
+  end)
+
+  it("tells of a good answer only its status, when asked to be brief", function()
+    local server = peer.http(function(request, connection)
+      connection:answer(tonumber(request.target:sub(2)), "text", { "Retry-After: 7" })
     end)
-    assert.equal("x", answer_to { method = "GET", url = server:url "http", headers = { "A: x" } }.body)
+    new_transport { read_size = 1024 }
+    for status, results in pairs {
+      [200] = { 200, n = 1 }, [299] = { 299, n = 1 },
+      [300] = { 300, "text", { ["retry-after"] = "7" }, n = 3 },
+      [503] = { 503, "text", { ["retry-after"] = "7" }, n = 3 },
+    } do
+      local id = assert(transport:request { method = "GET", url = server:url("http", "/" .. status) })
+      local got
+      peer.pump(transport, function()
+        got = lua.pack(transport:next_response(true))
+        return got.n > 0
+      end, "an answer")
+      assert.equal(id, table.remove(got, 1))
+      got.n = got.n - 1
+      assert.same(results, got)
+      assert.equal(0, lua.pack(transport:next_response(true)).n)
+    end
+    transport:request { method = "GET", url = "http://127.0.0.1:1/" }
+    local kind
+    peer.pump(transport, function()
+      local id, _, failure = transport:next_response(true)
+      kind = failure
+      return id
+    end, "a failure")
+    assert.equal("network", kind)
+  end)
+
+  it("reads a long answer in pieces of any size", function()
+    local body = ("0123456789"):rep(30000)
+    local server = peer.http(function(_, connection) connection:answer(200, body) end)
+    for _, size in ipairs { 1024, 5000, 524288 } do
+      new_transport { read_size = size }
+      assert.equal(body, answer_to { method = "GET", url = server:url "http" }.body)
+      transport:close()
+    end
   end)
 
   it("keeps header lines alive while a request needs them", function()
@@ -618,9 +677,16 @@ describe("misuse", function()
     for _, wrong in ipairs { "x", {}, transport } do
       assert.has_error(function() transport:send(wrong) end)
     end
+    for _, lines in ipairs { "A: b", { 1 }, { "no colon" }, { "A: b\r\nC: d" }, { "A: b\0" },
+      { "A: 1", "A: 2", "A: 3", "A: 4", "A: 5", "A: 6", "A: 7", "A: 8", "A: 9" } } do
+      assert.has_error(function() transport:send(prepared, "x", lines) end)
+    end
+    for _, timeout in ipairs { -1, 0 / 0, "x", 1e7 } do
+      assert.has_error(function() transport:send(prepared, "x", nil, timeout) end)
+    end
     assert.is_nil(transport:timeout())
     for _, wrong in ipairs { { max_in_flight = 0 }, { max_body = -1 }, { max_waiting = "x" },
-      { connect_timeout = 0 / 0 }, { ca_file = 1 }, { user_agent = "a\r\nb: c" }, "x" } do
+      { connect_timeout = 0 / 0 }, { read_size = 1023 }, { ca_file = 1 }, { user_agent = "a\r\nb: c" }, "x" } do
       assert.has_error(function() core.transport(wrong) end)
     end
   end)

@@ -154,6 +154,15 @@ core.crypto = {}
 ---@param data string
 ---@return string digest 32 bytes
 function core.crypto.hmac_sha256(key, data) end
+--- Signs many texts with one key, each far quicker than hmac_sha256 does.
+---@class stream_events.core.Signer
+local Signer = {}
+---@param key string
+---@return stream_events.core.Signer
+function core.crypto.signer(key) end
+---@param data string
+---@return string digest what hmac_sha256 gives, in hex
+function Signer:sign(data) end
 ---@param data string
 ---@return string digest 32 bytes
 function core.crypto.sha256(data) end
@@ -270,6 +279,7 @@ local Transport = {}
 ---@field max_in_flight integer? HTTP requests at a time, default 32; more wait in order
 ---@field max_waiting integer? requests that may wait, default 4096; more are refused with "full"
 ---@field max_body integer? bytes of an HTTP answer, default 8 MiB
+---@field read_size integer? bytes of an answer that are read at a time, 1024 to 524288, default 16384
 ---@field connect_timeout number? seconds, default 10
 ---@field ca_file string? PEM bundle instead of the system's
 ---@field proxy string? as libcurl's CURLOPT_PROXY; default: the environment's
@@ -307,8 +317,6 @@ function Transport:close() end
 ---@field url string
 ---@field headers string[]? lines "Name: value"; the same table again costs nothing to parse again,
 ---  so do not change lines of one that was used (to add some is fine)
----@field once boolean? the lines are for this request alone: nothing is remembered of their table, and
----  it may be changed afterwards; not for prepare()
 ---@field body string?
 ---@field timeout number? seconds for the whole request, default 6
 
@@ -319,7 +327,7 @@ function Transport:close() end
 ---@return string? message
 function Transport:request(request) end
 
---- A request that is made again and again: read once, all but its body. Serves every transport.
+--- A request that is made again and again: read once, all but what differs. Serves every transport.
 ---@class stream_events.core.Prepared
 
 ---@param request stream_events.core.Request
@@ -329,12 +337,15 @@ function Transport:prepare(request) end
 --- Starts a prepared request as request() does.
 ---@param prepared stream_events.core.Prepared
 ---@param body string?
+---@param lines string[]? up to 8 header lines for this request alone; their table may be changed afterwards
+---@param timeout number? in place of the prepared one
 ---@return integer? id
 ---@return string? kind "full" "argument" "closed"
 ---@return string? message
-function Transport:send(prepared, body) end
+function Transport:send(prepared, body, lines, timeout) end
 
 --- The next finished request, or nothing.
+---@param brief boolean? true: of an answer with a status from 200 to 299 only the first two results
 ---@return integer? id
 ---@return integer? status of the HTTP answer; nil when there was none
 ---@return string? body, or the kind of the failure: "network" "tls" "certificate" "trust" "proxy" "timeout"
@@ -342,7 +353,7 @@ function Transport:send(prepared, body) end
 ---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
 ---  x-ratelimit-*, content-type), nil when none; or the failure's message
 ---@return true? unsent of a failure: no byte of the request has gone out
-function Transport:next_response() end
+function Transport:next_response(brief) end
 
 --- Forgets a request; it will not be reported. Unknown ids are ignored.
 ---@param id integer
