@@ -6,6 +6,7 @@ local native = require "stream_events.native"
 local M = {}
 
 local MAX_ANSWER = 65536 -- bytes: what a hook answers beside its status is of no interest
+local READ_SIZE = 1024   -- bytes: libcurl makes room for so many anew for each
 local CONNECT_TIMEOUT = 6
 local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again before it looks at sockets
 
@@ -18,6 +19,7 @@ Courier.__index = Courier
 
 -- What is due now; those that a call adds are looked at in the next turn.
 local function call_due(self)
+  if not next(self.later) then return end
   local now, due = native.now(), {}
   for call, at in pairs(self.later) do
     if at <= now then due[#due + 1] = call end
@@ -30,7 +32,7 @@ end
 
 local function take_answers(self)
   local transport = self.transport
-  local id, status, body, headers = transport:next_response()
+  local id, status, body, headers = transport:next_response(true)
   while id do
     local tag = self.under_way[id]
     self.under_way[id] = nil
@@ -39,18 +41,22 @@ local function take_answers(self)
     elseif tag then
       self.guarded(self.answered, tag, nil, body, headers) -- here the kind of failure, and the message
     end
-    id, status, body, headers = transport:next_response()
+    id, status, body, headers = transport:next_response(true)
   end
 end
 
+-- The timer is left alone when it will ring early enough: a turn too many costs less than setting it
+-- anew in every turn.
 local function arm(self)
   if self.closed then return end
   local seconds, now = self.transport:timeout(), native.now()
-  for _, at in pairs(self.later) do
-    if not seconds or at - now < seconds then seconds = math.max(0, at - now) end
+  local at = seconds and now + seconds
+  for _, other in pairs(self.later) do
+    if not at or other < at then at = other end
   end
-  self.timer:stop()
-  if seconds then self.timer:start(math.max(SHORTEST, math.ceil(seconds * 1000)), 0, self.turn) end
+  if not at or (self.rings and self.rings > now and self.rings <= at) then return end
+  self.rings = at
+  self.timer:start(math.max(SHORTEST, math.ceil((at - now) * 1000)), 0, self.ring)
 end
 
 local function turn(self)
@@ -67,10 +73,9 @@ end
 
 ---@class stream_events.server.CourierOptions
 ---@field max_in_flight integer
----@field user_agent string
 ---@field answered fun(tag: any, status: integer?, kind: string?, message: string?, headers: table?)
----  called once for each request, in a later turn, with the headers by their names in small letters;
----  kind and message when there was no answer
+---  called once for each request, in a later turn; kind and message when there was no answer, and when
+---  it was none from 200 to 299 its headers by their names in small letters
 ---@field after fun() called once a turn, behind all callbacks
 ---@field failed fun(err: any) told of what a callback raised
 
@@ -81,7 +86,7 @@ end
 function M.open(options)
   local transport, kind, message = native.transport {
     max_in_flight = options.max_in_flight, max_waiting = options.max_in_flight, max_body = MAX_ANSWER,
-    connect_timeout = CONNECT_TIMEOUT, user_agent = options.user_agent,
+    connect_timeout = CONNECT_TIMEOUT, read_size = READ_SIZE,
   }
   if not transport then return nil, native.error(kind, message) end
   local self = setmetatable({
@@ -96,6 +101,10 @@ function M.open(options)
     self.guarded(turn, self)
     self.in_turn = false
   end
+  self.ring = function()
+    self.rings = nil
+    self.turn()
+  end
   self.poll, self.timer = assert(uv.new_poll(transport:pollfd())), assert(uv.new_timer())
   self.poll:unref()
   self.timer:unref()
@@ -103,13 +112,23 @@ function M.open(options)
   return self
 end
 
---- Begins a request.
+--- Reads what many requests have in common.
 ---@param request table as the transport takes it
+---@return stream_events.core.Prepared
+function Courier:prepare(request)
+  return self.transport:prepare(request)
+end
+
+--- Begins a request.
+---@param prepared stream_events.core.Prepared
+---@param body string
+---@param lines string[] of its head, beside the prepared ones
+---@param timeout number seconds
 ---@param tag any not nil; answered() gets it back
 ---@return true? ok
 ---@return stream_events.Error? err
-function Courier:send(request, tag)
-  local id, kind, message = self.transport:request(request)
+function Courier:send(prepared, body, lines, timeout, tag)
+  local id, kind, message = self.transport:send(prepared, body, lines, timeout)
   if not id then return nil, native.error(kind, message) end
   self.under_way[id] = tag
   return true

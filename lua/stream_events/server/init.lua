@@ -69,6 +69,7 @@ local function handlers(parts)
       if parts.webhooks:unwritten() > 0 then parts.webhooks:settle() end
     end,
     rest = function() return parts.rights:step() end,
+    flushed = function() parts.webhooks:send() end,
     failed = function(what, err)
       parts.log("error", ("the server failed at a %s"):format(what), { error = tostring(err) })
     end,

@@ -16,6 +16,7 @@ local M = {}
 ---@field closed fun(number: integer, code: integer)
 ---@field second fun() called about once a second
 ---@field rest (fun(): boolean)? called in every turn for work that is spread over turns; true: there is more
+---@field flushed (fun())? called in every turn behind all that is sent
 ---@field failed fun(what: string, err: any) a handler raised
 
 ---@class stream_events.server.Loop
@@ -170,6 +171,7 @@ local function turn(self)
   self.more = false
   if self.handlers.rest then guarded(self, "rest", rest, self) end
   listener:flush()
+  if self.handlers.flushed then guarded(self, "flushed", self.handlers.flushed) end
   if self.stop_by then wind_up(self) end
   if not self.finished then arm(self) end
 end

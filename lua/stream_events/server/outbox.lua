@@ -1,6 +1,7 @@
 --- What is still to be delivered by webhooks, kept in the database: after a kill -9 it is all there.
--- Additions are gathered and written together, in one transaction, by commit(); so are removals, but
--- nobody waits for those: what was removed and not yet written is delivered once more after a crash.
+-- Additions are gathered and written together, in one transaction, by commit(). Nobody waits for
+-- removals: they are written when there are many, whole pages at a time. What was removed and not yet
+-- written is delivered once more after a crash.
 local native = require "stream_events.native"
 
 local M = {}
@@ -8,14 +9,16 @@ local M = {}
 local encode = native.json.encode
 
 local KIND = "webhook"
+local MANY = 128 -- removals that go along with additions
+local MOST = 256 -- removals that wait for some
 local CACHE_ENTRIES = 1024
 
 ---@class stream_events.server.HookDelivery
----@field hook string id of the hook
+---@field hook string? id of the hook, of one that an earlier run has left
 ---@field id string of the event, the same for all attempts
 ---@field type string of the event
 ---@field body string
----@field key string|false in the database
+---@field number integer|false in the order in which they came
 ---@field owner table? whose it is
 ---@field attempt integer of those made since the start
 ---@field deadline number|false of all attempts, native.now()
@@ -26,7 +29,8 @@ local CACHE_ENTRIES = 1024
 ---@field private store stream_events.server.Store
 ---@field private number integer of the last key
 ---@field private added stream_events.server.HookDelivery[]
----@field private removed string[] keys
+---@field private rows string[] of these: key, document and body of each
+---@field private removed integer[] their numbers
 local Outbox = { __name = "stream_events.server.outbox" }
 Outbox.__index = Outbox
 
@@ -34,9 +38,13 @@ Outbox.__index = Outbox
 ---@return stream_events.server.Outbox
 function M.new(store)
   return setmetatable({
-    store = store, number = 0, added = {}, removed = {}, unwritten = 0, unremoved = 0,
-    quoted = {}, quoted_count = 0,
+    store = store, number = 0, added = {}, rows = {}, removed = {}, unwritten = 0, unremoved = 0,
+    beginnings = {}, beginning_count = 0,
   }, Outbox)
+end
+
+local function key_of(number)
+  return ("%016x"):format(number)
 end
 
 --- What an earlier run has left, the oldest first. To be called before anything is added.
@@ -44,10 +52,10 @@ end
 function Outbox:load()
   local deliveries = {}
   for key, document, body in self.store:each_with_body(KIND) do
-    document.key, document.attempt = key, 0
+    self.number = tonumber(key, 16)
+    document.number, document.attempt = self.number, 0
     document.body = body or document.body
     deliveries[#deliveries + 1] = document
-    self.number = tonumber(key, 16)
   end
   return deliveries
 end
@@ -58,11 +66,32 @@ function Outbox:is_lasting()
   return self.store.path ~= ":memory:"
 end
 
+-- What is kept of a delivery beside its body is a JSON object that ends in its id. The beginning, up to
+-- the id, is the same again and again. Emptied when it is full.
+local function beginning(self, hook, event_type)
+  local of_hook = self.beginnings[hook]
+  local text = of_hook and of_hook[event_type]
+  if text then return text end
+  if self.beginning_count >= CACHE_ENTRIES then self.beginnings, self.beginning_count, of_hook = {}, 0, nil end
+  if not of_hook then
+    of_hook = {}
+    self.beginnings[hook] = of_hook
+  end
+  text = ('{"hook":%s,"type":%s,"id":"'):format(encode(hook), encode(event_type))
+  of_hook[event_type], self.beginning_count = text, self.beginning_count + 1
+  return text
+end
+
 --- Takes a delivery; it is kept from the next commit on.
----@param delivery stream_events.server.HookDelivery
-function Outbox:add(delivery)
+---@param hook string its id
+---@param delivery stream_events.server.HookDelivery whose id needs no escapes
+function Outbox:add(hook, delivery)
+  local rows, n = self.rows, 3 * self.unwritten
   self.number = self.number + 1
-  delivery.key = ("%016x"):format(self.number)
+  delivery.number = self.number
+  rows[n + 1] = key_of(delivery.number)
+  rows[n + 2] = beginning(self, hook, delivery.type) .. delivery.id .. '"}'
+  rows[n + 3] = delivery.body
   self.unwritten = self.unwritten + 1
   self.added[self.unwritten] = delivery
 end
@@ -71,46 +100,47 @@ end
 ---@param delivery stream_events.server.HookDelivery
 function Outbox:remove(delivery)
   self.unremoved = self.unremoved + 1
-  self.removed[self.unremoved] = delivery.key
+  self.removed[self.unremoved] = delivery.number
 end
 
--- Names as JSON: the same come again and again. Emptied when it is full.
-local function quoted(self, name)
-  local text = self.quoted[name]
-  if text then return text end
-  if self.quoted_count >= CACHE_ENTRIES then self.quoted, self.quoted_count = {}, 0 end
-  text = encode(name)
-  self.quoted[name], self.quoted_count = text, self.quoted_count + 1
-  return text
+--- Whether so many removals wait that they should be written.
+---@return boolean
+function Outbox:is_full()
+  return self.unremoved >= MOST
 end
 
--- What is kept of a delivery beside its body, as JSON. There is one for every event a hook wants, hence
--- no table. An id is of our making and needs no escapes.
-local function text_of(self, delivery)
-  return '{"hook":' .. quoted(self, delivery.hook) .. ',"id":"' .. delivery.id .. '","type":'
-    .. quoted(self, delivery.type) .. "}"
-end
-
-local function write(self, added)
-  self.store:delete_all(KIND, self.removed)
-  local keys, texts, bodies = {}, {}, {}
-  for i, delivery in ipairs(added) do
-    keys[i], texts[i], bodies[i] = delivery.key, text_of(self, delivery), delivery.body
+-- The first and the last key of each row of numbers without a gap: what came together is mostly removed
+-- together.
+local function ranges_of(numbers)
+  table.sort(numbers)
+  local ranges, first = {}, 1
+  for i, number in ipairs(numbers) do
+    if numbers[i + 1] ~= number + 1 then
+      ranges[#ranges + 1] = { key_of(numbers[first]), key_of(number) }
+      first = i + 1
+    end
   end
-  self.store:add_all(KIND, keys, texts, bodies)
+  return ranges
+end
+
+local function write(self, rows, with_removals)
+  if with_removals then self.store:delete_ranges(KIND, ranges_of(self.removed)) end
+  self.store:add_all(KIND, rows)
 end
 
 --- Writes all of it, or nothing. Whatever comes of it, the additions are the caller's from then on;
 --- removals that could not be written are tried again with the next.
+---@param with_removals boolean? also when there are few
 ---@return stream_events.server.HookDelivery[] added in the order in which they came
 ---@return any problem nil: they are kept
-function Outbox:commit()
-  local added = self.added
-  if self.unwritten + self.unremoved == 0 then return added end
-  self.added, self.unwritten = {}, 0
-  local ok, problem = pcall(self.store.transaction, self.store, write, self, added)
+function Outbox:commit(with_removals)
+  local added, rows = self.added, self.rows
+  with_removals = with_removals or self.unremoved >= MANY
+  if self.unwritten + (with_removals and self.unremoved or 0) == 0 then return added end
+  self.added, self.rows, self.unwritten = {}, {}, 0
+  local ok, problem = pcall(self.store.transaction, self.store, write, self, rows, with_removals)
   if not ok then return added, problem end
-  self.removed, self.unremoved = {}, 0
+  if with_removals then self.removed, self.unremoved = {}, 0 end
   return added
 end
 

@@ -20,8 +20,8 @@ local BEGIN = "BEGIN IMMEDIATE"
 -- Of the disk: a fast one needs fractions of a millisecond.
 local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1 }
 
--- So many rows a statement, where there are many.
-local BATCH = 16
+-- Rows that one statement writes, where there are many.
+local BATCHES = { 16, 4, 1 }
 
 ---@class stream_events.server.Store
 ---@field path string
@@ -131,11 +131,15 @@ end
 
 local PUT = by_kind("INSERT INTO %s (key, document) VALUES (?, ?) "
   .. "ON CONFLICT (key) DO UPDATE SET document = excluded.document")
-local ADD = by_kind "INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
-local ADD_BATCH = by_kind("INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
-  .. (", (?, ?, ?)"):rep(BATCH - 1))
 local DELETE = by_kind "DELETE FROM %s WHERE key = ?"
-local DELETE_BATCH = by_kind("DELETE FROM %s WHERE key IN (?" .. (", ?"):rep(BATCH - 1) .. ")")
+local DELETE_RANGE = by_kind "DELETE FROM %s WHERE key BETWEEN ? AND ?"
+
+-- By the number of rows.
+local ADD_MANY = {}
+for _, rows in ipairs(BATCHES) do
+  ADD_MANY[rows] = by_kind("INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
+    .. (", (?, ?, ?)"):rep(rows - 1))
+end
 
 local function check_key(key)
   if type(key) ~= "string" or key == "" or key:find("%z") then
@@ -169,38 +173,25 @@ end
 --- Writes many new documents that are JSON texts already, each with a body, in few statements. None of
 --- them may be there.
 ---@param kind "webhook" the one whose documents have bodies
----@param keys string[]
----@param texts string[] of JSON objects, in the same order
----@param bodies string[] likewise, any texts
-function Store:add_all(kind, keys, texts, bodies)
+---@param values string[] of each the key, the text of a JSON object, and the body, any text
+function Store:add_all(kind, values)
   table_of(kind)
-  local batch, n = {}, #keys
-  for first = 1, n, BATCH do
-    if first + BATCH - 1 <= n then
-      for i = 0, BATCH - 1 do
-        local place, at = 3 * i, first + i
-        batch[place + 1], batch[place + 2], batch[place + 3] = keys[at], texts[at], bodies[at]
-      end
-      execute(self, ADD_BATCH[kind], table.unpack(batch, 1, 3 * BATCH))
-    else
-      for i = first, n do execute(self, ADD[kind], keys[i], texts[i], bodies[i]) end
+  local done, n = 0, #values
+  for _, rows in ipairs(BATCHES) do
+    local sql, taken = ADD_MANY[rows][kind], 3 * rows
+    while done + taken <= n do
+      execute(self, sql, table.unpack(values, done + 1, done + taken))
+      done = done + taken
     end
   end
 end
 
---- Removes many documents in few statements.
+--- Removes all documents whose keys lie in one of these ranges.
 ---@param kind string
----@param keys string[]
-function Store:delete_all(kind, keys)
+---@param ranges string[][] the first and the last key of each
+function Store:delete_ranges(kind, ranges)
   table_of(kind)
-  local n = #keys
-  for first = 1, n, BATCH do
-    if first + BATCH - 1 <= n then
-      execute(self, DELETE_BATCH[kind], table.unpack(keys, first, first + BATCH - 1))
-    else
-      for i = first, n do execute(self, DELETE[kind], keys[i]) end
-    end
-  end
+  for _, range in ipairs(ranges) do execute(self, DELETE_RANGE[kind], range[1], range[2]) end
 end
 
 --- Runs a function whose writes all happen, or none: when it raises, they are undone and the error

@@ -19,7 +19,6 @@ local crypto = native.crypto
 
 local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
 local MAX_IN_FLIGHT = 17 * 60 -- of the longest list of hooks and the older setting, the most that each may
-local MANY_REMOVED = 256      -- delivered ones that are taken out of the database before the second is over
 
 local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
 
@@ -38,6 +37,7 @@ local GONE = "the hook was removed or switched off"
 
 ---@class stream_events.server.Hook
 ---@field target stream_events.server.HookTarget
+---@field prepared stream_events.core.Prepared? its requests, as far as all are the same
 ---@field gone boolean? removed or switched off
 ---@field queue table<integer, stream_events.server.HookDelivery>
 ---@field first integer
@@ -52,11 +52,17 @@ local GONE = "the hook was removed or switched off"
 ---@field private outbox stream_events.server.Outbox
 ---@field private hooks stream_events.server.Hook[]
 ---@field private by_id table<string, stream_events.server.Hook>
----@field private totals table<string, integer>
+---@field private of_gone table<string, integer> what hooks did that are gone
 ---@field private in_flight integer
+---@field private is_packed boolean? whether bodies are compressed
+---@field private has_new boolean? something was queued since the last send()
 ---@field private courier stream_events.server.Courier?
 local Webhooks = { __name = "stream_events.server.webhooks" }
 Webhooks.__index = Webhooks
+
+local function no_stats()
+  return { attempts = 0, delivered = 0, failed = 0, refused = 0 }
+end
 
 --- Takes up what an earlier run has not delivered; nothing is sent before start().
 ---@param parts { app: table, store: table, log: function }
@@ -67,9 +73,8 @@ function M.new(parts, options)
     app = parts.app, views = parts.views, log = parts.log, options = options,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
     id_beginning = crypto.uuid():sub(1, 24), last_id = 0,
-    bodies = hook_bodies.new(), lines = {}, request = { method = "POST", once = true },
-    key_line = "X-Api-Key: " .. parts.app.api_key:gsub("%c", ""),
-    totals = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
+    bodies = hook_bodies.new(), signer = crypto.signer(parts.app.api_secret), lines = {},
+    of_gone = no_stats(),
   }, Webhooks)
   self.left_over = self.outbox:load()
   return self
@@ -77,22 +82,17 @@ end
 
 -- Counting and reporting ----------------------------------------------------------------------------
 
-local function count(self, hook, what)
-  self.totals[what] = self.totals[what] + 1
-  hook.stats[what] = hook.stats[what] + 1
-end
-
-local function report(self, delivery, reason)
+local function report(self, hook_id, delivery, reason)
   self.log("error", "a webhook was not delivered", {
-    hook = delivery.hook, webhook_id = delivery.id, type = delivery.type,
+    hook = hook_id, webhook_id = delivery.id, type = delivery.type,
     attempts = delivery.attempt, reason = errors.redact(reason),
   })
 end
 
 local function give_up(self, hook, delivery, reason)
-  count(self, hook, "failed")
+  hook.stats.failed = hook.stats.failed + 1
   self.outbox:remove(delivery)
-  report(self, delivery, reason)
+  report(self, hook.target.id, delivery, reason)
 end
 
 -- One line for all that came since the last; a flood of events must not become one of lines.
@@ -105,7 +105,7 @@ local function report_refused(self, hook)
 end
 
 local function refuse(self, hook)
-  count(self, hook, "refused")
+  hook.stats.refused = hook.stats.refused + 1
   hook.unreported = hook.unreported + 1
   if not hook.reported_at or native.now() - hook.reported_at >= 1 then report_refused(self, hook) end
 end
@@ -132,15 +132,26 @@ end
 
 -- Attempts ------------------------------------------------------------------------------------------
 
--- The lines of a request, in a table that serves every one.
-local function headers_of(self, delivery, is_packed)
-  local app, lines = self.app, self.lines
-  lines[1] = "X-Signature: " .. crypto.hex(crypto.hmac_sha256(app.api_secret, delivery.body))
+-- What all requests to a hook have in common, until the settings change.
+local function prepare(self, hook)
+  hook.prepared = self.courier:prepare {
+    method = "POST", url = hook.target.url, timeout = hook.target.timeout,
+    headers = {
+      "User-Agent: stream-events/" .. native.version,
+      "Content-Type: application/json",
+      "X-Api-Key: " .. self.app.api_key:gsub("%c", ""),
+      self.is_packed and "Content-Encoding: gzip" or nil,
+    },
+  }
+  return hook.prepared
+end
+
+-- The lines of a request that only this one has, in a table that serves every one.
+local function own_lines(self, delivery)
+  local lines = self.lines
+  lines[1] = "X-Signature: " .. self.signer:sign(delivery.body)
   lines[2] = "X-Webhook-Id: " .. delivery.id
   lines[3] = "X-Webhook-Attempt: " .. delivery.attempt
-  lines[4] = self.key_line
-  lines[5] = "Content-Type: application/json"
-  lines[6] = is_packed and "Content-Encoding: gzip" or nil
   return lines
 end
 
@@ -174,7 +185,7 @@ end
 local function finished(self, delivery, status, kind, message, headers)
   local hook = delivery.owner
   if status and status >= 200 and status <= 299 then
-    count(self, hook, "delivered")
+    hook.stats.delivered = hook.stats.delivered + 1
     self.outbox:remove(delivery)
     return land(self, hook)
   end
@@ -200,13 +211,10 @@ attempt = function(self, delivery)
   local now = native.now()
   delivery.attempt = delivery.attempt + 1
   delivery.deadline = delivery.deadline or now + self.options.webhook_total
-  count(self, hook, "attempts")
-  local is_packed = self.app:get "enable_hook_payload_compression"
-  local request = self.request
-  request.url, request.headers = hook.target.url, headers_of(self, delivery, is_packed)
-  request.body = is_packed and native.gzip(delivery.body) or delivery.body
-  request.timeout = math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now))
-  local ok, err = self.courier:send(request, delivery)
+  hook.stats.attempts = hook.stats.attempts + 1
+  local ok, err = self.courier:send(hook.prepared or prepare(self, hook),
+    self.is_packed and native.gzip(delivery.body) or delivery.body, own_lines(self, delivery),
+    math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now)), delivery)
   if ok then return end
   self.courier:call_later(0, function()
     finished(self, delivery, nil, err.kind, err.message)
@@ -228,13 +236,20 @@ end
 local function new_hook()
   return {
     queue = {}, first = 1, last = 0, bytes = 0, unwritten = 0, flying = 0, unreported = 0,
-    stats = { attempts = 0, delivered = 0, failed = 0, refused = 0 },
+    stats = no_stats(),
   }
+end
+
+local function add_stats(to, stats)
+  for name, number in pairs(stats) do to[name] = to[name] + number end
 end
 
 local function drop(self, hook)
   hook.gone = true
   report_refused(self, hook)
+  -- What is still under way for it counts there, too.
+  add_stats(self.of_gone, hook.stats)
+  hook.stats = self.of_gone
   for delivery in shift, hook do
     give_up(self, hook, delivery, GONE)
   end
@@ -245,9 +260,10 @@ end
 function Webhooks:configure()
   local before = self.by_id
   self.hooks, self.by_id = {}, {}
+  self.is_packed = self.app:get "enable_hook_payload_compression"
   for i, target in ipairs(hook_settings.targets(self.app)) do
     local hook = before[target.id] or new_hook()
-    hook.target = target
+    hook.target, hook.prepared = target, nil
     self.hooks[i], self.by_id[target.id] = hook, hook
   end
   for id, hook in pairs(before) do
@@ -280,10 +296,9 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
         refuse(self, hook)
       else
         hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
-        self.outbox:add {
-          hook = hook.target.id, id = id, type = event_type, body = body, owner = hook,
-          key = false, attempt = 0, deadline = false,
-        }
+        self.outbox:add(hook.target.id, {
+          id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0, deadline = false,
+        })
       end
     end
   end
@@ -304,40 +319,45 @@ function Webhooks:unwritten()
   return self.outbox.unwritten
 end
 
---- Writes what was copied, and only then begins to send it.
+--- Writes what was copied. Only then may it be sent, with send().
+---@param with_delivered boolean? what was delivered is taken out of the database, too, though it is little
 ---@return boolean ok false: it could not be written, and those who caused it have to be told
-function Webhooks:settle()
-  local added, problem = self.outbox:commit()
+function Webhooks:settle(with_delivered)
+  local added, problem = self.outbox:commit(with_delivered)
   if problem then
     self.log("error", "the copies of events for webhooks cannot be written", { error = tostring(problem) })
   end
-  local touched = {}
   for _, delivery in ipairs(added) do
     local hook = delivery.owner
     hook.unwritten = hook.unwritten - 1
     if not problem and not hook.gone then
       push(hook, delivery)
-      touched[hook] = true
+      self.has_new = true
     else
       hook.bytes = hook.bytes - #delivery.body
       if problem then
-        report(self, delivery, "it could not be written to the database")
+        report(self, hook.target.id, delivery, "it could not be written to the database")
       else
         give_up(self, hook, delivery, GONE) -- in the same turn
       end
     end
   end
-  if self.courier and next(touched) then
-    for hook in pairs(touched) do pump(self, hook) end
-    self.courier:go()
-  end
   return not problem
+end
+
+--- Begins to send what was written since the last time. To be called when those who wait for the events
+--- themselves have them.
+function Webhooks:send()
+  if not self.has_new or not self.courier then return end
+  self.has_new = false
+  for _, hook in ipairs(self.hooks) do pump(self, hook) end
+  self.courier:go()
 end
 
 --- To be called about once a second.
 function Webhooks:tick()
   for _, hook in ipairs(self.hooks) do report_refused(self, hook) end
-  if self.outbox.unremoved > 0 then self:settle() end
+  if self.outbox.unremoved > 0 then self:settle(true) end
 end
 
 -- Life ----------------------------------------------------------------------------------------------
@@ -349,13 +369,15 @@ function Webhooks:start()
   local err
   self.courier, err = couriers.open {
     max_in_flight = MAX_IN_FLIGHT,
-    user_agent = "stream-events/" .. native.version,
     answered = function(delivery, ...) finished(self, delivery, ...) end,
     failed = function(problem)
       self.log("error", "the server failed at a webhook", { error = tostring(problem) })
     end,
     after = function()
-      if self.outbox.unremoved >= MANY_REMOVED then self:settle() end
+      if self.outbox:is_full() then
+        self:settle()
+        self:send()
+      end
     end,
   }
   if not self.courier then return nil, err end
@@ -367,14 +389,14 @@ function Webhooks:start()
       push(hook, delivery)
       hook.bytes = hook.bytes + #delivery.body
     else
-      self.totals.failed = self.totals.failed + 1
+      self.of_gone.failed = self.of_gone.failed + 1
       self.outbox:remove(delivery)
-      report(self, delivery, GONE)
+      report(self, delivery.hook, delivery, GONE)
     end
   end
   self.left_over = nil
-  for _, hook in ipairs(self.hooks) do pump(self, hook) end
-  self.courier:go()
+  self.has_new = true
+  self:send()
   return true
 end
 
@@ -399,7 +421,7 @@ function Webhooks:stop(deadline, closed)
     self.finishing = true
     report_lost(self)
     self.courier:close(function()
-      if self.outbox.unremoved > 0 then self:settle() end
+      if self.outbox.unremoved > 0 then self:settle(true) end
       closed()
     end)
   end
@@ -412,10 +434,11 @@ end
 ---@return stream_events.server.WebhookStats
 function Webhooks:stats()
   local stats = { in_flight = self.in_flight, queued = 0, hooks = {} }
-  for name, number in pairs(self.totals) do stats[name] = number end
+  for name, number in pairs(self.of_gone) do stats[name] = number end
   for _, hook in ipairs(self.hooks) do
     local own = { queued = queued(hook), in_flight = hook.flying }
     for name, number in pairs(hook.stats) do own[name] = number end
+    add_stats(stats, hook.stats)
     stats.queued = stats.queued + own.queued
     stats.hooks[hook.target.id] = own
   end
