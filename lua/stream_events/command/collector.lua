@@ -9,7 +9,7 @@ local M = {}
 local LEAST, MOST = 135, 1000 -- percent of what is in use, at which a cycle begins
 local STEP = 200
 local ALLOWANCE = 16384 -- KiB of garbage, while it is busy
-local BUSY = 1000 -- events a second
+local BUSY = 100 -- events a second
 local SECOND = 1000
 local FORGET = 1.1 -- by so much what is in use may seem to grow in a second
 
