@@ -686,7 +686,8 @@ describe("misuse", function()
     end
     assert.is_nil(transport:timeout())
     for _, wrong in ipairs { { max_in_flight = 0 }, { max_body = -1 }, { max_waiting = "x" },
-      { connect_timeout = 0 / 0 }, { read_size = 1023 }, { ca_file = 1 }, { user_agent = "a\r\nb: c" }, "x" } do
+      { connect_timeout = 0 / 0 }, { read_size = 1023 }, { ca_file = 1 }, { user_agent = "a\r\nb: c" },
+      "x" } do
       assert.has_error(function() core.transport(wrong) end)
     end
   end)

@@ -371,6 +371,13 @@ describe("webhooks", function()
       local last = wait_for("failed", 3)
       assert.same({ 1, 0 }, { last.attempts, last.in_flight })
       assert.equal(3, #logged "a webhook was not delivered")
+      -- What others do adds to what those did that are gone.
+      local other = receiver(200)
+      set_hooks(hook_to(other, { id = "other" }))
+      send { type = "tick" }
+      last = wait_for("delivered", 1)
+      assert.same({ 2, 3 }, { last.attempts, last.failed })
+      assert.same({ 1, 0 }, { last.hooks.other.attempts, last.hooks.other.failed })
     end)
 
     it("do not keep the server from stopping", function()

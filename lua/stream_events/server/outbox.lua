@@ -72,7 +72,9 @@ local function beginning(self, hook, event_type)
   local of_hook = self.beginnings[hook]
   local text = of_hook and of_hook[event_type]
   if text then return text end
-  if self.beginning_count >= CACHE_ENTRIES then self.beginnings, self.beginning_count, of_hook = {}, 0, nil end
+  if self.beginning_count >= CACHE_ENTRIES then
+    self.beginnings, self.beginning_count, of_hook = {}, 0, nil
+  end
   if not of_hook then
     of_hook = {}
     self.beginnings[hook] = of_hook

@@ -297,7 +297,8 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
       else
         hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
         self.outbox:add(hook.target.id, {
-          id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0, deadline = false,
+          id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0,
+          deadline = false,
         })
       end
     end
@@ -320,7 +321,7 @@ function Webhooks:unwritten()
 end
 
 --- Writes what was copied. Only then may it be sent, with send().
----@param with_delivered boolean? what was delivered is taken out of the database, too, though it is little
+---@param with_delivered boolean? takes what was delivered out of the database, also when that is little
 ---@return boolean ok false: it could not be written, and those who caused it have to be told
 function Webhooks:settle(with_delivered)
   local added, problem = self.outbox:commit(with_delivered)
