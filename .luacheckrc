@@ -12,8 +12,13 @@ stds.rules = { read_globals = {
   "default", "mode", "event", "refuse", "honeypot", "include", "integer", "number", "boolean", "array",
   "object", "one_of", "optional", "any", "none_of", "allow", "drop", "flag", "quarantine", "rewrite",
 } }
-files["lua/examples/rules.lua"] = { std = "min+rules" }
 files["lua/examples"] = { std = "min+looked_for" }
+files["lua/examples/love-lobby"] = { std = "luajit+love" }
+files["lua/examples/love-lobby/rules.lua"] = { std = "min+rules" }
+files["lua/examples/love-lobby/players"] = { std = "lua54" }
+files["lua/examples/love-lobby/players.lua"] = { std = "lua54" }
+files["spec/love/probe"] = { std = "luajit+love" }
+files["lua/examples/rules.lua"] = { std = "min+rules" }
 files["lua/stream_events"] = { std = "min+looked_for" }
 files["lua/stream_events/server"] = { std = "lua54" }
 files["lua/stream_events/command"] = { std = "lua54" }

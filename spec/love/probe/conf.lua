@@ -1,0 +1,2 @@
+-- The settings of the game that is looked into.
+dofile(os.getenv "LOBBY" .. "/conf.lua")
