@@ -36,8 +36,8 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps deps-browser build objects demo test test-browser test-all test-others faults faults-network \
-  soak bench check asan fuzz install uninstall clean print-shared
+.PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-browser \
+  test-all test-others faults faults-network soak bench check asan fuzz install uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -74,12 +74,45 @@ demo: ## build, start the bundled server, let two users exchange custom events
 	@$(MAKE) --no-print-directory -s build
 	@$(LUA) lua/examples/demo.lua
 
+# LÖVE has LuaJIT: its module is the one built with the headers of 5.1.
+LOBBY = lua/examples/love-lobby
+LOBBY_TREE = build/lobby
+JIT_MODULE = build/lua5.1/stream_events/core.so
+build-jit:
+	@$(MAKE) --no-print-directory -s build LUA=luajit LUA_PC=lua5.1
+
+lobby: ## play: the lobby in LÖVE, with a server and players who are no humans; NAME=YOU
+	@$(NEED) build love
+	@$(MAKE) --no-print-directory -s build build-jit
+	@$(LUA) $(LOBBY)/players.lua --serve & players=$$!; trap 'kill $$players; wait' EXIT; trap 'exit 1' INT TERM; \
+	LUA_CPATH='$(CURDIR)/build/lua5.1/?.so;;' love $(LOBBY) $(if $(NAME),--name '$(NAME)')
+
+pack-lobby: ## pack the lobby and the plugin into build/lobby.love
+	@$(NEED) build love
+	@$(MAKE) --no-print-directory -s build-jit
+	@rm -rf $(LOBBY_TREE) $(LOBBY_TREE).love
+	@mkdir -p $(LOBBY_TREE)
+	@cd $(LOBBY) && cp -R conf.lua main.lua field.lua rules.lua lobby '$(CURDIR)/$(LOBBY_TREE)'
+	@cd lua && find stream_events -name '*.lua' $(NOT_CLIENT) -not -path '*/_meta/*' \
+	  -exec install -D -m 644 {} '$(CURDIR)/$(LOBBY_TREE)/{}' \;
+	@native=$(LOBBY_TREE)/native/$$(luajit -e 'print(jit.os .. "-" .. jit.arch)'); \
+	  install -D -s $(JIT_MODULE) "$$native/stream_events/core.so"; \
+	  install -D "$$(luajit -e 'print(assert(package.searchpath("cjson", package.cpath)))')" "$$native/cjson.so"
+	@cd $(LOBBY_TREE) && zip -q -9 -r ../lobby.love .
+	@echo "packed $(LOBBY_TREE).love; play it: love $(LOBBY_TREE).love"
+
+test-love: ## run the specs of the lobby, in LÖVE on a screen that nobody sees
+	@$(NEED) build test love screen
+	@$(MAKE) --no-print-directory -s build build-jit pack-lobby
+	@$(LUA) "$$(command -v $(BUSTED))" --run=love
+
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
            $(patsubst %,spec/%_spec.lua,demo frames readme rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
-SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua)))
+SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
+        $(filter-out spec/love/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
 # busted is looked for when it runs, not when this file is read: it may have been installed in
 # between. What a spec starts with lua5.4, such as the server, finds its own modules in build/.
 RUN_SPECS = $(if $(ONLY_CLIENT),LUA_CPATH_5_4='$(CURDIR)/build/?.so;;') \

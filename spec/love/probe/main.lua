@@ -1,6 +1,6 @@
 --- The lobby with somebody who looks into it: a spec. It writes what it wants to know, as Lua, into the
 -- files LOBBY_PROBE.1, LOBBY_PROBE.2 and so on, and reads the answers from standard output.
--- In a question `game` is the game, `reply(...)` answers; without a call of it, what it returns is the answer.
+-- In a question `game` is the game; what it returns is the answer, or what it calls reply() with later.
 local folder, questions = os.getenv "LOBBY", os.getenv "LOBBY_PROBE"
 package.path = folder .. "/?.lua;" .. package.path
 io.stdout:setvbuf "line"

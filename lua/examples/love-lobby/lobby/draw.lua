@@ -82,10 +82,7 @@ local function paint_ground(page)
 end
 
 local function ground(page, time)
-  theme.paint(theme.white)
-  love.graphics.setBlendMode("alpha", "premultiplied")
-  love.graphics.draw(page:picture("ground", field.width, field.height, paint_ground))
-  love.graphics.setBlendMode "alpha"
+  page:picture("ground", 0, 0, field.width, field.height, math.huge, function() paint_ground(page) end)
   water(page, field.width / 2, field.height / 2, time)
 end
 
@@ -142,14 +139,25 @@ local function rgb(hue)
   return 0.35 + 0.65 * r, 0.35 + 0.65 * g, 0.35 + 0.65 * b
 end
 
+local COLOURS = {}
+for hue = 0, 359 do COLOURS[hue] = { rgb(hue) } end
+
 local function sparks(page, world)
-  love.graphics.setBlendMode "add"
+  local batch = page.sparks
+  batch:clear()
   for _, spark in ipairs(world.sparks) do
-    local r, g, b = rgb(spark.hue)
-    love.graphics.setColor(r, g, b, math.min(1, spark.left))
-    love.graphics.draw(page.glow, spark.x, spark.y, 0, 0.2, 0.2, 32, 32)
+    local of = COLOURS[spark.hue]
+    batch:setColor(of[1], of[2], of[3], math.min(1, spark.left))
+    batch:add(spark.x, spark.y, 0, 0.2, 0.2, 32, 32)
   end
+  local x, y = love.graphics.transformPoint(0, 0)
+  local right, low = love.graphics.transformPoint(field.width, field.height)
+  love.graphics.setScissor(x, y, right - x, low - y)
+  love.graphics.setBlendMode "add"
+  theme.paint(theme.white)
+  love.graphics.draw(batch)
   love.graphics.setBlendMode "alpha"
+  love.graphics.setScissor()
 end
 
 ---@param game lobby.Game

@@ -10,6 +10,7 @@ local M = {}
 
 local X, WIDTH, PAD = 926, 334, 18
 local LEFT, RIGHT = X + PAD, X + WIDTH - PAD
+local PANEL_AGE = 0.1 -- seconds that numbers stay, so that one can read them
 local PLAYER_ROWS, REASON_ROWS, LINES = 7, 7, 5
 
 local function card(y, height)
@@ -200,11 +201,13 @@ end
 ---@param game lobby.Game
 function M.draw(game)
   local page = game.theme
-  title(page, game)
-  here(page, game.world)
-  kept_out(page, game.drops, love.timer.getTime())
-  costs(page, game.meter)
-  bar(page, game)
+  page:picture("panel", X, 0, WIDTH, theme.HEIGHT, PANEL_AGE, function()
+    title(page, game)
+    here(page, game.world)
+    kept_out(page, game.drops, love.timer.getTime())
+    costs(page, game.meter)
+  end)
+  page:picture("bar", 20, BAR_Y, field.width, BAR_HEIGHT, PANEL_AGE, function() bar(page, game) end)
   local offer = game.world:offer_to_me()
   if game.network and game.network.note then
     note(page, game.network.note)

@@ -27,6 +27,7 @@ M.items = { ruby = colour "ff5c7a", emerald = colour "43d98b", sapphire = colour
 ---@field scale number pixels for one unit of the page
 ---@field glow love.Image a soft round light
 ---@field round love.Image a disc
+---@field sparks love.SpriteBatch many small lights, drawn at once
 local Theme = {}
 Theme.__index = Theme
 
@@ -54,6 +55,7 @@ end
 ---@return lobby.Theme
 function M.new()
   local self = setmetatable({ glow = new_round(64, glow), round = new_round(128, disc) }, Theme)
+  self.sparks = love.graphics.newSpriteBatch(self.glow, 1000, "stream")
   self:resize()
   return self
 end
@@ -67,23 +69,35 @@ function Theme:resize()
   self.fonts, self.pictures = {}, {}
 end
 
---- What always looks the same, drawn once and kept until the window has another size.
+--- Draws what seldom changes: a picture of it, made anew when it is too old or the window has another size.
 ---@param name string
+---@param x number of the page
+---@param y number
 ---@param width number
 ---@param height number
----@param paint fun(page: lobby.Theme)
----@return love.Canvas to be drawn with premultiplied alpha
-function Theme:picture(name, width, height, paint)
-  local picture = self.pictures[name]
-  if picture then return picture end
-  picture = love.graphics.newCanvas(width, height, { dpiscale = self.scale })
-  love.graphics.push "all"
-  love.graphics.reset()
-  love.graphics.setCanvas(picture)
-  paint(self)
-  love.graphics.pop()
-  self.pictures[name] = picture
-  return picture
+---@param age number seconds
+---@param paint fun() draws on the page
+function Theme:picture(name, x, y, width, height, age, paint)
+  local picture, now = self.pictures[name], love.timer.getTime()
+  if not picture then
+    local canvas = love.graphics.newCanvas(width, height, { dpiscale = self.scale })
+    picture = { canvas = canvas, made = -math.huge }
+    self.pictures[name] = picture
+  end
+  if now - picture.made >= age then
+    picture.made = now
+    love.graphics.push "all"
+    love.graphics.reset()
+    love.graphics.setCanvas(picture.canvas)
+    love.graphics.clear(0, 0, 0, 0)
+    love.graphics.translate(-x, -y)
+    paint()
+    love.graphics.pop()
+  end
+  M.paint(M.white)
+  love.graphics.setBlendMode("alpha", "premultiplied")
+  love.graphics.draw(picture.canvas, x, y)
+  love.graphics.setBlendMode "alpha"
 end
 
 ---@return number x of the page

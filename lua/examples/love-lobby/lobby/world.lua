@@ -7,7 +7,7 @@ local text = require "lobby.text"
 local M = {}
 
 -- Strangers decide how many of these there are; more are not kept.
-local MOST_PLAYERS, MOST_OFFERS, MOST_SPARKS, MOST_MARKS, MOST_GIFTS = 64, 32, 3000, 24, 32
+local MOST_PLAYERS, MOST_OFFERS, MOST_SPARKS, MOST_MARKS, MOST_GIFTS = 64, 32, 1200, 24, 32
 
 local GLIDE = 0.14 -- seconds to where an event says that a player is: a little more than between two events
 local WAVE, OFFER, SPARK, MARK, GIFT = 2.4, 9, 1.6, 2, 0.9 -- seconds that they are to be seen
