@@ -104,8 +104,8 @@ end
 --- so many that were missed are delivered now; since; restored: cids; failed: errors by cid),
 --- `capabilities.changed` (cid, own_capabilities), `event.dropped` (reason, rule, text, hash, verdict, and
 --- envelope: all that is known of the event but its data, with a `user` that is never nil, but may have no
---- `id`; of a message that is no event also detail and excerpt). Types and patterns are those of Channel:subscribe_for.
---- Handlers of the client run before those of the channel, older before newer.
+--- `id`; of a message that is no event also detail and excerpt). Types and patterns are those of
+--- Channel:subscribe_for. Handlers of the client run before those of the channel, older before newer.
 ---@param types string|string[]
 ---@param handler stream_events.Handler
 ---@return stream_events.Disposable
