@@ -241,6 +241,17 @@ describe("the proxy of the environment", function()
     assert.same({}, proxy.asked)
   end)
 
+  it("is not to blame for a server that is reached without", function()
+    local gone = peer.listen()
+    local port = gone.port
+    gone:stop()
+    local answer, ending = run({ http_proxy = "http://proxy.invalid:1", no_proxy = "127.0.0.1,[::1]" },
+      ("http://127.0.0.1:%d/"):format(port), ("ws://127.0.0.1:%d/"):format(port))
+    for _, said in ipairs { answer, ending } do
+      assert.truthy(said:find("^network|Failed to connect"), said)
+    end
+  end)
+
   it("is refused when its URL is none, and its password not shown", function()
     for _, wrong in ipairs {
       "ftp://john:secret@127.0.0.1:1", "ftp://john:sec/ret@127.0.0.1:1", "http://john:secret@",

@@ -57,7 +57,7 @@ end
 function M.issue(folder, authority, name, subject, alternative, from, to)
   local base, ca = folder.path(name), folder.path(authority)
   run(("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '%s' "
-    .. "-addext subjectAltName=%s -keyout %s.key -out %s.csr"):format(subject, alternative, base, base))
+    .. "-addext 'subjectAltName=%s' -keyout %s.key -out %s.csr"):format(subject, alternative, base, base))
   run(("openssl ca -batch -notext -config %s -cert %s.pem -keyfile %s.key -startdate %s -enddate %s "
     .. "-in %s.csr -out %s.pem"):format(folder.path "authority.conf", ca, ca, from, to, base, base))
 end
