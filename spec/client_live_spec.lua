@@ -505,4 +505,46 @@ describe("a client whose server goes away and comes back", function()
     process.end_all()
     for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(data .. suffix) end
   end)
+
+  it("delivers once and in order what was sent meanwhile, with a send on its way when it went", function()
+    local data = os.tmpname()
+    local child
+    child, url = serve(0, data)
+    local port = url:match(":(%d+)$")
+    local admin = new { secret = SECRET }
+    assert(admin:upsert_users { { id = "john" }, { id = "jane" } })
+    assert(admin:update_channel_type("messaging", {
+      custom_event_ids = true, custom_event_retention = { seconds = 60, count = 100 },
+    }))
+    local john, jane, here, there = pair "waiting"
+    local seen, answers = {}, {}
+    there:subscribe_for("n", function(event) seen[#seen + 1] = event.n end)
+    local function send(n)
+      here:send_event("n", { n = n }, { queue = true }, function(event, err)
+        answers[n] = event or tostring(err)
+      end)
+    end
+    send(1)
+    wait(function() return answers[1] end, john)
+    child:kill "sigstop" -- from here on there are no answers
+    send(2)
+    for _ = 1, 3 do john:poll() end
+    child:kill "sigkill"
+    wait(function() return not john:online() and not jane:online() end, john, jane)
+    for n = 3, 20 do send(n) end
+    child:finish()
+    child = serve(port, data)
+    wait(function() return answers[20] and #seen >= 20 end, john, jane)
+    for n = 1, 20 do
+      assert.equal(n, answers[n].n, tostring(answers[n]))
+      assert.equal(n, seen[n])
+    end
+    assert.equal(20, #seen)
+    for _, client in ipairs(open) do client:close() end
+    open = {}
+    child:kill "sigterm"
+    child:finish()
+    process.end_all()
+    for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(data .. suffix) end
+  end)
 end)
