@@ -82,17 +82,17 @@ end
 
 describe("a client whose handlers wait", function()
   it("reads no more than they take, and goes on where it stopped", function()
-    local begun, ended, received = {}, 0, client:stats().received
+    local begun, ended, received, waits = {}, 0, client:stats().received, true
     client:subscribe_for("poke", function(poke)
       begun[#begun + 1] = poke.n
-      client:channel("messaging", "general"):send_event("ack", {})
+      if waits then client:channel("messaging", "general"):send_event("ack", {}) end
       ended = ended + 1
     end)
     flood()
     frames(function() return #held == MOST end, "the handlers wait")
     collectgarbage()
     local memory, waiting, left = collectgarbage "count", backlog(), unwritten
-    frames(function(count) return count == 2000 end, "many frames")
+    frames(function(count) return count == 500 end, "many frames")
     -- What the kernel and one block of ours hold is all that has left the server.
     assert.equal(MOST, #begun)
     assert.equal(received + MOST, client:stats().received)
@@ -108,14 +108,9 @@ describe("a client whose handlers wait", function()
     frames(function() return #held == MOST + 1 end, "one more")
     assert.equal(1, ended)
     assert.equal(MOST + 1, #begun)
-    local answered = 1
-    frames(function()
-      while answered < #held do
-        answered = answered + 1
-        held[answered]()
-      end
-      return ended == COUNT
-    end, "all handlers have ended")
+    waits = false
+    for i = 2, #held do held[i]() end
+    frames(function() return ended == COUNT end, "all handlers have ended")
     assert.equal(0, backlog())
     for n = 1, COUNT do assert(begun[n] == n) end
     assert.equal(COUNT, client:stats().delivered)

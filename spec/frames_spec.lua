@@ -16,7 +16,7 @@ local PHASES = {
   "new", "connect", "watch one channel", "steady", "10 000 queued events", "1 MiB frame",
   "1 MiB frame of numbers", "10 000 unwanted events", "10 000 functions", "send", "many sends",
   "watch many channels", "reconnect with many channels", "disconnect", "close", "TLS handshake",
-  "TLS handshake refused", "DNS failure", "DNS hangs",
+  "TLS handshake refused", "TLS with the system's certificates", "DNS failure", "DNS hangs",
 }
 
 describe("a frame", function()
@@ -29,7 +29,7 @@ describe("a frame", function()
     local root = command.ROOT ~= "" and command.ROOT or "./"
     local arguments = table.concat({
       certificates.path "listener.pem", certificates.path "listener.key", certificates.path "other.pem",
-      MANY,
+      MANY, "system",
     }, " ")
     local build, run = frame_counts.commands(place:at "frame_meter.so", place:at "log", arguments)
     local environment = {
