@@ -196,7 +196,8 @@ function Client:spawn(run, ...)
   end)
 end
 
---- The descriptor to wait on in a foreign event loop; call poll() when it is ready for events().
+--- The descriptor to wait on in a foreign event loop; call poll() when it is ready for events(). For luv,
+--- cqueues and copas there are adapters, `stream_events.loop.*`.
 --- It stays the same until close(), and a closed client has none: asking for it raises.
 ---@return integer
 function Client:pollfd()
