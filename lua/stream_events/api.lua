@@ -220,7 +220,8 @@ local function settle_json(request, err, status, body)
   local answer, failure
   if request.exact then answer = native.json.decode(body) end
   if answer == nil then answer, failure = plain_json.decode(body) end
-  if type(answer) ~= "table" then
+  -- Every answer is an object (protocol §1.4); a list that was read does not say that it is one.
+  if type(answer) ~= "table" or not body:find "^%s*{" then
     return request.receive(nil, errors.new {
       kind = "protocol", status = status, cause = failure,
       message = "the answer is not the service's JSON",
