@@ -1,6 +1,7 @@
 --- A server that stops, dies and comes back on the same port while both users send: each send has one
 -- answer, what the server kept comes back, what it did not keep is a gap, and delivery is restored.
 local rigs = require "support.fault_rig"
+local survival = require "support.survival"
 
 local rig
 
@@ -38,7 +39,7 @@ local function all_is_well()
 end
 
 local function turns_are_few()
-  local allowed = 40 + 4 * (rig.proxy.writes + rig.proxy.reads + #rig.sends) + 20 * #rig.changes
+  local allowed = survival.turns_allowed(rig)
   assert.is_true(rig.jane.turns <= allowed, ("%d turns where %d are enough"):format(rig.jane.turns, allowed))
 end
 

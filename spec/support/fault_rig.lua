@@ -71,7 +71,8 @@ function User:plan()
   self.timer:stop()
   if not seconds then return end
   uv.update_time()
-  self.timer:start(math.ceil(seconds * 1000), 0, self.on_turn)
+  -- For 0 it would be called again before the loop has looked at anything else.
+  self.timer:start(math.max(1, math.ceil(seconds * 1000)), 0, self.on_turn)
 end
 
 function User:turn()
