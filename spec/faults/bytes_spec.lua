@@ -79,7 +79,7 @@ describe("a connection survives bytes that come", function()
     rig:forget()
     local place, length = 0, 1
     while place < length do
-      place = place + (place < 200 and 1 or 17)
+      place = place + (place < 200 and 1 or 41)
       local before, at, cut = #rig.recovered, 0, place
       rig.proxy:plan("websocket", kinds.shaped(function(link, bytes)
         at = at + #bytes
