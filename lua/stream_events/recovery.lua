@@ -3,7 +3,6 @@
 -- and delivered before anything else (replay.lua); then all channels are watched again (rewatch.lua). When
 -- each has its result, connection.recovered tells what could not be restored, and where events are missing.
 local replay = require "stream_events.replay"
-local rewatch = require "stream_events.rewatch"
 local timestamp = require "stream_events.timestamp"
 
 local M = {}
@@ -63,6 +62,7 @@ local function follow_connection(self, channel)
 end
 
 local function new_run(self)
+  local rewatch = require "stream_events.rewatch" -- only here: many a client never comes to it
   return { begins = self.context.clock.now(), rewatch = rewatch.new(self.context) }
 end
 
@@ -208,6 +208,11 @@ local function finish(self, run)
   -- Without a channel nobody can say.
   local gap = #gap_cids > 0 or next(self.watches) == nil
   if gap then self.gaps = self.gaps + 1 end
+  local count = 0
+  for _ in pairs(failed) do count = count + 1 end
+  self.context.log("info", "recovered", {
+    restored = #run.rewatch.restored, failed = count, gaps = #gap_cids, replayed = run.replayed or 0,
+  })
   self.context.emit {
     type = "connection.recovered",
     gap = gap, gap_cids = gap_cids, replayed = run.replayed or 0,
