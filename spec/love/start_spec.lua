@@ -7,6 +7,7 @@ local luv = require "luv"
 local process = require "support.process"
 
 local ARCHIVE = "build/lobby.love"
+local ONLINE_NOW = "(game:key 'r' or true) and game.network.state == 'online'" -- a player who does not wait
 local NOWHERE = { LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so" }
 
 -- A port that nothing listens on.
@@ -20,8 +21,10 @@ local function free_port()
   return port
 end
 
-local function serve(port)
-  local server = command.start { "serve", "--port", tostring(port), "--data", ":memory:" }
+local function serve(port, secret)
+  local server = command.start {
+    "serve", "--port", tostring(port), "--data", ":memory:", "--api-secret", secret or "lan-dev-secret",
+  }
   server:wait_for("stdout", "listening on (%S+)\n")
   return server
 end
@@ -100,11 +103,10 @@ describe("the lobby", function()
   it("waits for a server, joins it by itself, and comes back when it comes back", function()
     local port = free_port()
     local game = love.probe("http://127.0.0.1:" .. port, "Robin")
-    game:wait("game.network.state == 'waiting' and game.network.problem ~= nil", "it has tried")
+    game:wait("game.network.problem ~= nil and game.network:retry_in() ~= nil", "it has tried, and will again")
     assert.equal("false", (game:ask "return game.network.was_online"))
-    assert.truthy(tonumber((game:ask "return game.network:retry_in()")))
     local server = serve(port)
-    game:wait("game.network.state == 'online'", "it is online")
+    game:wait("game.network.state == 'online'", "it is online without a key being pressed")
 
     local ann = casts.new("http://127.0.0.1:" .. port, "ann")
     ann:send("move", { x = 10, y = 10 })
@@ -114,7 +116,14 @@ describe("the lobby", function()
     game:wait("game.network.state == 'waiting'", "the connection is lost")
     assert.equal("1", (game:ask "return #game.world.order"))
     server = serve(port)
-    game:wait("game.network.state == 'online'", "it is online again")
+    game:wait(ONLINE_NOW, "it is online again")
+
+    stop(server)
+    server = serve(port, "one that refuses the player")
+    game:wait("(game:key 'r' or true) and game.network.is_refused", "it is refused for good")
+    stop(server)
+    server = serve(port)
+    game:wait(ONLINE_NOW, "it has tried all the same")
     assert.equal(0, game:quit())
     assert.equal("", game.process.stderr)
     game:clean()
@@ -128,6 +137,38 @@ describe("the lobby", function()
     assert.equal("true", (game:ask "return game.network.is_refused"))
     assert.equal(0, game:quit())
     game:clean()
+  end)
+
+  it("is as simple as the manual shows it", function()
+    local _, base_url = command.serve()
+    local file = assert(io.open(command.ROOT .. "lua/stream_events/doc/engines.md"))
+    local program = file:read "a":match "\n```lua\n(%-%- main%.lua.-)```"
+    file:close()
+    local text, count = program:gsub("http://127%.0%.0%.1:3030", base_url)
+    assert.equal(1, count)
+    -- What the mouse does, and what is drawn, is told to the spec.
+    local place = folder.new()
+    place:write("main.lua", text .. [[
+      local draw, moved = love.draw, love.mousemoved
+      function love.graphics.rectangle(_, x, y) print("drawn at " .. x .. " " .. y) end
+      function love.draw()
+        if client:online() then moved(40, 50) end
+        draw()
+        if problem then error(problem) end
+      end
+      io.stdout:setvbuf "line"]])
+    local ann = casts.new(base_url, "ann")
+    local game = love.start { place.path }
+    process.wait(function() return ann:last("move", "robin") end, "robin has moved")
+    local last = ann:last("move", "robin")
+    assert.same({ 40, 50 }, { last.x, last.y })
+    game.process:wait_for("stdout", "drawn at 40 50\n")
+    ann:close()
+    game.process:kill "sigterm"
+    game.process:finish()
+    assert.equal("", game.process.stderr)
+    game:clean()
+    place:remove()
   end)
 
   it("fits any window", function()

@@ -60,8 +60,8 @@ function M.player(page, player, x, y, time)
   end
   local dx, dy = body(page, player, x, y - bob, of)
   local blinks = (time + player.hue * 0.7) % 3.4 < 0.12
-  eye(page, x + dx * 5 - 6, y - bob - 2 + dy * 3, dx, dy, blinks)
-  eye(page, x + dx * 5 + 6, y - bob - 2 + dy * 3, dx, dy, blinks)
+  eye(page, x + dx * 4 - 5.5, y - bob - 2 + dy * 3, dx, dy, blinks)
+  eye(page, x + dx * 4 + 5.5, y - bob - 2 + dy * 3, dx, dy, blinks)
   local font = page:font(12)
   local width = font:getWidth(player.name)
   theme.box(x - width / 2 - 7, y + 22, width + 14, 18, 9, theme.black, 0.5)

@@ -88,7 +88,7 @@ function Game:draw()
   self.theme:finish()
 end
 
-local ACTIONS = { space = "wave", t = "offer", y = "accept", b = "encore" }
+local ACTIONS = { space = "wave", t = "offer", y = "accept", b = "encore", r = "reconnect" }
 
 ---@param key string
 function Game:key(key)

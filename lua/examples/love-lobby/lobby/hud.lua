@@ -59,12 +59,25 @@ local function player_row(page, player, y)
   end
 end
 
+-- I, then those who try things, then the others; of each those who came first.
+local function by_interest(order)
+  local sorted = {}
+  for group = 1, 3 do
+    for _, player in ipairs(order) do
+      local own = player.is_self and 1 or player.dropped > 0 and 2 or 3
+      if own == group then sorted[#sorted + 1] = player end
+    end
+  end
+  return sorted
+end
+
 local function here(page, world)
   card(88, 186)
   heading(page, "WHO IS HERE", 100)
   page:text(tostring(#world.order), RIGHT, 99, 12, theme.dim, "right")
   local shown = #world.order > PLAYER_ROWS and PLAYER_ROWS - 1 or #world.order
-  for i = 1, shown do player_row(page, world.order[i], 100 + i * 22) end
+  local sorted = by_interest(world.order)
+  for i = 1, shown do player_row(page, sorted[i], 100 + i * 22) end
   if shown < #world.order then
     page:text(("and %d more"):format(#world.order - shown), LEFT + 20, 100 + (shown + 1) * 22, 12, theme.dim)
   end

@@ -79,6 +79,11 @@ function Network:enter()
   end)
 end
 
+--- Does not wait any longer.
+function Network:reconnect()
+  if self.retry then self.retry_at = self.clock() else self.client:reconnect_now() end
+end
+
 function Network:arrived()
   self.state, self.was_online, self.problem, self.retry_at = "online", true, nil, nil
   self.pause = RETRY_FIRST
@@ -91,7 +96,7 @@ function Network:changed(event)
   if event.will_retry then
     self.state, self.problem = "waiting", tostring(event.reason)
     self.retry_at = event.retry_in and self.clock() + event.retry_in
-  elseif self.state == "online" then
+  elseif self.state ~= "connecting" then -- else the call that connects says it
     self:wait { message = tostring(event.reason) }
   end
 end

@@ -63,7 +63,7 @@ local function next_attempt(network)
   if not network then return nil end
   local seconds = network:retry_in()
   if network.state == "connecting" or seconds == 0 then return "trying now ..." end
-  return seconds and ("trying again in %d s"):format(seconds) or "waiting"
+  return seconds and ("trying again in %d s; R tries now"):format(seconds) or "waiting"
 end
 
 -- How much room a text takes in lines of the card.

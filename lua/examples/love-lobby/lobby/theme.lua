@@ -12,7 +12,7 @@ local function colour(hex)
 end
 
 M.page, M.card, M.edge = colour "0b0e1a", colour "141a2e", colour "242c49"
-M.floor, M.dots, M.path = colour "18203a", colour "26315a", colour "1e2848"
+M.floor, M.dots, M.path = colour "1a2242", colour "2b3766", colour "212c54"
 M.text, M.dim, M.faint = colour "eef1ff", colour "98a2c8", colour "5a6592"
 M.accent, M.good, M.warn, M.bad = colour "6fd6ff", colour "5fe3a1", colour "ffca6b", colour "ff6f8b"
 M.gold, M.white, M.black = colour "ffd873", colour "ffffff", colour "05070f"
