@@ -29,6 +29,7 @@ local M = {}
 ---@field queue stream_events.SendQueue? made when the first one waits
 ---@field failures integer of the network, in a row
 ---@field held number? monotonic time before which nothing goes out
+---@field paced_at number? monotonic time at which one had to wait for the service's rate, the last time
 ---@field expires number? monotonic time at which the first of those that wait may be too old
 
 ---@class stream_events.Send : stream_events.Call, stream_events.Waiting
@@ -39,7 +40,9 @@ local M = {}
 ---@field repeats integer? so often it may be sent again when its connection broke, since its id counts
 ---@field prepare fun(send: stream_events.Send): true?, stream_events.Error? makes it ready to go out as
 ---  who the client is by now
+---@field package since number? monotonic time since when it waits
 ---@field package maybe_sent boolean?
+---@field package last_error stream_events.Error?
 
 ---@class stream_events.Sender
 ---@field gates { user: stream_events.Gate, backend: stream_events.Gate, to_users: stream_events.Gate }
@@ -172,6 +175,10 @@ local function go(self, send)
     return end_with(send, err)
   end
   if send.max_age then send.expires = nil end -- its time for an answer begins now
+  if (send.gate.paced_at or -math.huge) >= send.since then
+    self.counts.paced = self.counts.paced + 1
+    send.since = math.huge -- no second time
+  end
   self.api:send(send)
 end
 
@@ -185,7 +192,10 @@ local function pump_gate(self, gate)
   while may_go(self, gate) do
     local now = self.now()
     local at = next_time(gate, now)
-    if not at or at > now then return end
+    if not at or at > now then
+      if not at or at ~= gate.held then gate.paced_at = now end
+      return
+    end
     local send = queue:next()
     if send.ends <= now then
       queue:release(send)
@@ -228,7 +238,6 @@ local function no_waiting(self, send, now)
   else
     local at = next_time(gate, now)
     if at and at > send.ends then return too_fast(at - now) end
-    if not at or at > now then self.counts.paced = self.counts.paced + 1 end
   end
   local queue = queue_of(gate)
   if queue.count >= limit and not queue:waiting_for(send.key) then return no_room(limit) end
@@ -244,6 +253,7 @@ end
 -- Lets a send wait for its turn, which may be now.
 local function submit(self, send)
   local now = self.now()
+  send.since = now
   if send.max_age then
     send.ends = now + send.max_age
   else -- a plain one: the time for its answer is all it has
@@ -279,7 +289,7 @@ end
 local function put_back(self, send, err)
   local gate, now = send.gate, self.now()
   if not send.ends then send.ends = send.expires end -- it went out directly
-  send.last_error = err
+  send.since, send.last_error = send.since or now, err
   local at = next_time(gate, now)
   if (at or now) >= send.ends then return false, err end
   if is_offline(self, gate) and not send.queue then return false, err end
