@@ -360,6 +360,20 @@ describe("a send without an answer", function()
     assert_sent(answer)
   end)
 
+  it("is not even tried by others that could not wait until the next try", function()
+    begin()
+    fake.answer = function(request) fake.reply(request, nil, "network", "could not connect", true) end
+    send("a", { queue = true, max_age = 60 })
+    pass(18)
+    fake.requests = {}
+    local answer = send("b", { max_age = 0.01 })
+    poll()
+    assert_failed(answer, "network")
+    assert.is_nil(answer.err.code)
+    assert.is_true(answer.err.retry_after > 0.01)
+    assert.equal("", types_sent())
+  end)
+
   it("may have arrived also when an earlier try had not even left", function()
     begin()
     local times = 0

@@ -145,6 +145,13 @@ local function too_fast(seconds)
   }
 end
 
+local function unreachable(seconds)
+  return errors.new {
+    kind = "network", retry_after = seconds,
+    message = ("not sent: the server could not be reached, the next try is in %.3g seconds"):format(seconds),
+  }
+end
+
 local function end_with(send, err)
   send:finish(nil, refusal(send, err))
 end
@@ -236,8 +243,9 @@ local function no_waiting(self, send, now)
     if is_final or not send.queue then return err end
     limit = self.limits.queued
   else
-    local at = next_time(gate, now)
+    local at = gate.pace:next(now)
     if at and at > send.ends then return too_fast(at - now) end
+    if gate.held and gate.held > send.ends then return unreachable(gate.held - now) end
   end
   local queue = queue_of(gate)
   if queue.count >= limit and not queue:waiting_for(send.key) then return no_room(limit) end
