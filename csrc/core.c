@@ -103,6 +103,7 @@ int luaopen_stream_events_core(lua_State *L) {
   se_open_transport(L); /* adds transport */
   se_open_gzip(L);      /* adds gzip, gunzip */
   se_open_alarm(L);     /* adds alarm */
+  se_open_libraries(L); /* adds libraries */
   se_open_sandbox(L);   /* adds rule_state, verdicts */
   se_open_rules(L);     /* adds rule_set, rules */
   return 1;

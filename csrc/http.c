@@ -79,7 +79,7 @@ struct se_http {
   se_headers *no_headers; /* for requests that bring none */
   size_t max_in_flight, max_waiting, max_body, read_size;
   double connect_timeout;
-  int has_proxy;
+  int has_proxy, keeps_date;
   slot **slots;
   size_t slots_used;
   slot *free_slots;
@@ -252,6 +252,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
       break;
     case 'c':
       if (!begins(line, len, "content-type:"))
+        return all;
+      break;
+    case 'd':
+      if (!at->http->keeps_date || !begins(line, len, "date:"))
         return all;
       break;
     default:
@@ -625,6 +629,7 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
   http->read_size = options->read_size;
   http->connect_timeout = options->connect_timeout;
   http->has_proxy = se_multi_has_proxy(options->proxy);
+  http->keeps_date = options->keeps_date;
   http->earliest = SE_NEVER;
   http->user_agent = copy(options->user_agent, &failed);
   http->ca_file = copy(options->ca_file, &failed);
@@ -702,6 +707,14 @@ void se_http_cancel(se_http *http, int64_t id) {
 
 void se_http_end_idle(se_http *http) {
   se_multi_end_idle(http->multi);
+}
+
+const se_certificate *se_http_certificate(const se_http *http) {
+  for (size_t i = 0; i < http->slots_used; i++) {
+    if (http->slots[i]->trace.certificate.is_known)
+      return &http->slots[i]->trace.certificate;
+  }
+  return NULL;
 }
 
 static const char *failure_message(se_http *http, const request *done) {

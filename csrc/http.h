@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "certificate.h"
 #include "poller.h"
 
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
   size_t max_in_flight, max_waiting, max_body;
   size_t read_size;       /* bytes of an answer that are read at a time */
   double connect_timeout; /* seconds */
+  int keeps_date;         /* the header Date is of interest, too */
 } se_http_options;
 
 typedef struct se_http se_http;
@@ -75,6 +77,10 @@ void se_http_end_idle(se_http *http);
  * se_http_release, which must follow, and makes room for the next request. */
 int se_http_next(se_http *http, se_http_answer *answer);
 void se_http_release(se_http *http);
+
+/* What one of the handshakes so far has met: that of the first handle which had any. NULL: there was
+ * none, or nothing is known of it. */
+const se_certificate *se_http_certificate(const se_http *http);
 
 /* Does what is due at 'now'; what sockets are ready has been told by the poller's watches. */
 void se_http_run(se_http *http, double now);

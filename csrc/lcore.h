@@ -25,6 +25,7 @@ void se_open_router(lua_State *L);    /* router (lrouter.c) */
 void se_open_transport(lua_State *L); /* transport (ltransport.c) */
 void se_open_gzip(lua_State *L);      /* gzip, gunzip (lgzip.c) */
 void se_open_alarm(lua_State *L);     /* alarm (lalarm.c) */
+void se_open_libraries(lua_State *L); /* libraries (llibraries.c) */
 /* Likewise, to the functions of JSON. */
 void se_open_json_split(lua_State *L); /* splitter, split (ljson_split.c) */
 void se_open_json_list(lua_State *L);  /* list (ljson_list.c) */

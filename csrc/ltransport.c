@@ -71,6 +71,9 @@ static int transport_new(lua_State *L) {
   options.max_body = (size_t)se_number_field(L, 1, "max_body", 8 << 20, 0, 1 << 30);
   options.read_size = (size_t)se_number_field(L, 1, "read_size", 16384, 1024, 1 << 19);
   options.connect_timeout = se_number_field(L, 1, "connect_timeout", 10, 0, 1e6);
+  lua_getfield(L, 1, "keep_date");
+  options.keeps_date = lua_toboolean(L, -1);
+  lua_pop(L, 1);
 
   ltransport *box = lua_newuserdatauv(L, sizeof *box, 1);
   box->transport = NULL;
@@ -405,6 +408,30 @@ static int transport_end_idle(lua_State *L) {
   return 0;
 }
 
+static void set_text(lua_State *L, const char *name, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+/* transport:certificate() -> table | nil */
+static int transport_certificate(lua_State *L) {
+  const ltransport *box = check_box(L);
+  const se_certificate *found =
+      box->transport == NULL ? NULL : se_http_certificate(se_transport_http(box->transport));
+  if (found == NULL)
+    return 0;
+  const se_certificate note = *found; /* what is pushed may run a finalizer that closes the transport */
+  lua_createtable(L, 0, 6);
+  set_text(L, "subject", note.subject);
+  set_text(L, "issuer", note.issuer);
+  set_text(L, "names", note.names);
+  set_text(L, "from", note.from);
+  set_text(L, "until_date", note.until);
+  lua_pushboolean(L, note.problem == 0);
+  lua_setfield(L, -2, "is_trusted");
+  return 1;
+}
+
 /* transport:connect(options) -> connection | nil, kind, message */
 static int transport_connect(lua_State *L) {
   ltransport *box = check_box(L);
@@ -424,6 +451,7 @@ static const luaL_Reg methods[] = {
     {"send", transport_send},       {"next_response", transport_next_response},
     {"cancel", transport_cancel},   {"connect", transport_connect},
     {"alarm", transport_alarm},     {"end_idle", transport_end_idle},
+    {"certificate", transport_certificate},
     {NULL, NULL}};
 static const luaL_Reg meta[] = {
     {"__gc", transport_close}, {"__close", transport_close}, {NULL, NULL}};

@@ -55,6 +55,7 @@ build = {
         "csrc/ljson.c",
         "csrc/ljson_list.c",
         "csrc/ljson_split.c",
+        "csrc/llibraries.c",
         "csrc/lrouter.c",
         "csrc/lrule_call.c",
         "csrc/lrule_context.c",

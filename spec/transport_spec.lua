@@ -267,6 +267,23 @@ describe("transport", function()
     end)
   end)
 
+  it("keeps the date of an answer where it is asked to", function()
+    local date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    local server = peer.http(function(_, connection) connection:answer(200, "", { "Date: " .. date }) end)
+    for _, asked in ipairs { false, true } do
+      local other = core.transport { keep_date = asked }
+      other:request { method = "GET", url = server:url "http" }
+      local headers
+      peer.pump(other, function()
+        local id, _, _, found = other:next_response()
+        headers = found
+        return id
+      end)
+      assert.equal(asked and date or nil, headers and headers.date)
+      other:close()
+    end
+  end)
+
   it("resolves names without stopping the loop", function()
     local server = peer.http(function(_, connection) connection:answer(200, "x") end)
     local id = transport:request { method = "GET", url = "http://localhost:" .. server.port .. "/" }
@@ -411,6 +428,26 @@ describe("TLS", function()
       assert.is_nil(message:find("secret", 1, true))
     end)
   end
+
+  it("tells whose certificate came, good or bad", function()
+    local port = before(page(), "good")
+    transport:close()
+    transport = core.transport { ca_file = certificates.path "good.pem" }
+    local url = ("https://127.0.0.1:%d/"):format(port)
+    assert.is_nil(transport:certificate())
+    assert.equal(200, (answer { method = "GET", url = url }))
+    local good = transport:certificate()
+    if not core.libraries().same_openssl then return end -- nothing is known then
+    assert.same({ "127.0.0.1, localhost", true }, { good.names, good.is_trusted })
+    assert.matches("^CN=", good.subject)
+    assert.matches("^%d%d%d%d%-%d%d%-%d%d %d%d:%d%d UTC$", good.from)
+    assert.is_true(good.from < good.until_date)
+    transport:close()
+    assert.is_nil(transport:certificate())
+    transport = core.transport()
+    assert.is_nil((answer { method = "GET", url = url }))
+    assert.is_false(transport:certificate().is_trusted)
+  end)
 
   it("is not found in a server that speaks in the clear", function()
     local server = peer.listen(function(connection)

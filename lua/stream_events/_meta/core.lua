@@ -26,6 +26,20 @@ function core.slept() end
 ---@return string?
 function core.file_stamp(path) end
 
+---@class stream_events.core.Libraries versions
+---@field curl string of libcurl as it runs
+---@field curl_built_with string of the one that this module was compiled with
+---@field curl_tls string? of libcurl's TLS, "OpenSSL/3.0.15"
+---@field zlib string?
+---@field openssl string of the one that this module uses, "OpenSSL 3.0.15 3 Sep 2024"
+---@field same_openssl boolean whether libcurl stands on the same one
+---@field ca_file string? whose certificates the system trusts, as libcurl has it; nil: it does not say
+---@field ca_path string? likewise, a folder
+
+--- Which libraries this module runs with.
+---@return stream_events.core.Libraries
+function core.libraries() end
+
 --- What the protocol says a type is (protocol §5.8, §3.9).
 ---@param type string
 ---@return "custom"|"builtin"|"local"
@@ -281,6 +295,7 @@ local Transport = {}
 ---@field max_body integer? bytes of an HTTP answer, default 8 MiB
 ---@field read_size integer? bytes of an answer that are read at a time, 1024 to 524288, default 16384
 ---@field connect_timeout number? seconds, default 10
+---@field keep_date boolean? the header Date of answers is of interest, too
 ---@field ca_file string? PEM bundle instead of the system's
 ---@field proxy string? as libcurl's CURLOPT_PROXY; default: the environment's
 
@@ -362,6 +377,19 @@ function Transport:cancel(id) end
 --- Ends the connections of HTTP that no request is using: the next ones make new ones. For when the
 --- network may be another one.
 function Transport:end_idle() end
+
+---@class stream_events.core.Certificate texts of printable ASCII, as the certificate has them
+---@field subject string
+---@field issuer string
+---@field names string hosts and addresses that it is for, with ", " between them
+---@field from string "2026-01-31 12:00 UTC"
+---@field until_date string likewise
+---@field is_trusted boolean whether the chain is good; the name may still be another
+
+--- The certificate that a TLS handshake for a request has met: the server's own, or the one in its chain
+--- that is wrong. nil: there was no such handshake, or libcurl stands on another OpenSSL than this module.
+---@return stream_events.core.Certificate?
+function Transport:certificate() end
 
 ---@class stream_events.core.ConnectOptions
 ---@field url string ws:// or wss://; never logged, it holds the token
