@@ -123,6 +123,52 @@ describe("stream_events.server.store", function()
     end)
   end)
 
+  describe("add_all and delete_ranges", function()
+    local function rows(first, last)
+      local values = {}
+      for i = first, last do
+        table.move({ ("%04d"):format(i), '{"n":' .. i .. "}", "body " .. i }, 1, 3, #values + 1, values)
+      end
+      return values
+    end
+
+    local function keys(database)
+      local found = {}
+      for key, document, body in database:each_with_body "webhook" do
+        assert.same({ n = tonumber(key) }, document)
+        assert.equal("body " .. tonumber(key), body)
+        found[#found + 1] = tonumber(key)
+      end
+      return found
+    end
+
+    it("write and remove many at a time", function()
+      local database = opened(":memory:")
+      database:transaction(database.add_all, database, "webhook", rows(1, 22))
+      assert.equal(22, #keys(database))
+      database:delete_ranges("webhook", { { "0001", "0003" }, { "0005", "0005" }, { "0007", "0021" } })
+      assert.same({ 4, 6, 22 }, keys(database))
+      database:add_all("webhook", {})
+      database:delete_ranges("webhook", {})
+      assert.same({ 4, 6, 22 }, keys(database))
+    end)
+
+    it("write nothing when one of them is there, and undo what came with it", function()
+      local database = opened(":memory:")
+      database:add_all("webhook", rows(20, 20))
+      local ok, problem = pcall(database.transaction, database, function()
+        database:put("user", "alice", {})
+        database:add_all("webhook", rows(1, 20))
+      end)
+      assert.is_false(ok)
+      assert.equal("full", problem.kind)
+      assert.same({ 20 }, keys(database))
+      assert.same({}, all(database, "user"))
+      database:transaction(database.add_all, database, "webhook", rows(1, 19))
+      assert.equal(20, #keys(database))
+    end)
+  end)
+
   describe("transaction", function()
     it("returns what its function returns", function()
       local database = opened(":memory:")

@@ -134,10 +134,11 @@ local PUT = by_kind("INSERT INTO %s (key, document) VALUES (?, ?) "
 local DELETE = by_kind "DELETE FROM %s WHERE key = ?"
 local DELETE_RANGE = by_kind "DELETE FROM %s WHERE key BETWEEN ? AND ?"
 
--- By the number of rows.
+-- By the number of rows. What fails undoes the whole transaction: undoing it alone would take a copy of
+-- each page before.
 local ADD_MANY = {}
 for _, rows in ipairs(BATCHES) do
-  ADD_MANY[rows] = by_kind("INSERT INTO %s (key, document, body) VALUES (?, ?, ?)"
+  ADD_MANY[rows] = by_kind("INSERT OR ROLLBACK INTO %s (key, document, body) VALUES (?, ?, ?)"
     .. (", (?, ?, ?)"):rep(rows - 1))
 end
 
@@ -170,8 +171,8 @@ function Store:delete(kind, key)
   execute(self, DELETE[kind], key)
 end
 
---- Writes many new documents that are JSON texts already, each with a body, in few statements. None of
---- them may be there.
+--- Writes many new documents that are JSON texts already, each with a body, in few statements: to be
+--- called in a transaction, which ends when one of them is there already.
 ---@param kind "webhook" the one whose documents have bodies
 ---@param values string[] of each the key, the text of a JSON object, and the body, any text
 function Store:add_all(kind, values)
