@@ -61,14 +61,21 @@ local ACTS = {
 
 describe("the plugin, in a recorded conversation,", function()
   local client, player
+  local plays = 0
+
+  -- The player's next report of the present play with that field.
+  local function said(field)
+    local report = player:take(function(given) return given.play == plays and given[field] end)
+    return report and report[field]
+  end
 
   local function wait(condition, what)
     local ends = native.now() + PATIENCE
     while true do
       local result = condition()
       if result then return result end
-      local failed = player:take(function(report) return report.failed end)
-      if failed then error(failed.failed, 0) end
+      local failed = said "failed"
+      if failed then error(failed, 0) end
       if native.now() > ends then error("waited in vain for " .. what, 0) end
       client:poll(0.005)
       luv.run "nowait"
@@ -78,8 +85,10 @@ describe("the plugin, in a recorded conversation,", function()
   local function play(path, words)
     local lines = read_lines(path)
     for i, line in ipairs(lines) do lines[i] = spelt_out(line, words_with(words)) end
-    player = foreign.start("player.py", path, json.encode(words or {}))
-    local port = player:wait(function(report) return report.port end, "the player listens").port
+    plays = plays + 1
+    player:tell { play = plays, file = path, words = words or {} }
+    local function listens(report) return report.play == plays and report.port end
+    local port = player:wait(listens, "the player listens").port
     local options = lines[1].options or {}
     options.api_key, options.base_url = "devkey", "http://127.0.0.1:" .. port
     options.random = function() return 0 end
@@ -108,18 +117,19 @@ describe("the plugin, in a recorded conversation,", function()
       end
       if problem then  error(("line %d: %s"):format(number, problem), 0) end
     end
-    local function is_over(report) return report.played end
-    wait(function() return player:take(is_over) end, "the end of the player's part")
+    wait(function() return said "played" end, "the end of the player's part")
     for _, event in ipairs(seen) do assert.equal("connection.changed", event.type) end
   end
 
+  setup(function() player = foreign.start "player.py" end)
   after_each(function()
     if client then client:close() end
-    if player then player:stop() end
-    client, player = nil, nil
+    client = nil
   end)
-
-  teardown(process.end_all)
+  teardown(function()
+    player:stop()
+    process.end_all()
+  end)
 
   local names, folder = {}, assert(luv.fs_scandir(FOLDER))
   for name in function() return luv.fs_scandir_next(folder) end do

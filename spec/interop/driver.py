@@ -93,7 +93,7 @@ class Aiohttp:
         return await self.kept_session().ws_connect(url, headers=headers, autoping=False, compress=15)
 
     def extensions(self, socket):
-        return socket._response.headers.get("Sec-WebSocket-Extensions", "")
+        return "permessage-deflate" if socket.compress else ""
 
     async def read(self, socket):
         while True:

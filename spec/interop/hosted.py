@@ -67,8 +67,8 @@ def backwards(fields):
 
 
 def escaped(text):
-    """The same JSON, with every slash and most letters of strings escaped, of keys and types as well as of data."""
-    return json.dumps(json.loads(text)).replace("/", "\\/")
+    """The same JSON, with what may be escaped in data escaped."""
+    return text.replace("/", "\\/")
 
 
 DRESSES = {
@@ -78,7 +78,7 @@ DRESSES = {
     "extra": (everywhere(extra), json.dumps),
     "backwards": (everywhere(backwards), json.dumps),
     "spacious": (lambda value: value, lambda value: json.dumps(value, indent="\t").replace("\n", "\r\n")),
-    "escaped": (lambda value: value, lambda value: escaped(json.dumps(value))),
+    "escaped": (lambda value: value, lambda value: escaped(json.dumps(value, ensure_ascii=True))),
 }
 
 
@@ -123,8 +123,9 @@ def claims_of(token, lenient):
 # ------------------------------------------------------------------------------------------------- app
 
 class Connection:
-    def __init__(self, user_id, socket):
-        self.id, self.user_id, self.socket, self.watches = str(uuid.uuid4()), user_id, socket, set()
+    def __init__(self, user_id, socket, transport):
+        self.id, self.user_id, self.watches = str(uuid.uuid4()), user_id, set()
+        self.socket, self.transport = socket, transport
 
 
 class App:
@@ -207,7 +208,7 @@ class Hosted:
                                             "error": {**refusal.envelope, "duration": "", "more_info": ""}}))
             await socket.close(code=1000)
             return socket
-        connection = Connection(asked["user_id"], socket)
+        connection = Connection(asked["user_id"], socket, request.transport)
         app.user(asked["user_id"]).update(asked["user_details"])
         app.connections.append(connection)
         me = {**app.user(asked["user_id"]), "devices": [], "invisible": False, "mutes": [], "channel_mutes": [],
@@ -319,7 +320,7 @@ class Hosted:
                 app.how = command["how"]
             if command.get("drop"):
                 for connection in app.connections:
-                    connection.socket._req.transport.abort()
+                    connection.transport.abort()
             report(key=command["key"], told=True)
 
 
@@ -329,9 +330,8 @@ async def main():
     app.router.add_route("*", "/{path:.*}", hosted.call)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    report(port=site._server.sockets[0].getsockname()[1])
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    report(port=runner.addresses[0][1])
     await hosted.listen()
 
 

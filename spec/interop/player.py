@@ -1,4 +1,5 @@
-"""Plays the server's part of a recorded conversation to a client: player.py FILE [WORDS]
+"""Plays the server's part of recorded conversations to clients, each as it is told to on standard input:
+{"play":N,"file":PATH,"words":{}}, a JSON object a line. A new one ends the last one.
 
 The file holds a JSON object a line, in the order in which things happen:
   {"expect":"POST /path","query":{},"head":{},"body":J}   the next request, on whatever connection. The query has
@@ -11,9 +12,9 @@ The file holds a JSON object a line, in the order in which things happen:
   {"close":CODE}                             closes, and has it answered; null: ends the connection without
   {"pong":T}                                 the answer to a ping among the bytes
   {"closed":CODE}                            the client closes
-A text "$WORD" stands for the word's value, in words.json beside the file or in the JSON object WORDS. The
-lines of the client's part are left to the spec. Writes {"port":P}, at the end {"played":true}, and
-{"failed":WHY} when the client does something else.
+A text "$WORD" stands for the word's value, in words.json beside the file or among "words". The lines of the
+client's part are left to the spec. Writes {"play":N,"port":P}, at the end {"play":N,"played":true}, and
+{"play":N,"failed":WHY} when the client does something else.
 """
 import asyncio
 import base64
@@ -190,18 +191,27 @@ class Player:
         self.send(Frame(CLOSE, struct.pack(">H", line["closed"])))
         self.socket.close()
 
-    async def play(self):
+    async def play(self, number):
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        report(port=server.sockets[0].getsockname()[1])
-        for number, line in enumerate(self.lines, 1):
-            name = next((name for name in line if name in ACTS), None)
-            try:
-                if name and not (name == "text" and "answer" in line):
-                    await getattr(self, name)(line)
-            except (Mismatch, asyncio.TimeoutError, ValueError) as error:
-                return report(failed="line %d: %s" % (number, str(error) or type(error).__name__))
-        report(played=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # the client may look on
+        report(play=number, port=server.sockets[0].getsockname()[1])
+        try:
+            for at, line in enumerate(self.lines, 1):
+                await self.act(line, at)
+            report(play=number, played=True)
+            await asyncio.Event().wait()  # the client may look on
+        except Mismatch as error:
+            report(play=number, failed=str(error))
+        finally:
+            server.close()
+
+    async def act(self, line, at):
+        name = next((name for name in line if name in ACTS), None)
+        if not name or (name == "text" and "answer" in line):
+            return
+        try:
+            await getattr(self, name)(line)
+        except (Mismatch, asyncio.TimeoutError, ValueError) as error:
+            raise Mismatch("line %d: %s" % (at, str(error) or type(error).__name__))
 
 
 ACTS = ("expect", "answer", "upgrade", "frame", "text", "fragments", "bytes", "ping", "pong", "receive", "close",
@@ -218,13 +228,23 @@ def spelt_out(value, words):
     return value
 
 
-def main(path, more="{}"):
+def read(path, more):
     with open(os.path.join(os.path.dirname(path), "words.json"), encoding="utf-8") as file:
-        words = json.load(file)
-    words.update(json.loads(more))
+        words = {**json.load(file), **more}
     with open(path, encoding="utf-8") as recorded:
-        lines = [spelt_out(json.loads(line), words) for line in recorded]
-    asyncio.run(Player(lines).play())
+        return [spelt_out(json.loads(line), words) for line in recorded]
 
 
-main(*sys.argv[1:])
+async def main():
+    reader, loop = asyncio.StreamReader(), asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    playing = None
+    while line := await reader.readline():
+        command = json.loads(line)
+        if playing:
+            playing.cancel()
+        player = Player(read(command["file"], command["words"]))
+        playing = loop.create_task(player.play(command["play"]))
+
+
+asyncio.run(main())

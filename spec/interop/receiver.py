@@ -39,9 +39,8 @@ async def main():
     app.router.add_route("*", "/{path:.*}", receive)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    report(port=site._server.sockets[0].getsockname()[1])
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    report(port=runner.addresses[0][1])
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 

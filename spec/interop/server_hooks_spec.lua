@@ -10,22 +10,24 @@ local LOBBY = "messaging:lobby"
 local EVENT = "/channels/messaging/lobby/event"
 
 describe("a receiver of webhooks in Python", function()
-  local world, receiver
+  local world, receiver, port
 
-  before_each(function()
+  setup(function()
     receiver = foreign.start("receiver.py", SECRET)
+    port = receiver:wait(function(report) return report.port end, "the receiver listens").port
+  end)
+  before_each(function()
     world = worlds.new("curl", { webhook_retry = 0.001 })
     world.fixture:users("alice", "bob")
     world.fixture:channel(LOBBY, { "alice", "bob" })
   end)
-  after_each(function()
-    world:stop()
+  after_each(function() world:stop() end)
+  teardown(function()
     receiver:stop()
+    worlds.end_all()
   end)
-  teardown(worlds.end_all)
 
   local function hook(statuses, more)
-    local port = receiver:wait(function(report) return report.port end, "the receiver listens").port
     world:done("server", "PATCH", "/app", shape.with({ event_hooks = { {
       hook_type = "webhook", enabled = true, should_send_custom_events = true,
       webhook_url = ("http://127.0.0.1:%d/%s"):format(port, statuses),
