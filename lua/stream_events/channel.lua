@@ -215,7 +215,8 @@ end
 --- name `created_by_id` in the data of a channel that does not exist yet.
 ---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
 ---@return stream_events.Channel? self
----@return stream_events.Error? err
+---@return stream_events.Error? err code 17 not allowed; 16 no such channel type; 4 data that the
+---  service does not take
 function Channel:query(callback)
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
@@ -227,7 +228,7 @@ end
 --- Creates the channel if it is missing, without reading its state.
 ---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
 ---@return stream_events.Channel? self
----@return stream_events.Error? err
+---@return stream_events.Error? err as of query()
 function Channel:create(callback)
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
@@ -238,7 +239,8 @@ end
 --- Ends the watch (protocol §4.3). Subscriptions stay, and get events again after the next watch().
 ---@param callback (fun(ok: true?, err: stream_events.Error?))?
 ---@return true? ok
----@return stream_events.Error? err
+---@return stream_events.Error? err as of every call: kind "network", "timeout", "closed"; the watch is not
+---  renewed in any case
 function Channel:stop_watching(callback)
   local context = self.context
   local call = context.tasks:begin(callback)

@@ -128,7 +128,7 @@ end
 ---@param members string|string[] user ids
 ---@param callback (fun(channel: stream_events.Channel?, err: stream_events.Error?))?
 ---@return stream_events.Channel? self
----@return stream_events.Error? err
+---@return stream_events.Error? err code 16 no such channel; 17 this user may not
 function methods:remove_members(members, callback)
   return change_members(self, { remove_members = member_list(members, 2) }, callback)
 end

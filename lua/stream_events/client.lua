@@ -205,6 +205,7 @@ function Client:pollfd()
   return self.context.transport:pollfd()
 end
 
+--- What to wait for at the descriptor: always reading.
 ---@return "r"
 function Client:events()
   return self.context.transport:events()

@@ -6,6 +6,7 @@ local tokens = require "stream_events.token"
 
 local M = { methods = {} }
 
+---@class stream_events.Client
 local methods = M.methods
 
 local function check_user(user, level)
@@ -116,7 +117,7 @@ function methods:connect_guest(user, callback)
 end
 
 --- Connects as nobody in particular: may read what everybody may, by default only livestream
---- channels (protocol §2.6).
+--- channels (protocol §2.6). Errors: as connect_user.
 ---@param callback (fun(me: table?, err: stream_events.Error?))?
 ---@return table? me
 ---@return stream_events.Error? err
@@ -129,7 +130,7 @@ end
 
 --- When the present token runs out. With a token function it has been replaced by then.
 ---@return number? exp seconds since 1970, by the server's clock; nil: never, or there is no token
----@return stream_events.Error? err why the token function gave no newer one, while it fails
+---@return stream_events.Error? err of the token function, while it gives no newer one
 function methods:token_expires()
   return self.context.identity.supply:expires()
 end

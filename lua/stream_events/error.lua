@@ -183,6 +183,7 @@ function M.fail(kind, message, extra)
   return nil, M.new(fields)
 end
 
+--- Whether a value is such an error.
 ---@param value any
 ---@return boolean
 function M.is(value)

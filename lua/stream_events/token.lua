@@ -129,7 +129,8 @@ local function split(text)
   return text:match("^([^.]+)%.([^.]+)%.([^.]*)$")
 end
 
---- What a token claims. Checks no signature: for showing, and for a token of one's own.
+--- What a token claims. Checks no signature: for showing, and for a token of one's own. The error has
+--- code 5: what was given is no token.
 ---@param text string
 ---@return table? claims
 ---@return table|stream_events.Error header_or_err

@@ -35,7 +35,7 @@ end
 ---@param signature string? the header X-Signature; nil, when it is missing, is refused
 ---@param secret string
 ---@return true? ok
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": it does not fit, or is missing
 function M.verify(body, signature, secret)
   check(body, secret)
   if type(signature) ~= "string" or not crypto.equals(M.sign(body, secret), signature) then

@@ -12,7 +12,7 @@ local PLATFORMS = { "server_side", "android", "ios", "web", "unity" }
 --- The settings of the app; without a secret only the few that users may see (protocol §9.3).
 ---@param callback (fun(app: table?, err: stream_events.Error?))?
 ---@return table? app
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "closed": neither secret nor user; else as of every call
 function methods:get_app(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, { method = "GET", path = "/app", as = "backend" }, calls.member "app")
@@ -52,7 +52,7 @@ end
 ---  server_side, android, ios, web, unity; none of them: all
 ---@param callback (fun(limits: table<string, table>?, err: stream_events.Error?))?
 ---@return table<string, table<string, table>>? limits platform to endpoint to limit, remaining, reset
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:rate_limits(options, callback)
   options, callback = calls.optional(options, callback)
   local call = self.context.tasks:begin(callback)

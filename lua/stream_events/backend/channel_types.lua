@@ -29,7 +29,7 @@ end
 --- All channel types with their configuration (protocol §7).
 ---@param callback (fun(types: table<string, table>?, err: stream_events.Error?))?
 ---@return table<string, table>? types by name
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:list_channel_types(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, { method = "GET", path = "/channeltypes", as = "server" },

@@ -32,7 +32,8 @@ end
 ---@param options { sort: table[]?, limit: integer?, offset: integer?, watch: boolean? }|function|nil
 ---@param callback (fun(channels: stream_events.Channel[]?, err: stream_events.Error?))?
 ---@return stream_events.Channel[]? channels
----@return stream_events.Error? err
+---@return stream_events.Error? err code 4 a filter that is none; 70 or 17 not allowed; kind "network" a
+---  watch while offline, "closed" without a session
 function methods:query_channels(filter, options, callback)
   options, callback = calls.optional(options, callback)
   local context = self.context
@@ -64,7 +65,7 @@ end
 ---@param last_sync_at string RFC 3339
 ---@param callback (fun(events: table[]?, err: stream_events.Error?))?
 ---@return table[]? events
----@return stream_events.Error? err
+---@return stream_events.Error? err code 4 too many channels, or too long ago
 function methods:sync(cids, last_sync_at, callback)
   local call = self.context.tasks:begin(callback)
   calls.expect_table(cids, "cids", 2)

@@ -26,7 +26,7 @@ end
 --- All event hooks.
 ---@param callback (fun(hooks: table[]?, err: stream_events.Error?))?
 ---@return table[]? hooks id, webhook_url, enabled, event_types, should_send_custom_events, ...
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:list_event_hooks(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, reading(), hooks_of)
@@ -35,7 +35,7 @@ end
 --- The event types that hooks can be about, beside custom ones.
 ---@param callback (fun(events: table[]?, err: stream_events.Error?))?
 ---@return table[]? events name, description, products
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:list_hook_events(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, { method = "GET", path = "/hook/events", as = "server" },

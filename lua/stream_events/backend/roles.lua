@@ -12,7 +12,7 @@ local methods = M.methods
 --- All roles: the service's own and custom ones.
 ---@param callback (fun(roles: table[]?, err: stream_events.Error?))?
 ---@return table[]? roles name, custom, scopes, created_at, updated_at
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:list_roles(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, { method = "GET", path = "/roles", as = "server" }, calls.member "roles")
@@ -22,7 +22,7 @@ end
 ---@param text string
 ---@param callback (fun(roles: table[]?, err: stream_events.Error?))?
 ---@return table[]? roles as of list_roles
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:search_roles(text, callback)
   local call = self.context.tasks:begin(callback)
   calls.expect_name(text, "what to look for", 2)
@@ -61,7 +61,7 @@ end
 --- All permissions that grants can name.
 ---@param callback (fun(permissions: table[]?, err: stream_events.Error?))?
 ---@return table[]? permissions id, name, description, action, owner, same_team, custom, level, tags
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret; else as of every call
 function methods:list_permissions(callback)
   local call = self.context.tasks:begin(callback)
   return calls.ask(self, call, { method = "GET", path = "/permissions", as = "server" },

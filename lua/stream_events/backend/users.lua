@@ -67,7 +67,8 @@ end
 ---  include_deactivated_users
 ---@param callback (fun(users: table[]?, err: stream_events.Error?))?
 ---@return table[]? users
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "closed": neither secret nor user; code 4 a filter that is none; 17
+---  not allowed
 function methods:query_users(filter, options, callback)
   options, callback = calls.optional(options, callback)
   local call = self.context.tasks:begin(callback)
@@ -81,7 +82,7 @@ end
 ---@param user_id string
 ---@param options stream_events.TokenOptions? exp: Unix seconds at which it expires
 ---@return string? token
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "auth": made without the secret
 function methods:create_token(user_id, options)
   expect_user_id(user_id, 2)
   local secret = self.context.options.secret

@@ -68,6 +68,10 @@ function RuleSet:test(step)
   return results
 end
 
+--- Notes in a result where its example stands.
+---@package
+---@param result stream_events.rules.Result
+---@param example stream_events.rules.Example
 function RuleSet:place(result, example)
   local file, line = example.list:at(example.index):position()
   local from = self.report.sources[file]
@@ -102,6 +106,7 @@ function RuleSet:example()
   return nil
 end
 
+--- Whether a value is a rule set.
 ---@param value any
 ---@return boolean
 function M.is_set(value)
@@ -231,7 +236,7 @@ end
 ---@param text string
 ---@param options stream_events.rules.Options?
 ---@return stream_events.RuleSet? set
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "rule", with `problems`
 function M.parse(text, options)
   if type(text) ~= "string" then error("the text of a rule file expected", 2) end
   options = check_options(options, 2)
@@ -250,7 +255,7 @@ end
 ---@param given table
 ---@param options stream_events.rules.Options?
 ---@return stream_events.RuleSet? set
----@return stream_events.Error? err
+---@return stream_events.Error? err kind "rule", with `problems`
 function M.new(given, options)
   if type(given) ~= "table" then error("a table of rules expected", 2) end
   options = check_options(options, 2)

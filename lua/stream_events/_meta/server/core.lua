@@ -28,9 +28,10 @@ local core = {}
 ---@field slow_timeout number? seconds that a client which was too slow has to read up to the close frame
 ---  that says so, default 10
 
+--- Begins to listen.
 ---@param options stream_events.server.ListenOptions?
 ---@return stream_events.server.core.Listener? listener
----@return string? kind
+---@return string? kind "network" or "memory"
 ---@return string? message e.g. "cannot listen on 127.0.0.1:3030: address already in use"
 function core.listen(options) end
 
@@ -46,11 +47,13 @@ local Listener = {}
 --- default. The address stays, and what is open keeps its max_message.
 ---@param limits stream_events.server.ListenOptions
 function Listener:configure(limits) end
+--- The descriptor to wait on, for reading: it is ready when step() has work.
 ---@return integer
 function Listener:pollfd() end
 --- Seconds until step() must be called for the sake of a time-out; nil: never.
 ---@return number?
 function Listener:timeout() end
+--- Where it listens; the port is the one that was found when 0 was asked for.
 ---@return string host
 ---@return integer port
 function Listener:address() end
@@ -80,7 +83,7 @@ function Listener:step() end
 ---@return string? what
 ---@return integer? connection
 ---@return stream_events.server.Request|string|integer|nil detail
----@return string? kind
+---@return string? kind of a message: "text", "binary" or "ping"
 function Listener:next() end
 
 ---@class stream_events.server.Request
@@ -124,10 +127,12 @@ function Listener:close(connection, code, reason) end
 ---@param connection integer
 ---@return boolean
 function Listener:join(group, connection) end
+--- Takes a connection out of a group; one that ends leaves all of its groups by itself.
 ---@param group integer
 ---@param connection integer
 ---@return boolean
 function Listener:leave(group, connection) end
+--- How many connections are in a group.
 ---@param group integer
 ---@return integer count
 function Listener:group_size(group) end
@@ -152,6 +157,7 @@ function Listener:flush() end
 ---@field timed_out integer
 ---@field too_slow integer
 
+--- What is open, and what has become of connections so far.
 ---@return stream_events.server.ListenerStats
 function Listener:stats() end
 
