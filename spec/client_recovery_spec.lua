@@ -294,6 +294,25 @@ describe("a channel that cannot be watched again", function()
     assert.is_true(times[2] - times[1] >= 20)
   end)
 
+  it("for long is reported, and tried on as late as the service wants", function()
+    begin(70)
+    local times = {}
+    fake.answer = function(request)
+      times[#times + 1] = fake.clock.now()
+      if #times == 1 then return 429, "later", { ["retry-after"] = "1800" } end
+      return fake.usual_answer(request)
+    end
+    lose()
+    poll_until(is_recovered)
+    assert.is_true(fake.clock.now() - times[1] < 5)
+    local count, err = 0, nil
+    for _, failure in pairs(recovered[1].failed) do count, err = count + 1, failure end
+    assert.same({ 70, "full", true, 1800 }, { count, err.kind, err.retryable, math.ceil(err.retry_after) })
+    poll_until(function() return recovered[2] end)
+    assert.is_true(times[2] - times[1] >= 1800)
+    assert.same({ 70, {} }, { #recovered[2].restored, recovered[2].failed })
+  end)
+
   it("and is then watched by the program is not reported", function()
     begin(31)
     local held

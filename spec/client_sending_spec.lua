@@ -480,6 +480,21 @@ describe("a send that goes again", function()
     end
   end)
 
+  it("waits for a second at least when it was refused for the rate", function()
+    -- The second: a service whose clock is behind ours.
+    for _, headers in ipairs { { ["retry-after"] = "0" }, { ["x-ratelimit-reset"] = "1767225000" } } do
+      begin()
+      fake.answer = function(request)
+        fake.at(0.02, function() fake.reply(request, 429, "slow", headers) end)
+        return nil
+      end
+      local answer = send("a", { max_age = 5 })
+      pass(8)
+      assert_failed(answer, "api")
+      assert.is_true(#fake.requests <= 6, #fake.requests)
+    end
+  end)
+
   it("has its whole time for an answer again", function()
     begin()
     fail(1, 429, "slow", { ["retry-after"] = "5" })

@@ -93,6 +93,19 @@ describe("error.from_response", function()
     assert.is_nil(errors.from_response(429, envelope(9, 429), { ["retry-after"] = "tomorrow" }).retry_after)
   end)
 
+  it("never says to wait for ever, whatever stands in the headers", function()
+    for headers, expected in pairs {
+      [{ ["retry-after"] = "1e300" }] = 3600, [{ ["retry-after"] = "1e999" }] = 3600,
+      [{ ["retry-after"] = "-5" }] = 0,
+      -- A date in milliseconds.
+      [{ ["x-ratelimit-reset"] = os.time() .. "000" }] = 60, [{ ["x-ratelimit-reset"] = "-1e300" }] = 0,
+    } do
+      assert.equal(expected, errors.from_response(429, "", headers).retry_after)
+    end
+    local seconds = errors.from_response(429, "", { ["retry-after"] = "nan" }).retry_after
+    assert.is_nil(seconds) -- some Luas take it for a number
+  end)
+
   it("believes the service that a failure is final", function()
     local err = errors.from_response(500, '{"code":-1,"message":"m","unrecoverable":true}')
     assert.is_false(err.retryable)

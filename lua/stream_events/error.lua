@@ -107,7 +107,7 @@ end
 ---@field code integer? the service's code, or a close code
 ---@field status integer? HTTP status
 ---@field retryable boolean whether the same call may succeed later
----@field retry_after number? seconds to wait before that
+---@field retry_after number? seconds to wait before that; at most an hour
 ---@field hint string? what to do about it
 ---@field cause any the error behind this one
 ---@field reason string? kind "rule": the code of what the rules found, e.g. "field-range"; kind "api":
@@ -213,12 +213,21 @@ local function may_pass(status, code)
   return status ~= nil and (status == 408 or status == 429 or status >= 500)
 end
 
+local LONGEST_WAIT = 3600 -- seconds; who asks for more has a clock, or a unit, that is wrong
+local LONGEST_RESET = 60 -- rates are counted by the minute (protocol §12.2)
+
+-- A number of seconds within bounds. Some Luas read "nan" and "inf" as numbers.
+local function bounded(seconds, most)
+  if not seconds or seconds ~= seconds then return nil end
+  return math.max(0, math.min(seconds, most))
+end
+
 -- Seconds the service asks to wait: Retry-After, else the time at which the limit is lifted.
 local function wait_time(status, headers)
-  local seconds = tonumber(headers["retry-after"])
+  local seconds = bounded(tonumber(headers["retry-after"]), LONGEST_WAIT)
   local reset = tonumber(headers["x-ratelimit-reset"])
-  if not seconds and status == 429 and reset then seconds = reset - os.time() end
-  return seconds and math.max(0, seconds) or nil
+  if seconds or status ~= 429 or not reset then return seconds end
+  return bounded(reset - os.time(), LONGEST_RESET)
 end
 
 --- The error in an answer of the service: of an HTTP call, or of the first frame of a connection.

@@ -158,12 +158,22 @@ function Pace:answered_freely(headers)
   return true
 end
 
+local SHORTEST = 1 -- seconds; Retry-After knows no shorter ones
+
+--- How long to wait after a call that was one too many (status 429). "Now", as a service says whose clock is
+--- behind ours, too, would be a storm of calls that are refused as well.
+---@param seconds number? as the answer says
+---@return number seconds
+function M.wait(seconds)
+  return math.max(seconds or 0, SHORTEST)
+end
+
 --- A call has its answer: it was one too many (status 429).
 ---@param now number monotonic seconds
 ---@param seconds number? to wait, as the answer says (Retry-After)
 function Pace:refused(now, seconds)
   self:answered(now, nil, 0)
-  self.held = math.max(self.held or now, now + (seconds or 1))
+  self.held = math.max(self.held or now, now + M.wait(seconds))
 end
 
 ---@class stream_events.Paces of the connected user, each endpoint counted by itself

@@ -11,6 +11,7 @@ local M = {}
 local GROUP = 30 -- channels in a call, the most that the service takes (protocol §4.4)
 local AT_A_TIME = 4 -- calls in flight
 local ATTEMPTS = 5 -- of one channel until it is reported; then it is tried on, with long waits
+local LONGEST_WAIT = 120 -- seconds without a call to be made; longer than any rate makes us wait
 local MEMBERS = 100 -- of a channel, in an answer; as many as a query of the channel gives
 
 ---@class stream_events.RewatchItem
@@ -269,6 +270,22 @@ local function next_group(self)
   return group
 end
 
+local function not_now(seconds)
+  return errors.new {
+    kind = "full", retryable = true, retry_after = seconds,
+    message = ("not watched again so far: the service takes no such call for %.3g seconds"):format(seconds),
+  }
+end
+
+-- The report is not to wait for a service that wants to be left alone for long: what is open has failed for
+-- now, and is tried on after it.
+local function end_long_wait(self, now)
+  local soonest = self.in_flight == 0 and not self.is_patient and self:deadline()
+  if not soonest or soonest - now <= LONGEST_WAIT then return end
+  local err = not_now(soonest - now)
+  for _, item in pairs(self.open) do fail(self, item, err) end
+end
+
 -- Delayed items whose time has come go back to where they belong.
 local function requeue(self, now)
   local waiting = {}
@@ -294,6 +311,7 @@ function Rewatch:step()
       break
     end
   end
+  end_long_wait(self, now)
 end
 
 --- Monotonic time at which step() has something to do that no answer will bring about.

@@ -326,7 +326,7 @@ end
 -- Whether a send that failed so may go again by itself.
 local function goes_again(self, send, err, is_unknown)
   if err.status == 429 then
-    send.gate.held = math.max(send.gate.held or 0, self.now() + (err.retry_after or 1))
+    send.gate.held = math.max(send.gate.held or 0, self.now() + pacing.wait(err.retry_after))
     return true
   elseif is_unknown and not send.repeats then
     return false
