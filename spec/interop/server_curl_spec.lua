@@ -78,6 +78,21 @@ describe("the server, asked by curl,", function()
     assert.equal("201 1 1.1\n401 0 1.1\n201 0 1.1\n", run.stdout)
   end)
 
+  -- What is refused before anybody looks at who is calling, or apart from it (§11).
+  for title, case in pairs {
+    ["a connect that is none"] = { 400, 4, "GET", "/connect" },
+    ["a method that a path has not got"] = { 405, 16, "DELETE", EVENT },
+    ["headers that are too long"] = { 431, 24, "POST", EVENT, FLARE, { ["X-Long"] = ("x"):rep(70000) } },
+    ["a body that is too long"] = { 413, 22, "POST", EVENT, ("x"):rep(20000000) },
+  } do
+    local status, code, method, path, body, headers = table.unpack(case, 1, 6)
+    it(("§11: refuses %s with %d (%d)"):format(title, status, code), function()
+      local answer = world:call("alice", method, path, body, { headers = headers })
+      assert.equal(status, answer.status)
+      shape.check(answer.body, shape.envelope(code, status), "the answer")
+    end)
+  end
+
   it("§1.1: answers GET /hi, whoever asks", function()
     local answer = world:request { method = "GET", url = world:url("http", "/hi", {}) }
     assert.equal(200, answer.status)

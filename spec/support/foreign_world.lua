@@ -23,6 +23,13 @@ local function driver(client)
   return drivers[client]
 end
 
+-- Of a call or a socket: no two are the same, since a program goes on talking of what is over.
+local names = 0
+local function new_name()
+  names = names + 1
+  return "n" .. names
+end
+
 --- Ends the programs; for teardown.
 function M.end_all()
   for _, program in pairs(drivers) do program:stop() end
@@ -37,7 +44,7 @@ World.__index = World
 ---@param client string one of CLIENTS, or "curl"
 ---@param options table? of the server
 function M.new(client, options)
-  return setmetatable({ client = client, fixture = fixtures.start(options), count = 0 }, World)
+  return setmetatable({ client = client, fixture = fixtures.start(options) }, World)
 end
 
 function World:stop()
@@ -79,8 +86,7 @@ end
 function World:request(request)
   request.headers = request.headers or {}
   if self.client == "curl" then return curl(request) end
-  self.count = self.count + 1
-  local id = ("%s-%d"):format(self.fixture.server.port, self.count)
+  local id = new_name()
   local program = driver(self.client)
   program:tell { ["do"] = "call", id = id, method = request.method, url = request.url,
     headers = request.headers, body = request.body }
@@ -129,9 +135,7 @@ Socket.__index = Socket
 --- Opens a WebSocket at /connect with these query parameters and headers.
 ---@return support.ForeignSocket
 function World:open(query, headers)
-  self.count = self.count + 1
-  local socket = setmetatable({ name = ("%s-%d"):format(self.fixture.server.port, self.count),
-    program = driver(self.client) }, Socket)
+  local socket = setmetatable({ name = new_name(), program = driver(self.client) }, Socket)
   socket.program:tell { ["do"] = "open", socket = socket.name, url = self:url("ws", "/connect", query),
     headers = headers or {} }
   local report = socket:wait(function(given) return given.opened or given.failed end, "a socket opened")
