@@ -178,6 +178,7 @@ end
 
 local function settle(self, run, cids, body, err)
   if body then take_answer(self, run, cids, body) else give_up(self, cids, err) end
+  if self.run ~= run then return end -- ended by whoever read that in the log
   run.pending = run.pending - 1 -- calls without a result
   if run.pending > 0 then return end
   self.run = nil

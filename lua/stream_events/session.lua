@@ -72,7 +72,8 @@ Session.__index = Session
 ---@field random fun(): number in [0, 1)
 ---@field timeouts stream_events.Timeouts
 ---@field actions stream_events.SessionActions
----@field moved (fun(from: string, to: string))? told of each change of the state
+---@field moved (fun(from: string, to: string))? told of each change of the state, once it is complete: it
+---  may make another one
 
 ---@param options stream_events.SessionOptions
 ---@return stream_events.Session
@@ -81,7 +82,7 @@ function M.new(options)
     state = "idle",
     now = options.now, random = options.random,
     timeouts = options.timeouts, actions = options.actions, moved = options.moved,
-    failures = 0, reconnects = 0,
+    failures = 0, reconnects = 0, moves = {},
   }, Session)
 end
 
@@ -92,14 +93,24 @@ local NORMAL = 1000 -- the close code that asks for no reconnect, after an error
 local EAGER = 1 -- seconds between attempts at least, however often one is asked for
 
 local function enter(self, state, due)
-  local before = self.state
+  if self.moved then self.moves[#self.moves + 1] = { self.state, state } end
   self.state, self.due = state, due
-  if self.moved then self.moved(before, state) end
+end
+
+local function tell_moves(self)
+  while self.moves[1] do
+    local move = table.remove(self.moves, 1)
+    self.moved(move[1], move[2])
+  end
+end
+
+local function begin_attempt(self)
+  self.attempted = self.now()
+  enter(self, "token", self.attempted + self.timeouts.connect) -- for the whole attempt
 end
 
 local function fetch(self, fresh, insists)
-  self.attempted = self.now()
-  enter(self, "token", self.attempted + self.timeouts.connect) -- for the whole attempt
+  begin_attempt(self)
   self.actions.fetch_token(fresh, insists)
 end
 
@@ -150,9 +161,12 @@ local function expired(self, err)
       .. "a new one each time, on a machine whose clock is right."
     return fail(self, err, false)
   end
+  local is_news = self.state == "online"
   self.actions.drop()
-  if self.state == "online" then announce_offline(self, err, 0) end
-  fetch(self, true, false)
+  begin_attempt(self)
+  if is_news then announce_offline(self, err, 0) end
+  -- Whoever was told may have disconnected.
+  if self.state == "token" then self.actions.fetch_token(true, false) end
 end
 
 -- An error frame.
@@ -225,11 +239,10 @@ local function online_tick(self, heard)
   elseif now - heard > self.timeouts.silence then
     return silent(self, self.timeouts.silence)
   end
-  if now >= self.health_at then
-    self.health_at = now + self.timeouts.health
-    self.actions.send_health()
-  end
+  local is_due = now >= self.health_at
+  if is_due then self.health_at = now + self.timeouts.health end
   plan_tick(self, heard)
+  if is_due then self.actions.send_health() end
 end
 
 -- In doubt: the server has to be heard soon.
@@ -340,11 +353,13 @@ local on = {
 function Session:input(name, value)
   local act = on[self.state][name]
   if act then act(self, value) end
+  tell_moves(self)
 end
 
 --- Ends it without another action: the client is closed.
 function Session:close()
   enter(self, "idle")
+  tell_moves(self)
 end
 
 --- Whether connect may be told to it.

@@ -77,8 +77,8 @@ local function trace_events(context)
     return everything
   end
   function link:send_health()
+    send_health(self)
     log("debug", "health check", {})
-    return send_health(self)
   end
 end
 
