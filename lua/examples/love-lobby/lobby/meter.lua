@@ -6,7 +6,6 @@ local FRAMES = 150 -- that are kept
 ---@class lobby.Meter
 ---@field frames number[] milliseconds of the last frames, a ring
 ---@field at integer index of the newest
----@field frame number milliseconds, smoothed
 ---@field plugin number milliseconds of the plugin in this frame, smoothed
 ---@field worst number milliseconds of its longest
 ---@field events integer handlers and callbacks that ran in this frame
@@ -21,7 +20,7 @@ function M.new()
   local frames = {}
   for i = 1, FRAMES do frames[i] = 0 end
   return setmetatable({
-    frames = frames, at = FRAMES, frame = 16, plugin = 0, worst = 0,
+    frames = frames, at = FRAMES, plugin = 0, worst = 0,
     events = 0, most = 0, total = 0, busy = 0,
   }, Meter)
 end
@@ -31,7 +30,6 @@ end
 function Meter:add_frame(milliseconds)
   self.at = self.at % FRAMES + 1
   self.frames[self.at] = milliseconds
-  self.frame = self.frame + (milliseconds - self.frame) * 0.05
 end
 
 --- The plugin has had its turn in this frame.
