@@ -7,10 +7,11 @@ local tokens = require "stream_events.token"
 local SECRET = "lan-dev-secret"
 
 -- A client on a fake transport, connected with a token function; `life` seconds for each token, counted by
--- the server's clock, which is `ahead` of ours, and `drift` more with each health check.
+-- the server's clock, which is `ahead` of ours, and `drift` more with each health check; `slept` as of clocks.
 local function supplied(life, more)
   more = more or {}
   local fake = fakes.new()
+  fake.clock.slept = more.slept
   local world = { fake = fake, asked = {}, given = {}, changes = {} }
   local function exact_time() return fake.clock.time() + (more.ahead or 0) end
   local function server_time() return math.floor(exact_time()) end
@@ -106,6 +107,21 @@ describe("a token that runs out", function()
     assert.equal(2, #world.asked)
     assert.equal(1, world.client:stats().sleeps)
   end)
+
+  for name, seconds in pairs { forwards = 7200, back = -7200 } do
+    it(("is replaced in time although our clock was set %s"):format(name), function()
+      local server = { slept = function() return 0 end }
+      local world = supplied(600, server)
+      world.pass(100)
+      local clock = world.fake.clock
+      local time = clock.time
+      clock.time = function() return time() + seconds end
+      server.ahead = -seconds
+      world.pass(1550)
+      assert.same({ 0, 540, 1080, 1620 }, world.asked)
+      assert.equal(0, world.client:stats().sleeps)
+    end)
+  end
 
   it("is taken by the next connection, whatever token the one before had", function()
     local world = supplied(3600)

@@ -72,7 +72,15 @@ local function is_running_out(self)
   return seconds_left(self) <= (self.ahead or 0)
 end
 
---- Our clock was set, or the machine was asleep: how long the token lasts is counted anew.
+--- Our clock was set by so many seconds, forwards, and no time has passed with that: the token lasts as long
+--- as before.
+---@param seconds number
+function Supply:clock_set(seconds)
+  self.skew = self.skew - seconds
+  if self.got_on then self.got_on = self.got_on + seconds end
+end
+
+--- The machine was asleep, or our clock was set: how long the token lasts is counted anew.
 function Supply:clock_moved()
   self.is_skew_sure = false
   if self.token and not self.not_before then schedule(self) end

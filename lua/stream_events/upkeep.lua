@@ -23,9 +23,20 @@ function M.new(context)
   -- A clock of the program's own need not have slept().
   local slept = clock.slept or function() return clock.time() - clock.now() end
   return setmetatable({
-    context = context, now = clock.now, slept = slept, last = clock.now(), offset = slept(),
+    context = context, clock = clock, now = clock.now, slept = slept,
+    last = clock.now(), offset = slept(), dates = clock.time() - clock.now() - slept(),
     sleeps = 0, woke = false,
   }, Upkeep)
+end
+
+-- The clock of dates was set: it is not where the clock leads that goes on in sleep. (Where that one is made
+-- of dates itself, it looks like sleep.)
+local function look_at_dates(self, now, offset)
+  local dates = self.clock.time() - now - offset
+  local set = dates - self.dates
+  if math.abs(set) < SLEEP then return end
+  self.dates = dates
+  self.context.identity.supply:clock_set(set)
 end
 
 -- The alarm goes off by the clock that does not stand still; where there is none, a turn has to come.
@@ -49,12 +60,12 @@ function Upkeep:check()
   self.context.session:input("check")
 end
 
-
 --- To be called once a turn, before events are delivered.
 function Upkeep:step()
   local now, offset = self.now(), self.slept()
   local asleep, paused = offset - self.offset, now - self.last
   self.last, self.offset = now, offset
+  look_at_dates(self, now, offset)
   local session = self.context.session
   if not LOOKS[session.state] then
     self.look_at = nil
