@@ -37,7 +37,7 @@ export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
 .PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-browser \
-  test-all test-others faults faults-network soak bench check asan fuzz install uninstall clean print-shared
+  test-all test-others faults faults-network soak bench check asan fuzz install install-words uninstall clean print-shared
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -228,11 +228,29 @@ install: ## copy modules and command below $(DESTDIR)$(PREFIX)
 	@cd lua && find stream_events -type f \( -name '*.lua' -o -name '*.md' -o -path '*/doc/*.png' -o -path '*/dashboard/page/*' \) $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
 	  -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
 	@$(if $(ONLY_CLIENT),,install -D -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events')
+	@$(if $(ONLY_CLIENT),,$(MAKE) --no-print-directory -s install-words)
 	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+# The manual page and what shells complete, made by the command itself.
+INSTALL_SHARE = $(DESTDIR)$(PREFIX)/share
+WORDS = man/man1/stream-events.1 bash-completion/completions/stream-events \
+        zsh/site-functions/_stream-events fish/vendor_completions.d/stream-events.fish
+install-words: $(WORDS:%=$(BUILD)/share/%)
+	@$(foreach file,$(WORDS),install -D -m 644 '$(BUILD)/share/$(file)' '$(INSTALL_SHARE)/$(file)' &&) true
+
+COMMAND_SOURCES = lua/bin/stream-events $(wildcard lua/stream_events/command/*.lua \
+  lua/stream_events/command/*/*.lua lua/stream_events/server/options.lua)
+$(BUILD)/share/man/%: SAYS = --man
+$(BUILD)/share/bash-completion/%: SAYS = completion bash
+$(BUILD)/share/zsh/%: SAYS = completion zsh
+$(BUILD)/share/fish/%: SAYS = completion fish
+$(BUILD)/share/%: $(COMMAND_SOURCES) $(MODULES)
+	@mkdir -p $(@D)
+	@$(LUA) lua/bin/stream-events $(SAYS) > $@.partial && mv $@.partial $@
 
 uninstall: ## remove what install copied
 	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
-	@$(if $(ONLY_CLIENT),,rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events')
+	@$(if $(ONLY_CLIENT),,rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events' $(WORDS:%='$(INSTALL_SHARE)/%'))
 	@echo "removed from $(DESTDIR)$(PREFIX)"
 
 print-shared: # what the server's module takes of the client's C, for the spec of the rockspecs

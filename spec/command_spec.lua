@@ -290,7 +290,7 @@ describe("the command", function()
         local child = command.start(args, there)
         process.wait(function() return asked end, args[1] .. " asked the server")
         child:kill "sigint"
-        assert.equal(1, child:finish())
+        assert.equal(130, child:finish())
         assert.equal("", child.stdout .. child.stderr)
       end
       peers.stop_all()

@@ -98,7 +98,7 @@ describe("serve, told to stop", function()
     own:kill "sigterm"
     until_refused()
     own:kill "sigint"
-    assert.equal(1, own:finish())
+    assert.equal(130, own:finish())
     request.close()
   end)
 

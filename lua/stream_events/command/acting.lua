@@ -17,6 +17,8 @@ local MISSING, NOT_ALLOWED = 16, 17
 ---@field user string
 ---@field settings stream_events.command.Settings
 ---@field join boolean
+---@field timeouts stream_events.Timeouts?
+---@field quiet boolean? tells nobody whom it made a member
 local Acting = {}
 Acting.__index = Acting
 
@@ -24,11 +26,12 @@ Acting.__index = Acting
 ---@param values stream_events.command.Settings
 ---@param debug boolean? tells on standard error what it does
 ---@param secret string? for a backend
+---@param timeouts stream_events.Timeouts?
 ---@return stream_events.Client
-function M.client(values, debug, secret)
+function M.client(values, debug, secret, timeouts)
   return stream_events.new {
     api_key = values.api_key, base_url = values.base_url, secret = secret, trace = debug,
-    logger = debug and loggers.to_file("debug") or nil,
+    ca_file = values.ca_file, timeouts = timeouts, logger = debug and loggers.to_file("debug") or nil,
   }
 end
 
@@ -48,9 +51,18 @@ function M.new(args)
   local join = args.join
   if join == nil then join = values.is_local and values.secret ~= nil end
   if join and not values.secret then return nil, "--join needs STREAM_API_SECRET" end
+  return M.with(values, args.user, { join = join, debug = args.debug })
+end
+
+--- The same, by settings that were read and found good.
+---@param values stream_events.command.Settings
+---@param user string
+---@param how { join: boolean, debug: boolean?, timeouts: stream_events.Timeouts?, quiet: boolean? }
+---@return stream_events.command.Acting
+function M.with(values, user, how)
   return setmetatable({
-    client = M.client(values, args.debug),
-    user = args.user, settings = values, join = join,
+    client = M.client(values, how.debug, nil, how.timeouts), timeouts = how.timeouts,
+    user = user, settings = values, join = how.join, quiet = how.quiet,
   }, Acting)
 end
 
@@ -78,15 +90,15 @@ end
 -- As a backend: creates the channel if it is missing, and makes the user a member of it.
 local function let_in(self, channel_type, channel_id)
   local values = self.settings
-  local backend = stream_events.new {
-    api_key = values.api_key, base_url = values.base_url, secret = values.secret,
-  }
+  local backend = M.client(values, false, values.secret, self.timeouts)
   local channel = backend:channel(channel_type, channel_id,
     { created_by_id = self.user, members = { self.user } })
   local ok, err = channel:create()
   if ok then ok, err = channel:add_members { self.user } end
   backend:close()
-  if ok then output.note(("made %s a member of %s:%s"):format(self.user, channel_type, channel_id)) end
+  if ok and not self.quiet then
+    output.note(("made %s a member of %s:%s"):format(self.user, channel_type, channel_id))
+  end
   return ok, err
 end
 

@@ -1,130 +1,12 @@
 --- The command `stream-events`: reads the command line and runs one of its subcommands.
--- Exit codes: 0 it worked, 1 it did not, 2 it was called in a way that cannot work.
-local admin = require "stream_events.command.admin"
-local argparse = require "argparse"
+-- Exit codes: 0 it worked, 1 it did not, 2 it was called in a way that cannot work; 130 it was
+-- interrupted.
 local format = require "stream_events.command.format"
-local native = require "stream_events.native"
 local output = require "stream_events.command.output"
-local rules = require "stream_events.command.rules"
-local serve_options = require "stream_events.command.serve_options"
-local token = require "stream_events.command.token"
+local parsers = require "stream_events.command.parser"
+local suggest = require "stream_events.suggest"
 
 local M = {}
-
-local ENVIRONMENT = [[
-Environment:
-  STREAM_BASE_URL    the service (default: http://127.0.0.1:3030, the bundled server;
-                     the hosted one is https://chat.stream-io-api.com)
-  STREAM_API_KEY     its API key (default on this machine: devkey)
-  STREAM_API_SECRET  its secret (default on this machine: lan-dev-secret)
-  STREAM_USER_TOKEN  a token for --as, instead of one signed with the secret]]
-
-local function examples(...)
-  return "Examples:\n  " .. table.concat({ ... }, "\n  ") .. "\n\n" .. ENVIRONMENT
-end
-
-local function add_json(command, what)
-  return command:flag("--json", "For programs: " .. what .. "; errors as JSON on standard error.")
-end
-
-local function add_join(command)
-  command:flag("--join", "When the channel is missing, or the user is no member, put that right with the "
-    .. "secret. Done without asking on this machine.")
-    :target("join"):action("store_true")
-  command:flag("--no-join", "Leave channels and members as they are."):target("join"):action("store_false")
-end
-
-local function add_serve(parser)
-  local command = parser:command("serve", "Run the bundled server.")
-  command:usage "Usage: stream-events serve [<option> ...]"
-  command:help_description_margin(37)
-  local config = command:option("--config", "Settings file: lines like max_event = 8192. Read again on "
-    .. "SIGHUP. Default: STREAM_EVENTS_CONFIG."):argname "<file>"
-  local print_config = command:flag("--print-config",
-    "Start no server: print all settings, and where each is from.")
-  local check = command:flag("--check-data", "Start no server: look through the data, also while a server "
-    .. "is using it, and print what is wrong with it.")
-  local as_json = add_json(command,
-    "the address, or what --check-data or --print-config found, as a JSON object")
-  command:group("What to do", config, print_config, check, as_json)
-  serve_options.add_flags(command)
-  command:epilog("Every setting has a flag, a line in the settings file (max_event = 8192) and a "
-    .. "variable (STREAM_EVENTS_MAX_EVENT; for the key and the secret those below). Flags go before "
-    .. "variables, those before the file. A switch has a --no-... as well.\n\n" .. examples(
-    "stream-events serve",
-    "stream-events serve --port 0 --data :memory:",
-    "stream-events serve --rules rules.lua",
-    "stream-events serve --config settings.lua --print-config",
-    "STREAM_API_SECRET=$(openssl rand -hex 32) stream-events serve --host 0.0.0.0"))
-end
-
-local function add_backup(parser)
-  local command = parser:command("backup", "Copy the bundled server's data, also while it runs.")
-  command:argument("file", "Where to; must not exist yet.")
-  command:option("--data", "The server's data. Default: where the settings of `serve` say.")
-  command:option("--config", "The settings file that `serve` reads."):argname "<file>"
-  add_json(command, "what was copied where")
-  command:epilog(examples(
-    "stream-events backup backup.db",
-    "stream-events serve --data backup.db --check-data"))
-end
-
-local function add_token(parser)
-  local command = parser:command("token", "Sign a token for a user.")
-  token.arguments(command)
-  add_json(command, "the token, the user id and the expiry as a JSON object")
-  command:epilog(examples("stream-events token john", "stream-events token john --exp 3600"))
-end
-
-local function add_debug(command)
-  command:flag("--debug", "Tell on standard error what goes on: the connection's states, calls, what comes.")
-end
-
-local function add_send(parser)
-  local command = parser:command("send", "Send a custom event to a channel.")
-  command:argument("cid", "The channel, type:id.")
-  command:argument("type", "Type of the event.")
-  command:argument("data", "key=value for texts, key:=json for other values."):args("*")
-  command:option("--as", "Id of the user who sends."):target("user"):count(1):argname "<user>"
-  add_join(command)
-  add_json(command, "the event as it was delivered")
-  add_debug(command)
-  command:epilog(examples(
-    'stream-events send messaging:general friendship_request text="Hey there" --as tommaso',
-    "stream-events send gaming:arena move x:=12 y:=40 tags:='[\"red\"]' --as thierry"))
-end
-
-local function add_send_user(parser)
-  local command = parser:command("send-user", "Send a custom event to a user, as a backend.")
-  command:argument("user", "Id of the user.")
-  command:argument("type", "Type of the event.")
-  command:argument("data", "key=value for texts, key:=json for other values."):args("*")
-  add_json(command, "what was sent")
-  add_debug(command)
-  command:epilog(examples('stream-events send-user tommaso friendship_request text="Hey there"'))
-end
-
-local function add_listen(parser)
-  local command = parser:command("listen", "Print events as they arrive, one a line, until Ctrl-C.")
-  command:argument("cids", "Channels to watch. Events sent to the user arrive in any case."):args("*")
-  command:option("--type", "Only this event type; prefix* for several. May be repeated.")
-    :target("types"):count("*"):argname "<type>"
-  command:option("--as", "Id of the user who listens."):target("user"):count(1):argname "<user>"
-  add_join(command)
-  command:option("--rules", "Judge events by this rule file, and show what is dropped and why. The file is "
-    .. "read again whenever it changes."):argname "<file>"
-  command:option("--record", "Append everything that arrives to this file, also what rules drop, as "
-    .. "`rules explain` and `rules replay` read it."):argname "<LOG.jsonl>"
-  add_json(command, "a JSON object a line, with the sender's data in `data`, or with what was dropped in "
-    .. "`dropped`")
-  add_debug(command)
-  command:epilog(examples(
-    "stream-events listen messaging:general --as thierry",
-    "stream-events listen messaging:general gaming:arena --type 'trade_*' --type ready --as thierry",
-    "stream-events listen messaging:general --as thierry --rules rules.lua",
-    "stream-events listen messaging:general --as thierry --record log.jsonl",
-    "stream-events listen --as thierry --json | jq .data"))
-end
 
 -- The module and the function behind each subcommand.
 local RUNS = {
@@ -136,31 +18,9 @@ local RUNS = {
   listen = { "listen", "run" },
   rules = { "rules", "run" },
   admin = { "admin", "run" },
+  doctor = { "doctor", "run" },
+  completion = { "completion", "run" },
 }
-
----@param first string? the first word of the command line
-local function build(first)
-  local parser = argparse("stream-events", "Custom events of Stream Chat: a server to try them on, and "
-    .. "commands to send and to see them.")
-  parser:help_max_width(100)
-  parser:command_target("command"):require_command(true)
-  parser:flag("--version", "Show the version."):action(function()
-    print("stream-events " .. native.version)
-    os.exit(output.OK)
-  end)
-  add_serve(parser)
-  add_backup(parser)
-  add_token(parser)
-  add_send(parser)
-  add_send_user(parser)
-  add_listen(parser)
-  rules.add(parser)
-  admin.add(parser, first == "admin")
-  parser:epilog("Examples:\n  stream-events serve\n  stream-events listen messaging:general --as thierry\n"
-    .. '  stream-events send messaging:general friendship_request text="Hey there" --as tommaso\n\n'
-    .. "`stream-events COMMAND --help` says more.\n\n" .. ENVIRONMENT)
-  return parser
-end
 
 -- Ctrl-C while a blocking call waits: the interpreter raises this in the middle of it. Whoever
 -- pressed it knows what was interrupted.
@@ -174,25 +34,62 @@ local function run_subcommand(run, args)
     return debug.traceback(tostring(failure), 2)
   end, args)
   if ok then return code end
-  if not is_interrupt(code) then output.note("stream-events: " .. code) end
+  if is_interrupt(code) then return output.INTERRUPTED end
+  output.note("stream-events: " .. code)
   return output.FAILURE
+end
+
+-- What there is to choose from where a word was not understood.
+local function known_words(parser, kind)
+  local known = {}
+  for _, element in ipairs(kind == "option" and parser._options or parser._commands) do
+    for _, alias in ipairs(element._aliases) do known[alias] = true end
+  end
+  return known
+end
+
+-- argparse knows slips of one letter; most are of two.
+local function with_suggestion(parser, message)
+  local kind, word = message:match "^unknown (%a+) '(.*)'$"
+  if kind ~= "option" and kind ~= "command" then return message end
+  local known = known_words(parser, kind)
+  local meant = suggest.nearest(word, known)
+  for name in pairs(known) do
+    -- The beginning of one, and of no other, was meant for it as well.
+    if not meant and #word > 2 and name:sub(1, #word) == word then meant = name end
+  end
+  return meant and ("%s\nDid you mean '%s'?"):format(message, meant) or message
+end
+
+-- `help send` is `send --help`.
+local function without_help_word(args)
+  if args[1] ~= "help" then return args end
+  local words = { [0] = args[0], table.unpack(args, 2) }
+  words[#words + 1] = "--help"
+  return words
 end
 
 --- Runs the command.
 ---@param args string[] the command line, args[0] the command itself
 ---@return integer exit code
 function M.run(args)
-  local parser = build(args[1])
+  args = without_help_word(args)
+  local parser = parsers.new(args[1] == "admin")
   local misused = {}
   for _, word in ipairs(args) do output.json = output.json or word == "--json" end
   function parser.error(current, message)
+    message = with_suggestion(current, message)
     if not output.json then output.note(current:get_usage() .. "\n") end
     output.misuse((message:gsub("\n(%u)", function(letter) return ": " .. letter:lower() end)))
+    if not output.json and not message:find("Did you mean", 1, true) then
+      output.note(("  `%s --help` says more"):format(current:_get_fullname()))
+    end
     error(misused, 0)
   end
   local ok, result = pcall(parser.parse, parser, args)
   if not ok then
     if result == misused then return output.USAGE end
+    if is_interrupt(result) then return output.INTERRUPTED end
     error(result, 0)
   end
   local run = RUNS[result.command]

@@ -109,8 +109,8 @@ function M.run(args)
   local client, status, driver = actor.client, output.OK, nil
 
   local stopping = false
-  local function stop()
-    if stopping then os.exit(output.FAILURE) end -- asked twice: without a goodbye
+  local function stop(signal)
+    if stopping then os.exit(output.code_of(signal)) end -- asked twice: without a goodbye
     stopping = true
     if not driver then return end -- not begun yet
     client:disconnect(function() driver.stop() end)

@@ -5,7 +5,7 @@ local M = {}
 
 --- A loop that runs until stop(), which may be called in any handler or signal.
 ---@param client stream_events.Client
----@param on_signal fun() called for SIGINT and SIGTERM
+---@param on_signal fun(signal: "sigint"|"sigterm")
 ---@return { run: fun(), stop: fun(), wake: fun() } wake: take a turn soon, whoever asks
 function M.new(client, on_signal)
   local handles = {}
@@ -33,8 +33,8 @@ function M.new(client, on_signal)
 
   -- An error inside a callback of luv would only be printed; here it ends the loop and is raised.
   local function guarded(f)
-    return function()
-      local ok, err = xpcall(f, debug.traceback)
+    return function(...)
+      local ok, err = xpcall(f, debug.traceback, ...)
       if not ok then
         failure = failure or err
         stop()

@@ -6,6 +6,14 @@ local luv = require "luv"
 local M = {}
 
 M.OK, M.FAILURE, M.USAGE = 0, 1, 2
+M.INTERRUPTED, M.TERMINATED = 130, 143 -- as shells count an end by SIGINT or SIGTERM
+
+--- The number to end with at once when a signal has come.
+---@param signal "sigint"|"sigterm"
+---@return integer
+function M.code_of(signal)
+  return signal == "sigterm" and M.TERMINATED or M.INTERRUPTED
+end
 
 --- Whether errors are for programs: set once the command line says so.
 M.json = false

@@ -52,7 +52,7 @@ local function obey_signals(server, args, log)
     signals[#signals + 1] = signal
   end
   local function stop(name)
-    if stopping then os.exit(output.FAILURE) end
+    if stopping then os.exit(output.code_of(name)) end
     stopping = true
     server:log("info", "the server is stopping", { signal = name })
     server:stop(function()

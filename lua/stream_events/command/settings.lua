@@ -13,6 +13,7 @@ M.BASE_URL = "http://127.0.0.1:3030"
 ---@field is_local boolean whether base_url is on this machine
 ---@field secret string? allows everything that a backend may do
 ---@field user_token string? used as it is instead of one that is signed here
+---@field ca_file string? PEM file of the certificates to trust instead of the system's
 
 --- Whether a host name stands for this machine.
 ---@param host string
@@ -22,11 +23,17 @@ function M.is_loopback(host)
   return host == "localhost" or host == "::1" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
 end
 
-local function host_of(url)
-  local authority = url:match("^%a[%w+.-]*://([^/?#]*)")
+--- Where a URL leads to.
+---@param url string
+---@return { scheme: string, host: string, port: integer }? place nil: it is no URL; the host without brackets
+function M.place(url)
+  local scheme, authority = url:match("^(%a[%w+.-]*)://([^/?#]*)")
   if not authority then return nil end
   authority = authority:gsub("^.*@", "")
-  return authority:match("^(%[[^%]]*%])") or authority:match("^[^:]*")
+  local host = authority:match("^%[([^%]]*)%]") or authority:match("^[^:]*")
+  scheme = scheme:lower()
+  local port = tonumber(authority:match(":(%d+)$")) or (scheme == "https" and 443 or 80)
+  return { scheme = scheme, host = host:lower(), port = math.tointeger(port) }
 end
 
 local function variable(name)
@@ -39,11 +46,11 @@ end
 ---@return string? message
 function M.read()
   local base_url = variable "STREAM_BASE_URL" or M.BASE_URL
-  local host = host_of(base_url)
-  if not host or not base_url:find("^https?://") then
+  local place = M.place(base_url)
+  if not place or not base_url:find("^https?://") then
     return nil, "STREAM_BASE_URL must begin with http:// or https://"
   end
-  local is_local = M.is_loopback(host)
+  local is_local = M.is_loopback(place.host)
   local api_key = variable "STREAM_API_KEY" or is_local and M.API_KEY
   if not api_key then
     return nil, "STREAM_API_KEY is not set; only a server on this machine has a default key"
@@ -54,6 +61,7 @@ function M.read()
     api_key = api_key,
     secret = variable "STREAM_API_SECRET" or is_local and M.API_SECRET or nil,
     user_token = variable "STREAM_USER_TOKEN",
+    ca_file = variable "STREAM_CA_FILE",
   }
 end
 

@@ -7,7 +7,6 @@ local luv = require "luv"
 local output = require "stream_events.command.output"
 local pages = require "stream_events.command.admin.page"
 local settings = require "stream_events.command.settings"
-local stream_events = require "stream_events"
 
 local M = {}
 
@@ -42,9 +41,7 @@ local function backend()
   if not values.secret then
     return nil, "STREAM_API_SECRET is not set: admin commands are a backend's, and need the secret"
   end
-  return stream_events.new {
-    api_key = values.api_key, base_url = values.base_url, secret = values.secret,
-  }, values
+  return acting.client(values, false, values.secret), values
 end
 
 -- The error, saying what to do about it with this command.
