@@ -85,22 +85,23 @@ function M.get(request, ca_file, seconds)
     ca_file = ca_file,
   }
   if not transport then return { err = native.error(kind, message), headers = {}, seconds = 0, at = 0 } end
-  local begun, id, status, body, headers, started = native.now(), nil, nil, nil, nil, nil
-  started, kind, message = transport:request {
+  local begun = native.now()
+  local started, why, text = transport:request {
     method = "GET", url = request.url, headers = request.headers, timeout = seconds,
   }
-  local answer = {}
+  local id, status, body, headers
   while started and not id do
     transport:step(1)
     id, status, body, headers = transport:next_response()
   end
-  if id and not status then kind, message = body, headers end
-  answer.seconds, answer.at = native.now() - begun, native.time()
-  answer.certificate = transport:certificate()
+  if id and not status then why, text = body, headers end
+  local certificate = transport:certificate()
   transport:close()
-  answer.status, answer.body, answer.headers = status, status and body, status and headers or {}
-  if not status then answer.err = native.error(kind, message or "no answer") end
-  return answer
+  return {
+    status = status, body = status and body, headers = status and headers or {},
+    err = not status and native.error(why, text or "no answer") or nil,
+    seconds = native.now() - begun, at = native.time(), certificate = certificate,
+  }
 end
 
 return M
