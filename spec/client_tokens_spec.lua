@@ -6,8 +6,8 @@ local tokens = require "stream_events.token"
 
 local SECRET = "lan-dev-secret"
 
--- A client on a fake transport, connected with a token function; `life` seconds for each token, counted by
--- the server's clock, which is `ahead` of ours, and `drift` more with each health check; `slept` as of clocks.
+-- A client on a fake transport, connected with a token function; `life` seconds for each token, counted by the
+-- server's clock, which is `ahead` of ours, and `drift` more with each health check; `slept` as of a clock.
 local function supplied(life, more)
   more = more or {}
   local fake = fakes.new()
