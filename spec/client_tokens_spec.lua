@@ -6,7 +6,7 @@ local tokens = require "stream_events.token"
 
 local SECRET = "lan-dev-secret"
 
--- A client on a fake transport, connected with a token function; `life` seconds for each token, counted by the
+-- A client on a fake transport, connected with a token function. Tokens last for `life` seconds by the
 -- server's clock, which is `ahead` of ours, and `drift` more with each health check; `slept` as of a clock.
 local function supplied(life, more)
   more = more or {}
