@@ -12,11 +12,15 @@ stds.rules = { read_globals = {
   "default", "mode", "event", "refuse", "honeypot", "include", "integer", "number", "boolean", "array",
   "object", "one_of", "optional", "any", "none_of", "allow", "drop", "flag", "quarantine", "rewrite",
 } }
+-- What the program in C gives its script.
+stds.embedding = { read_globals = { host = { fields = { "leave" } } } }
 files["lua/examples"] = { std = "min+looked_for" }
 files["lua/examples/love-lobby"] = { std = "luajit+love" }
 files["lua/examples/love-lobby/rules.lua"] = { std = "min+rules" }
 files["lua/examples/love-lobby/players"] = { std = "lua54" }
 files["lua/examples/love-lobby/players.lua"] = { std = "lua54" }
+files["lua/examples/embed"] = { std = "lua54+embedding" }
+files["lua/examples/embed/rules.lua"] = { std = "min+rules" }
 files["spec/love/probe"] = { std = "luajit+love" }
 files["lua/examples/rules.lua"] = { std = "min+rules" }
 files["lua/stream_events"] = { std = "min+looked_for" }
