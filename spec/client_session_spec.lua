@@ -306,23 +306,38 @@ describe("a session", function()
     end
   end)
 
-  it("counts from one again after a good first frame", function()
+  -- Lost again at once after four failures, then lost after so many seconds. Gives the two waits.
+  local function flap(seconds)
     local world = reach("waiting")
-    for _ = 1, 3 do
+    local function come_to(first)
       world.time = world.session.due
       world.session:input("tick")
       world.session:input("token")
+      if first then world.session:input(first) end
+    end
+    for _ = 1, 3 do
+      come_to()
       world.session:input("lost", network())
     end
     assert.equal(4, world.session.failures)
-    world.time = world.session.due
-    world.session:input("tick")
-    world.session:input("token")
-    world.session:input("hello")
-    assert.is_false(world.established)
+    come_to "hello"
     world.session:input("lost", network())
-    assert.equal(0.25, world.changes[#world.changes].retry_in)
-    assert.equal(1, world.session.reconnects)
+    local at_once = world.changes[#world.changes].retry_in
+    come_to "hello"
+    world.time = world.time + seconds
+    world.session:input("lost", network())
+    return at_once, world.changes[#world.changes].retry_in, world
+  end
+
+  it("waits longer each time for a server that greets and hangs up", function()
+    local at_once, afterwards = flap(7.9)
+    assert.same({ 8, 10 }, { at_once, afterwards })
+  end)
+
+  it("counts from one again after a connection that has lasted as long as it was waited for", function()
+    local at_once, afterwards, world = flap(8)
+    assert.same({ 8, 0.25 }, { at_once, afterwards })
+    assert.equal(2, world.session.reconnects)
   end)
 
   for _, code in ipairs { 2, 5, 41, 42, 43, 40, 4, 99 } do

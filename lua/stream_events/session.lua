@@ -60,7 +60,7 @@ local M = {}
 ---@class stream_events.Session
 ---@field state "idle"|"token"|"connecting"|"greeting"|"online"|"refused"|"waiting"|"closing"|"failed"
 ---@field due number? monotonic time of the next tick that has something to do; nil: none
----@field failures integer consecutive ones
+---@field failures integer consecutive ones; connections that were lost sooner than they were waited for count
 ---@field reconnects integer
 ---@field failure stream_events.Error? why the state is "failed"
 ---@field last_reason string? of the last loss
@@ -122,9 +122,16 @@ local function announce_offline(self, err, retry_in)
   }
 end
 
+-- A server that greets and hangs up at once is to be left alone as one that does not greet.
+local function has_lasted(self)
+  return self.online_at ~= nil and self.now() - self.online_at >= self.waited
+end
+
 local function plan_retry(self, err)
+  if has_lasted(self) then self.failures = 0 end
   self.failures = self.failures + 1
   local delay = backoff.delay(self.failures, self.random)
+  self.online_at, self.waited = nil, delay
   enter(self, "waiting", self.now() + delay)
   announce_offline(self, err, delay)
 end
@@ -187,7 +194,7 @@ end
 
 local function begin(self)
   self.was_online, self.failure, self.fresh, self.renewed = false, nil, false, false
-  self.failures, self.is_anew = 0, false
+  self.failures, self.waited, self.online_at, self.is_anew = 0, 0, nil, false
   fetch(self, false, true)
 end
 
@@ -205,9 +212,10 @@ end
 local function hello(self)
   local first = not self.was_online
   enter(self, "online")
-  self.was_online, self.failures, self.fresh, self.renewed = true, 0, false, false
+  self.was_online, self.fresh, self.renewed = true, false, false
   self.is_anew, self.doubted = false, nil
   local now = self.now()
+  self.online_at = now
   self.health_at = now + self.timeouts.health
   plan_tick(self, now)
   if not first then self.reconnects = self.reconnects + 1 end
