@@ -109,7 +109,7 @@ test-love: ## run the specs of the lobby, in LÖVE on a screen that nobody sees
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
-           $(patsubst %,spec/%_spec.lua,demo frames readme rockspec) \
+           $(patsubst %,spec/%_spec.lua,demo frames manual readme rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
 SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
         $(filter-out spec/love/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))

@@ -2,6 +2,7 @@
 -- another one, because the port in the text may be taken.
 local command = require "support.command"
 local luv = require "luv"
+local manual = require "support.manual"
 local process = require "support.process"
 local rules = require "stream_events.rules"
 
@@ -12,24 +13,11 @@ local function read(path)
   return text
 end
 
-local README = read "README.md"
+local README = manual.read "README.md"
 local PRINTED = "http://127.0.0.1:3030"
 
--- Blocks of one language, in order.
 local function blocks(language)
-  local found, block, wanted = {}, nil, false
-  for line in README:gmatch "([^\n]*)\n" do
-    local fence = line:match "^```(%w*)$"
-    if not fence then
-      if block then block[#block + 1] = line .. "\n" end
-    elseif block then
-      if wanted then found[#found + 1] = table.concat(block) end
-      block = nil
-    else
-      block, wanted = {}, fence == language
-    end
-  end
-  return found
+  return manual.texts("README.md", language)
 end
 
 local function program(containing)

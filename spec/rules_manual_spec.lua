@@ -5,6 +5,7 @@ local core = require "stream_events.core"
 local folder = require "support.folder"
 local lua = require "support.lua"
 local luv = require "luv"
+local manual = require "support.manual"
 local native = require "stream_events.native"
 local options = require "stream_events.options"
 local process = require "support.process"
@@ -20,25 +21,7 @@ local function read(path)
 end
 
 local COMMAND = luv.fs_realpath(command.COMMAND)
-local CHAPTER = read "lua/stream_events/doc/rules.md"
-
---- Texts of fenced blocks of a language, without the indent of a list.
-local function blocks(language)
-  local found, block, indent = {}, nil, nil
-  for line in CHAPTER:gmatch "([^\n]*)\n" do
-    local spaces, name = line:match "^( *)```(%w*)$"
-    if block and spaces then
-      if block.language == language then found[#found + 1] = table.concat(block, "\n") .. "\n" end
-      block = nil
-    elseif block then
-      block[#block + 1] = line:sub(#indent + 1)
-    elseif spaces then
-      block, indent = { language = name }, spaces
-    end
-  end
-  assert(not block, "a block has no end")
-  return found
-end
+local CHAPTER = manual.read "rules.md"
 
 local function section(title)
   return assert((CHAPTER .. "\n## "):match("\n##+ " .. title .. "\n(.-)\n## "), "no section " .. title)
@@ -53,13 +36,13 @@ end
 
 -- Rule files begin with a comment that names them, programs with one that says so.
 local files, programs, included = {}, {}, {}
-for _, text in ipairs(blocks "lua") do
-  local name = text:match "^%-%- ([%w_]+%.lua): "
+for _, block in ipairs(manual.blocks("rules.md", "lua")) do
+  local name, text = manual.rule_file(block), block.text
   if name then
     files[#files + 1] = { name = name, text = text }
     files[name] = text
     for other in text:gmatch 'include "([^"]+)"' do included[other] = true end
-  else
+  elseif not block.by_hand then
     programs[#programs + 1] = text
   end
 end
@@ -269,7 +252,7 @@ describe("the manual's chapter on rules", function()
 
   it("shows commands that work", function()
     local ran = {}
-    for _, text in ipairs(blocks "") do
+    for _, text in ipairs(manual.texts("rules.md", "")) do
       local here = folder.new()
       here:write("log.jsonl", event_of("noise", "ann", {}) .. "\n")
       if not text:find("rules new", 1, true) then

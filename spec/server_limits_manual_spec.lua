@@ -1,11 +1,8 @@
 --- The manual's section on limits: it names the settings that there are, all of them, and their defaults.
+local manual = require "support.manual"
 local options = require "stream_events.server.options"
 
-local ROOT = debug.getinfo(1, "S").source:match "^@(.*)spec/[^/]*$" or ""
-
-local file = assert(io.open(ROOT .. "lua/stream_events/doc/server.md"))
-local section = assert(file:read("a"):match "\n## Limits\n(.-)\n## ")
-file:close()
+local section = assert(manual.read "server.md":match "\n## Limits\n(.-)\n## ")
 
 -- The rows of all tables, as lists of cells.
 local function rows()
