@@ -4,24 +4,44 @@
 # LuaJIT as well. The server and the command are for 5.4 alone.
 LUA        ?= lua5.4
 LUA_PC     ?= lua5.4
+# LUA_INCDIR: where the headers of Lua are, for who knows it better than pkg-config, as LuaRocks does.
+ifdef LUA_INCDIR
+LUA_CFLAGS  = -I$(LUA_INCDIR)
+LUA_VERSION := $(shell sed -n 's/^\#define LUA_VERSION_NUM[^0-9]*50\([0-9]\).*/5.\1/p' '$(LUA_INCDIR)/lua.h')
+endif
 LUA_VERSION ?= $(if $(filter %5.1 %51 luajit,$(LUA_PC)),5.1,$(if $(filter %5.3 %53,$(LUA_PC)),5.3,5.4))
 BUSTED     ?= busted
 CC         ?= cc
 CFLAGS     ?= -O2 -g
+MANUAL      = $(wildcard lua/stream_events/doc/*.md lua/stream_events/doc/*.png)
 BUILD      ?= build$(if $(ONLY_CLIENT),/lua$(LUA_VERSION))
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 ONLY_CLIENT = $(filter-out 5.4,$(LUA_VERSION))
-INSTALL_LUA = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
-INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
+# Where things go. LuaRocks gives folders of its own for these.
+INSTALL_LUA ?= $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
+INSTALL_LIB ?= $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
+INSTALL_BIN ?= $(DESTDIR)$(PREFIX)/bin
+INSTALL_DOC ?= $(DESTDIR)$(PREFIX)/share/doc/stream-events
+
+# What pkg-config does not know is looked for where the compiler looks.
+ask = $(shell pkg-config $(1) 2>/dev/null)
+ifndef LUA_CFLAGS
+LUA_CFLAGS := $(call ask,--cflags $(LUA_PC))
+endif
+HEADERS := $(foreach library,libcurl libssl libcrypto zlib,$(call ask,--cflags $(library)))
+LINK_CURL := $(or $(call ask,--libs libcurl),-lcurl)
+LINK_SSL := $(or $(call ask,--libs libssl),-lssl)
+LINK_CRYPTO := $(or $(call ask,--libs libcrypto),-lcrypto)
+LINK_ZLIB := $(or $(call ask,--libs zlib),-lz)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-CPPFLAGS_ALL = -D_POSIX_C_SOURCE=200809L -Icsrc $(CPPFLAGS) \
-               $(shell pkg-config --cflags $(LUA_PC) libcurl libssl libcrypto zlib 2>/dev/null)
+CPPFLAGS_ALL = -D_POSIX_C_SOURCE=200809L -Icsrc $(CPPFLAGS) $(LUA_CFLAGS) $(HEADERS)
 CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS)
-LIBS_CORE = $(shell pkg-config --libs libcurl libssl libcrypto zlib 2>/dev/null) -lm
-LIBS_SERVER = $(shell pkg-config --libs libcrypto 2>/dev/null) -lhttp_parser
-SHARED = -shared $(LDFLAGS)
+LIBS_CORE = $(LINK_CURL) $(LINK_SSL) $(LINK_CRYPTO) $(LINK_ZLIB) -lm
+LIBS_SERVER = $(LINK_CRYPTO) -lhttp_parser
+LIBFLAG ?= $(if $(filter Darwin,$(shell uname -s)),-bundle -undefined dynamic_lookup,-shared)
+SHARED = $(LIBFLAG) $(LDFLAGS)
 
 CORE_SOURCES   = $(wildcard csrc/*.c)
 # What the server's module takes from the client's C parts: framing and what that needs.
@@ -29,15 +49,16 @@ SERVER_SHARES  = status buffer utf8 ws upgrade crypto poller lcore
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
-MODULES        = $(BUILD)/stream_events/core.so \
-                 $(if $(ONLY_CLIENT),,$(BUILD)/stream_events/server/core.so)
+CORE_MODULE    = $(BUILD)/stream_events/core.so
+SERVER_MODULE  = $(BUILD)/stream_events/server/core.so
 
 export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
 .PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-browser \
-  test-all test-others faults faults-network soak bench check asan fuzz install install-words uninstall clean print-shared
+  test-rocks test-all test-others faults faults-network soak bench check asan fuzz build-client build-server \
+  install install-client install-server install-words uninstall clean
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,19 +68,34 @@ DEPS ?= .ci/deps
 NEED = $(if $(filter skip,$(DEPS)),true,$(DEPS))
 
 deps: ## install the missing system packages for everything below but bench and fuzz
-	@$(NEED) build test interop runtimes check asan
+	@$(NEED) build test interop runtimes rocks check asan
 	@$(MAKE) --no-print-directory -s $(NODE_WS)
 
 deps-browser: ## install the missing packages for the specs in a browser
 	@$(NEED) browser
 
-build: $(MODULES) ## compile the C modules into build/
+build: build-client $(if $(ONLY_CLIENT),,build-server) ## compile the C modules into build/
+build-client: $(CORE_MODULE)
+build-server: $(SERVER_MODULE)
 
-$(BUILD)/stream_events/core.so: $(CORE_OBJECTS)
+# What is missing is said before the compiler fails: which library, and what its package is called.
+NEEDED_client = lua$(LUA_VERSION) curl openssl zlib
+NEEDED_server = lua$(LUA_VERSION) openssl http_parser
+NEEDED_all    = $(NEEDED_client) http_parser
+NEEDED = $(BUILD)/libraries/$(or $(patsubst build-%,%,$(filter build-client build-server,$(MAKECMDGOALS))),$(if \
+         $(ONLY_CLIENT),client,all))
+$(BUILD)/libraries/%: csrc/libraries.sh
+	@mkdir -p $(@D)
+	@CC='$(CC)' FLAGS='$(CPPFLAGS_ALL) $(CFLAGS) $(LDFLAGS)' LIBS='$(LIBS_CORE) $(LIBS_SERVER)' \
+	  csrc/libraries.sh '$(@D)' $(NEEDED_$*)
+	@touch $@
+$(CORE_OBJECTS) $(SERVER_OBJECTS): | $(NEEDED)
+
+$(CORE_MODULE): $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(SHARED) -o $@ $^ $(LIBS_CORE)
 
-$(BUILD)/stream_events/server/core.so: $(SERVER_OBJECTS)
+$(SERVER_MODULE): $(SERVER_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(SHARED) -o $@ $^ $(LIBS_SERVER)
 
@@ -106,13 +142,18 @@ test-love: ## run the specs of the lobby, in LÖVE on a screen that nobody sees
 	@$(MAKE) --no-print-directory -s build build-jit pack-lobby
 	@$(LUA) "$$(command -v $(BUSTED))" --run=love
 
+test-rocks: ## make, pack and install the rocks, and use what was installed
+	@$(NEED) build test rocks
+	@$(MAKE) --no-print-directory -s build build-jit
+	@$(LUA) "$$(command -v $(BUSTED))" --run=rocks
+
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
            $(patsubst %,spec/%_spec.lua,demo frames manual readme rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
 SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
-        $(filter-out spec/love/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
+        $(filter-out spec/love/% spec/rocks/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
 # busted is looked for when it runs, not when this file is read: it may have been installed in
 # between. What a spec starts with lua5.4, such as the server, finds its own modules in build/.
 RUN_SPECS = $(if $(ONLY_CLIENT),LUA_CPATH_5_4='$(CURDIR)/build/?.so;;') \
@@ -221,22 +262,38 @@ bench: ## measure against other clients and servers, side by side, as ratios
 	@$(MAKE) --no-print-directory -s -f spec/bench/bench.mk
 
 NOT_CLIENT = -not -path '*/server/*' -not -path '*/command/*'
-install: ## copy modules and command below $(DESTDIR)$(PREFIX)
-	@$(MAKE) --no-print-directory -s build
-	@$(foreach module,$(MODULES),\
-	  install -D -m 755 $(module) '$(module:$(BUILD)/%=$(INSTALL_LIB)/%)' &&) true
-	@cd lua && find stream_events -type f \( -name '*.lua' -o -name '*.md' -o -path '*/doc/*.png' -o -path '*/dashboard/page/*' \) $(if $(ONLY_CLIENT),$(NOT_CLIENT)) \
-	  -exec install -D -m 644 {} '$(INSTALL_LUA)/{}' \;
-	@$(if $(ONLY_CLIENT),,install -D -m 755 lua/bin/stream-events '$(DESTDIR)$(PREFIX)/bin/stream-events')
-	@$(if $(ONLY_CLIENT),,$(MAKE) --no-print-directory -s install-words)
+NOT_SERVER = -not -path '*/server/*'
+# A mode, where to, and files of lua/, which keep their folders. Not every install(1) has -D.
+put = cd lua && for file in $(3); do \
+  mkdir -p "$(2)/$$(dirname $$file)" && install -m $(1) $$file "$(2)/$$file" || exit 1; done
+put_as = mkdir -p "$$(dirname '$(3)')" && install -m $(1) $(2) '$(3)'
+
+install: install-client $(if $(ONLY_CLIENT),,install-server install-words) ## copy it all below $(DESTDIR)$(PREFIX)
 	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+# Another Lua gets its modules alone: command, manual and examples are those of 5.4.
+install-client:
+	@$(MAKE) --no-print-directory -s build-client
+	@$(call put_as,755,$(CORE_MODULE),$(INSTALL_LIB)/stream_events/core.so)
+	@$(call put,644,$(INSTALL_LUA),$$(find stream_events -name '*.lua' $(if $(ONLY_CLIENT),$(NOT_CLIENT),$(NOT_SERVER))))
+ifeq ($(ONLY_CLIENT),)
+	@$(call put_as,755,lua/bin/stream-events,$(INSTALL_BIN)/stream-events)
+	@$(call put,644,$(INSTALL_DOC),$$(find examples -type f))
+	@$(call put,755,$(INSTALL_DOC),$$(find examples -type f -perm -100))
+	@install -m 644 README.md CHANGELOG.md LICENSE $(MANUAL) '$(INSTALL_DOC)'
+endif
+
+install-server:
+	@$(MAKE) --no-print-directory -s build-server
+	@$(call put_as,755,$(SERVER_MODULE),$(INSTALL_LIB)/stream_events/server/core.so)
+	@$(call put,644,$(INSTALL_LUA),$$(find stream_events -path '*/server/*' -type f))
 
 # The manual page and what shells complete, made by the command itself.
 INSTALL_SHARE = $(DESTDIR)$(PREFIX)/share
 WORDS = man/man1/stream-events.1 bash-completion/completions/stream-events \
         zsh/site-functions/_stream-events fish/vendor_completions.d/stream-events.fish
 install-words: $(WORDS:%=$(BUILD)/share/%)
-	@$(foreach file,$(WORDS),install -D -m 644 '$(BUILD)/share/$(file)' '$(INSTALL_SHARE)/$(file)' &&) true
+	@$(foreach file,$(WORDS),$(call put_as,644,$(BUILD)/share/$(file),$(INSTALL_SHARE)/$(file)) &&) true
 
 COMMAND_SOURCES = lua/bin/stream-events $(wildcard lua/stream_events/command/*.lua \
   lua/stream_events/command/*/*.lua lua/stream_events/server/options.lua)
@@ -244,17 +301,18 @@ $(BUILD)/share/man/%: SAYS = --man
 $(BUILD)/share/bash-completion/%: SAYS = completion bash
 $(BUILD)/share/zsh/%: SAYS = completion zsh
 $(BUILD)/share/fish/%: SAYS = completion fish
-$(BUILD)/share/%: $(COMMAND_SOURCES) $(MODULES)
+$(BUILD)/share/%: $(COMMAND_SOURCES) $(CORE_MODULE) $(SERVER_MODULE)
 	@mkdir -p $(@D)
 	@$(LUA) lua/bin/stream-events $(SAYS) > $@.partial && mv $@.partial $@
 
 uninstall: ## remove what install copied
 	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
-	@$(if $(ONLY_CLIENT),,rm -f '$(DESTDIR)$(PREFIX)/bin/stream-events' $(WORDS:%='$(INSTALL_SHARE)/%'))
+	@rmdir '$(INSTALL_LIB)' '$(INSTALL_LUA)' 2>/dev/null || true
+ifeq ($(ONLY_CLIENT),)
+	@rm -rf '$(INSTALL_DOC)'
+	@rm -f '$(INSTALL_BIN)/stream-events' $(WORDS:%='$(INSTALL_SHARE)/%')
+endif
 	@echo "removed from $(DESTDIR)$(PREFIX)"
-
-print-shared: # what the server's module takes of the client's C, for the spec of the rockspecs
-	@printf 'csrc/%s.c\n' $(sort $(SERVER_SHARES))
 
 clean: ## remove everything that was built
 	rm -rf build

@@ -10,8 +10,7 @@
 #include "lrules.h"
 #include "lsandbox.h"
 #include "type_class.h"
-
-#define SE_VERSION "0.1.0"
+#include "version.h"
 
 /* A thread of libcurl's resolver may still be on its way back into this code after the host has
  * closed its Lua state and unloaded us. So the module stays mapped for the life of the process. */

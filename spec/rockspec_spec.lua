@@ -1,62 +1,56 @@
---- The rockspecs: they name every file there is, each once, in the right rock.
-local function rockspec(name)
+--- The rockspecs: of each rock one for the sources as they are, and one for each release.
+local native = require "stream_events.native"
+
+local function rockspec(name, version)
   local env = {}
-  assert(loadfile(("rockspec/%s-scm-1.rockspec"):format(name), "t", env))()
+  assert(loadfile(("rockspec/%s-%s.rockspec"):format(name, version), "t", env))()
   return env
 end
 
-local function files(command)
-  local list = {}
-  local pipe = assert(io.popen(command))
-  for line in pipe:lines() do list[#list + 1] = line end
-  pipe:close()
-  table.sort(list)
-  return list
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "a"
+  file:close()
+  return text
 end
 
--- The Lua files and the C sources that a rockspec takes.
-local function taken(spec)
-  local lua, c = {}, {}
-  for name, module in pairs(spec.build.modules) do
-    if type(module) == "table" then
-      for _, source in ipairs(module.sources) do c[#c + 1] = source end
-    else
-      lua[#lua + 1] = module
-      local expected = module:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
-      assert.equal(expected, name)
-    end
+local RELEASE = native.version .. "-1"
+
+describe("the rockspecs", function()
+  for _, name in ipairs { "stream-events", "stream-events-server" } do
+    it("of " .. name .. " are called as what is in them", function()
+      for _, version in ipairs { "scm-1", RELEASE } do
+        local found = rockspec(name, version)
+        assert.equal(name, found.package)
+        assert.equal(version, found.version)
+      end
+    end)
+
+    it("of " .. name .. " differ in version and tag alone", function()
+      local function plain(version)
+        local text = read(("rockspec/%s-%s.rockspec"):format(name, version))
+        return (text:gsub("\n  tag = [^\n]*", ""):gsub("%f[%w]" .. version:gsub("%p", "%%%0"), "VERSION"))
+      end
+      assert.equal(plain "scm-1", plain(RELEASE))
+      assert.equal("v" .. native.version, rockspec(name, RELEASE).source.tag)
+      assert.is_nil(rockspec(name, "scm-1").source.tag)
+    end)
   end
-  table.sort(lua)
-  table.sort(c)
-  return lua, c
-end
 
-describe("the rockspec", function()
-  it("of stream-events takes all of the client", function()
-    local lua, c = taken(rockspec "stream-events")
-    assert.same(files "find lua/stream_events -name '*.lua' -not -path '*/server/*'", lua)
-    assert.same(files "ls csrc/*.c", c)
-  end)
-
-  it("of stream-events-server takes all of the server, and what it shares with the client", function()
-    local lua, c = taken(rockspec "stream-events-server")
-    assert.same(files "find lua/stream_events -name '*.lua' -path '*/server/*'", lua)
-    local own, shared = {}, {}
-    for _, source in ipairs(c) do
-      local list = source:find("^csrc/server/") and own or shared
-      list[#list + 1] = source
+  it("of the server ask for the client of the same version", function()
+    for _, version in ipairs { "scm-1", RELEASE } do
+      assert.truthy(table.concat(rockspec("stream-events-server", version).dependencies, "\n")
+        :find("stream-events == " .. version, 1, true))
     end
-    assert.same(files "ls csrc/server/*.c", own)
-    assert.same(files "make -s --no-print-directory print-shared", shared)
   end)
+end)
 
-  it("of stream-events-server takes the dashboard's page, into the folder of its own", function()
-    local page = {}
-    for name, file in pairs(rockspec "stream-events-server".build.install.lua) do
-      page[#page + 1] = file
-      assert.equal("lua/" .. name:gsub("%.[^.]*$", ""):gsub("%.", "/"), (file:gsub("/[^/]*$", "")))
-    end
-    table.sort(page)
-    assert.same(files "find lua/stream_events/server -type f -not -name '*.lua'", page)
+describe("the version", function()
+  it("is a semantic one, and the same for programs and in the changelog", function()
+    assert.truthy(native.version:find "^%d+%.%d+%.%d+$")
+    assert.equal(native.version, require "stream_events".version)
+    assert.equal(native.version, require "stream_events.server.core".version)
+    -- The newest section is the one of this version, released or not.
+    assert.equal(native.version, read "CHANGELOG.md":match "\n## [^\n]-(%d+%.%d+%.%d+)")
   end)
 end)

@@ -3,11 +3,14 @@
 #include <lauxlib.h>
 
 #include "llistener.h"
+#include "version.h"
 
 __attribute__((visibility("default"))) int luaopen_stream_events_server_core(lua_State *L);
 
 int luaopen_stream_events_server_core(lua_State *L) {
   lua_newtable(L);
+  lua_pushliteral(L, SE_VERSION);
+  lua_setfield(L, -2, "version");
   se_open_listener(L);
   return 1;
 }

@@ -9,7 +9,10 @@ local API_KEY, SECRET = "demo-key", "demo-secret"
 
 io.stdout:setvbuf "line"
 local folder = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
+-- The command of the checkout that this lies in; of an installation, the one on the path.
 local COMMAND = folder .. "/../bin/stream-events"
+local in_checkout = luv.fs_stat(COMMAND) ~= nil
+if not in_checkout then COMMAND = "stream-events" end
 local RULES = folder .. "/rules.lua"
 
 local no_color = os.getenv "NO_COLOR"
@@ -189,7 +192,7 @@ end
 
 local function suggest()
   local above = folder:match "^(.*)/examples$"
-  local command = above and above .. "/bin/stream-events" or COMMAND
+  local command = in_checkout and above and above .. "/bin/stream-events" or COMMAND
   if command:find("[^%w_./-]") then command = "'" .. command:gsub("'", "'\\''") .. "'" end
   print()
   print "Try it yourself, in three terminals:"

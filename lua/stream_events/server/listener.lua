@@ -6,6 +6,12 @@ local native = require "stream_events.native"
 
 local M = {}
 
+-- Two packages hold the two halves; nobody has tried others together.
+if core.version ~= native.version then
+  error(("the server is of version %s and stream-events of %s: install the same version of both"):format(
+    core.version or "0.1.0 or older", native.version), 0)
+end
+
 ---@class stream_events.server.Handlers
 ---@field request fun(number: integer, request: stream_events.server.Request): ...
 ---  gives status, body and headers of the answer; and true when the answer has to wait for settle

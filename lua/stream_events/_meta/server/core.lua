@@ -4,6 +4,7 @@
 -- can watch; it decides nothing. Only `stream_events.server.listener` requires it.
 
 ---@class stream_events.server.core
+---@field version string the same as that of stream_events.core, or the server is not loaded
 local core = {}
 
 ---@class stream_events.server.ListenOptions
