@@ -14,6 +14,7 @@ stds.rules = { read_globals = {
 } }
 -- What the program in C gives its script.
 stds.embedding = { read_globals = { host = { fields = { "leave" } } } }
+stds.luanti = { globals = { "minetest" } }
 files["lua/examples"] = { std = "min+looked_for" }
 files["lua/examples/love-lobby"] = { std = "luajit+love" }
 files["lua/examples/love-lobby/rules.lua"] = { std = "min+rules" }
@@ -21,6 +22,9 @@ files["lua/examples/love-lobby/players"] = { std = "lua54" }
 files["lua/examples/love-lobby/players.lua"] = { std = "lua54" }
 files["lua/examples/embed"] = { std = "lua54+embedding" }
 files["lua/examples/embed/rules.lua"] = { std = "min+rules" }
+files["lua/examples/luanti"] = { std = "min+luanti" }
+files["lua/examples/luanti/rules.lua"] = { std = "min+rules" }
+files["spec/luanti/probe"] = { std = "min+luanti" }
 files["spec/love/probe"] = { std = "luajit+love" }
 files["lua/examples/rules.lua"] = { std = "min+rules" }
 files["lua/stream_events"] = { std = "min+looked_for" }
