@@ -56,7 +56,7 @@ export LUA_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
 export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
-.PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-browser \
+.PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-luanti test-browser \
   test-rocks test-all test-others faults faults-network soak bench check asan fuzz build-client build-server \
   install install-client install-server install-words uninstall clean
 help: ## list the targets
@@ -137,6 +137,12 @@ pack-lobby: ## pack the lobby and the plugin into build/lobby.love
 	@cd $(LOBBY_TREE) && zip -q -9 -r ../lobby.love .
 	@echo "packed $(LOBBY_TREE).love; play it: love $(LOBBY_TREE).love"
 
+test-luanti: ## run the specs of the mod for Luanti, in a server of it
+	@$(NEED) build test
+	@$(NEED) luanti || echo "the packages for Luanti cannot be had"
+	@$(MAKE) --no-print-directory -s build build-jit
+	@spec/luanti/run.sh '$(LUA)' "$$(command -v $(BUSTED))"
+
 test-love: ## run the specs of the lobby, in LÖVE on a screen that nobody sees
 	@$(NEED) build test love screen
 	@$(MAKE) --no-print-directory -s build build-jit pack-lobby
@@ -153,7 +159,7 @@ ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
            $(patsubst %,spec/%_spec.lua,demo frames manual readme rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
 SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
-        $(filter-out spec/love/% spec/rocks/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
+        $(filter-out spec/love/% spec/luanti/% spec/rocks/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
 # busted is looked for when it runs, not when this file is read: it may have been installed in
 # between. What a spec starts with lua5.4, such as the server, finds its own modules in build/.
 RUN_SPECS = $(if $(ONLY_CLIENT),LUA_CPATH_5_4='$(CURDIR)/build/?.so;;') \
