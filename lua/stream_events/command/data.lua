@@ -2,7 +2,9 @@
 --- `stream-events backup`.
 local bundled = require "stream_events.command.bundled"
 local format = require "stream_events.command.format"
+local luv = require "luv"
 local output = require "stream_events.command.output"
+local progress = require "stream_events.command.progress"
 local serve_settings = require "stream_events.command.serve_settings"
 
 local M = {}
@@ -58,7 +60,11 @@ function M.check(found, args)
   local data = found.values.data
   local ok, code = is_file(data)
   if not ok then return code end
-  local report, err = require "stream_events.server.check".run(data)
+  local told = progress.new("checking " .. data)
+  local report, err = require "stream_events.server.check".run(data, function(done, total)
+    told:at(total and done / total, done, "documents")
+  end)
+  told:clear()
   if not report then return fail(err, found, args) end
   if args.json then
     output.line(format.encoded {
@@ -86,7 +92,10 @@ function M.backup(args)
   local ok, code = is_file(data)
   if not ok then return code end
   local err
-  ok, err = backup.write(data, args.file)
+  local stat = luv.fs_stat(data)
+  ok, err = backup.write(data, args.file, function(partial)
+    return progress.of_file("copying " .. data, partial, stat and stat.size or 0)
+  end)
   if not ok then return fail(err, found, args) end
   if args.json then
     output.line(format.encoded { data = data, backup = args.file })

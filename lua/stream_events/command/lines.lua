@@ -10,6 +10,8 @@ local STDIN = 0
 
 ---@class stream_events.command.Lines
 ---@field number integer of the line that next() gave last
+---@field bytes integer that were read so far
+---@field size integer? bytes of all; nil: that is not known
 local Lines = {}
 Lines.__index = Lines
 
@@ -31,7 +33,8 @@ function M.open(path)
     return nil, ("cannot read %s: it is a folder"):format(name)
   end
   return setmetatable({
-    fd = fd, name = name, number = 0,
+    fd = fd, name = name, number = 0, bytes = 0,
+    size = stat and stat.type == "file" and stat.size > 0 and stat.size or nil,
     chunk = "", from = 1, -- what was read and is not taken yet
     parts = {}, length = 0, begun = false, -- the line so far
   }, Lines)
@@ -73,12 +76,18 @@ function Lines:next()
     self.begun = self.begun or #self.chunk >= self.from
     local chunk, message = luv.fs_read(self.fd, CHUNK, -1)
     if not chunk then return nil, ("cannot read %s: %s"):format(self.name, message) end
-    self.chunk, self.from = chunk, 1
+    self.chunk, self.from, self.bytes = chunk, 1, self.bytes + #chunk
     if chunk == "" then
       if self.begun then return finish(self) end
       return nil
     end
   end
+end
+
+--- How much of all was read, 0 to 1; nil: that is not known.
+---@return number?
+function Lines:share()
+  return self.size and self.bytes / self.size
 end
 
 function Lines:close()

@@ -31,11 +31,16 @@ local EPIPE = 32 -- nobody reads any more, as after `| head`: an end like any ot
 ---@type string?
 M.unwritten = nil
 
+--- Called before anything is written: takes away what is only there for the moment.
+---@type fun()?
+M.on_write = nil
+
 --- Writes text at once, so that a reader behind a pipe sees it. False when it cannot be written, or
 --- nobody reads any more.
 ---@param ... string
 ---@return boolean
 function M.write(...)
+  if M.on_write then M.on_write() end
   local ok, message, code = io.stdout:write(...)
   if ok then ok, message, code = io.stdout:flush() end
   if not ok and code ~= EPIPE then M.unwritten = M.unwritten or message end
@@ -52,6 +57,7 @@ end
 --- Something to know that is no result.
 ---@param text string
 function M.note(text)
+  if M.on_write then M.on_write() end
   io.stderr:write(text, "\n")
 end
 

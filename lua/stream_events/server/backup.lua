@@ -44,15 +44,25 @@ local function publish(partial, target)
 end
 
 -- SQLite fills a file that is there and empty, and leaves its mode as it is.
-local function copy(connection, target)
+local function fill(connection, partial, target, watch)
+  local ok, message = uv.fs_chmod(partial, database.OWNER_ONLY)
+  if not ok then return nil, message end
+  local stop = watch and watch(partial)
+  ok, message = database.run(connection, "VACUUM INTO ?", partial)
+  if stop then stop() end
+  if ok then ok, message = sync(partial) end
+  if ok then ok, message = publish(partial, target) end
+  return ok, message
+end
+
+-- Half a copy is none: also when somebody interrupts it.
+local function copy(connection, target, watch)
   local file, partial = uv.fs_mkstemp(target .. ".XXXXXX")
   if not file then return nil, partial end
   uv.fs_close(file)
-  local ok, message = uv.fs_chmod(partial, database.OWNER_ONLY)
-  if ok then ok, message = database.run(connection, "VACUUM INTO ?", partial) end
-  if ok then ok, message = sync(partial) end
-  if ok then ok, message = publish(partial, target) end
-  if not ok then uv.fs_unlink(partial) end
+  local went, ok, message = pcall(fill, connection, partial, target, watch)
+  if not went or not ok then uv.fs_unlink(partial) end
+  if not went then error(ok, 0) end
   return ok, message
 end
 
@@ -68,9 +78,11 @@ end
 --- Writes a copy of a database. The copy is the user's alone (0600).
 ---@param path string the database
 ---@param target string must not exist
+---@param watch (fun(partial: string): fun())? called with the file that grows meanwhile; what it gives is
+---  called when that has its size
 ---@return true? ok
 ---@return stream_events.Error? err the database cannot be read, or the copy cannot be written
-function M.write(path, target)
+function M.write(path, target, watch)
   if uv.fs_lstat(target) then return fail(target, "it exists already") end
   local connection, message = database.connect_to_read(path)
   if not connection then return store.fail(path, message) end
@@ -80,7 +92,7 @@ function M.write(path, target)
     connection:close()
     return store.fail(path, message)
   end
-  ok, message = copy(connection, target)
+  ok, message = copy(connection, target, watch)
   connection:close()
   if not ok then return fail(target, message) end
   return true

@@ -75,12 +75,17 @@ local function kinds_of(connection, version, problem)
 end
 
 -- The keys come first: documents speak of others of any kind.
-local function check_documents(connection, report, problem)
+local function check_documents(connection, report, problem, tell)
   local kinds, keys = kinds_of(connection, report.schema, problem), {}
+  local total, done = 0, 0
   for _, kind in ipairs(kinds) do
     local set = {}
     keys[kind] = set
-    local ok, message = walk(connection, schema.TABLES[kind], function(key) set[key] = true end)
+    local ok, message = walk(connection, schema.TABLES[kind], function(key)
+      set[key] = true
+      total = total + 1
+      tell(0)
+    end)
     if not ok then problem(kind, nil, message) end
   end
   local function known(kind, key)
@@ -89,14 +94,15 @@ local function check_documents(connection, report, problem)
   for _, kind in ipairs(kinds) do
     local count = 0
     walk(connection, schema.TABLES[kind], function(key, text, body)
-      count = count + 1
+      count, done = count + 1, done + 1
+      tell(done, total)
       documents.check(kind, key, text, known, function(message) problem(kind, key, message) end, body)
     end)
     report.documents[kind] = count
   end
 end
 
-local function look(connection, report)
+local function look(connection, report, tell)
   -- One transaction, so that a server at work changes nothing under our eyes.
   local ok, message = database.run(connection, "BEGIN")
   if not ok then return nil, message end
@@ -111,7 +117,7 @@ local function look(connection, report)
   if not ok then return nil, message end
   local problem = reporter(report)
   check_file(connection, problem)
-  check_documents(connection, report, problem)
+  check_documents(connection, report, problem, tell)
   return report
 end
 
@@ -130,16 +136,18 @@ end
 
 --- Checks a database.
 ---@param path string of a file
+---@param tell (fun(done: integer, total: integer?))? called for each document, with their number once it is
+---  known
 ---@return stream_events.server.DataReport? report what was found, sound or not
 ---@return stream_events.Error? err it cannot be looked at: it is missing, no database of this program, ...
-function M.run(path)
+function M.run(path, tell)
   local connection, message = database.connect_to_read(path)
   if not connection then return store.fail(path, message) end
   local report = {
     path = path, schema = 0, documents = {}, problems = native.json.array {}, problem_count = 0,
   }
   local found
-  found, message = look(connection, report)
+  found, message = look(connection, report, tell or function() end)
   connection:close()
   if not found then return store.fail(path, message) end
   return found

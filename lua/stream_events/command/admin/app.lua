@@ -25,7 +25,7 @@ local set = {
   name = "set", about = "Change settings of the app; the others stay as they are.", json = "the app",
   examples = {
     "app set guest_user_creation_disabled:=true", "app set enable_hook_payload_compression:=true",
-    "app set webhook_url=https://example.com/hooks webhook_events:='[\"trade_offer\"]'",
+    "app set webhook_url=https://example.com webhook_events:='[\"trade_offer\"]'",
   },
   arguments = function(command) command:argument("data", words.DATA):args "+" end,
   check = function(args) return words.read_changes(args) end,

@@ -72,7 +72,7 @@ local show = {
 local create = {
   name = "create", about = "Create a channel.", json = "the channel",
   examples = {
-    "channels create messaging:general --by john --member john --member jane name=General",
+    "channels create messaging:general --by john --member john --member jane",
     "channels create livestream:finals --by john",
   },
   arguments = function(command)

@@ -92,7 +92,7 @@ local add = {
   name = "add", about = "Add a hook: copies of events are posted to its URL.", json = "the hook",
   examples = {
     "hooks add https://example.com/hooks --custom-events",
-    "hooks add https://example.com/hooks --types trade_offer,trade_accept --custom-events --id trades",
+    "hooks add https://example.com --types trade --custom-events --id trades",
     "hooks add https://example.com/members --types member.added,member.removed",
   },
   arguments = function(command)

@@ -3,7 +3,9 @@ local file = require "stream_events.command.rules.file"
 local format = require "stream_events.command.format"
 local judge = require "stream_events.command.rules.judge"
 local lines = require "stream_events.command.lines"
+local luv = require "luv"
 local output = require "stream_events.command.output"
+local progress = require "stream_events.command.progress"
 local show = require "stream_events.command.rules.show"
 
 local M = {}
@@ -67,15 +69,19 @@ function M.run(args)
   if source:is_keyboard() then
     output.note "type events, one JSON object a line; Ctrl-D ends"
   end
+  -- At a terminal what comes out shows how far it is.
+  local told = luv.guess_handle(1) ~= "tty" and progress.new("explaining " .. source.name)
   local line
   line, message = source:next()
   while line ~= nil do
+    if told then told:at(source:share(), source.number, "lines") end
     local judged = decide(line, source.number)
     verdicts[judged.verdict] = (verdicts[judged.verdict] or 0) + 1
     -- Nobody reads any more, as after `| head`: an end like any other.
     if not output.line(args.json and json(judged, set.hash) or text(judged, colour)) then return output.OK end
     line, message = source:next()
   end
+  if told then told:clear() end
   source:close()
   if message then return output.fail(message) end
   if not args.json then output.note(summary(source.number, verdicts)) end

@@ -4,6 +4,7 @@ local format = require "stream_events.command.format"
 local judge = require "stream_events.command.rules.judge"
 local lines = require "stream_events.command.lines"
 local output = require "stream_events.command.output"
+local progress = require "stream_events.command.progress"
 local show = require "stream_events.command.rules.show"
 local spec = require "stream_events.command.rules.spec"
 
@@ -70,10 +71,11 @@ function M.run(args)
   -- Traced, for the names of the rules that let something pass.
   local options = { self = args.self, direction = args.direction, trace = true }
   local by_old, by_new = judge.new(old, options), judge.new(new, options)
-  local differences = 0
+  local differences, told = 0, progress.new("replaying " .. source.name)
   local line
   line, message = source:next()
   while line ~= nil do
+    told:at(source:share(), source.number, "lines")
     local before, after = by_old(line, source.number), by_new(line, source.number)
     if differ(before, after) then
       differences = differences + 1
@@ -83,6 +85,7 @@ function M.run(args)
     end
     line, message = source:next()
   end
+  told:clear()
   source:close()
   if message then return output.fail(message) end
   output.line(summary(args, source.number, differences, old, new))
