@@ -37,13 +37,17 @@ static X509_STORE *read_all(void) {
 }
 
 static void *reader(void *unused) {
-  X509_STORE *store = read_all();
+  X509_STORE *store = read_all(), *before = NULL;
   (void)unused;
   pthread_mutex_lock(&trust.lock);
   if (store != NULL) {
-    X509_STORE_free(trust.store); /* handshakes hold their own references */
+    before = trust.store; /* handshakes hold their own references */
     trust.store = store;
   }
+  pthread_mutex_unlock(&trust.lock);
+  X509_STORE_free(before);
+  OPENSSL_thread_stop(); /* from here on this thread holds no lock of OpenSSL's */
+  pthread_mutex_lock(&trust.lock);
   trust.was_read = 1;
   trust.is_reading = 0;
   trust.read_at = se_now();
@@ -52,22 +56,35 @@ static void *reader(void *unused) {
   return NULL;
 }
 
-/* Before OpenSSL is taken down under the thread: exit handlers run last one first. */
-static void wait_for_reader(void) {
+static void lock_when_read(void) {
   pthread_mutex_lock(&trust.lock);
   while (trust.is_reading && trust.reader == getpid())
     pthread_cond_wait(&trust.done, &trust.lock);
+}
+
+static void unlock(void) {
   pthread_mutex_unlock(&trust.lock);
+}
+
+/* Before OpenSSL is taken down under the thread: exit handlers run last one first. */
+static void wait_for_reader(void) {
+  lock_when_read();
+  unlock();
+}
+
+/* fork() waits as well: in its child nobody would unlock what the thread holds within OpenSSL. */
+static int add_handlers(void) {
+  static int are_there;
+  if (!are_there)
+    are_there = atexit(wait_for_reader) == 0 && pthread_atfork(lock_when_read, unlock, unlock) == 0;
+  return are_there;
 }
 
 /* With the lock held. 0: there is no thread to be had. */
 static int start_reader(void) {
-  static int has_handler;
   pthread_t thread;
   sigset_t all, before;
-  if (!has_handler)
-    has_handler = atexit(wait_for_reader) == 0;
-  if (!has_handler)
+  if (!add_handlers())
     return 0;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are for the program's own threads */

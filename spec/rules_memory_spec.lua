@@ -1,6 +1,7 @@
 --- Rules when memory runs out: within the cap of their own state, at every size of it; and in the
 --- process, at every single allocation.
 local core = require "stream_events.core"
+local core_program = require "support.core_program"
 local host_state = require "support.host_state"
 local lua = require "support.lua"
 local process = require "support.process"
@@ -96,24 +97,7 @@ describe("the process's memory", function()
 
   -- The objects that the module under test was made of, once more, with a main() of their own.
   setup(function()
-    local build
-    for folder in package.cpath:gmatch "([^;]*)/%?%.so" do
-      local file = not build and io.open(folder .. "/stream_events/core.so")
-      if file then
-        file:close()
-        build = folder
-      end
-    end
-    program = build .. "/failing_memory"
-    local sanitize = os.getenv "SPECS_SANITIZED" and "-fsanitize=address,undefined" or ""
-    local compiler = process.run("/bin/sh", { "-ec", [[
-      objects=
-      for source in csrc/*.c; do objects="$objects $0/obj/$(basename "$source" .c).o"; done
-      ${CC:-cc} -std=c11 -g -O1 -Wall -Wextra $2 -o "$1" spec/support/failing_memory.c $objects \
-        -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
-        $(pkg-config --cflags --libs lua$3 libcurl libssl libcrypto zlib) -lm
-    ]], build, program, sanitize, _VERSION:match "%d.%d" }, { LD_PRELOAD = false })
-    assert(compiler.code == 0, compiler.stderr)
+    program = core_program.build("failing_memory", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc")
   end)
   after_each(process.end_all)
 
