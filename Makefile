@@ -57,7 +57,7 @@ export LUA_CPATH = $(abspath $(BUILD))/?.so;;
 
 .DEFAULT_GOAL = help
 .PHONY: help deps deps-browser build build-jit objects demo lobby pack-lobby test test-love test-luanti test-browser \
-  test-rocks test-all test-others faults faults-network soak bench check asan fuzz build-client build-server \
+  test-rocks test-all test-others faults faults-network soak bench doc check asan fuzz build-client build-server \
   install install-client install-server install-words uninstall clean
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
@@ -156,7 +156,7 @@ test-rocks: ## make, pack and install the rocks, and use what was installed
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
-           $(patsubst %,spec/%_spec.lua,demo frames manual readme rockspec) \
+           $(patsubst %,spec/%_spec.lua,demo frames manual readme reference rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
 SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
         $(filter-out spec/love/% spec/luanti/% spec/rocks/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
@@ -205,6 +205,11 @@ asan: ## run the specs with the C parts under AddressSanitizer and UBSan
 	@LUA_CPATH='$(abspath $(BUILD))/asan/?.so;;' ASAN_OPTIONS=detect_leaks=1 SPECS_SANITIZED=1 \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	  $(RUN_SPECS)
+
+DOC = build/doc
+doc: ## make the manual and the reference as pages of HTML in build/doc
+	@mkdir -p $(DOC)
+	@LUA_PATH='$(CURDIR)/spec/?.lua;'"$$LUA_PATH" $(LUA) spec/doc/make.lua . $(DOC)
 
 LUACHECK ?= luacheck
 check: ## compile without a warning, luacheck, cppcheck
