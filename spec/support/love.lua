@@ -34,7 +34,8 @@ end
 function M.start(arguments, env)
   local place = folder.new()
   local all = {
-    DISPLAY = display(), LIBGL_ALWAYS_SOFTWARE = "1", SDL_AUDIODRIVER = "dummy", HOME = place.path,
+    DISPLAY = display(), LIBGL_ALWAYS_SOFTWARE = "1", SDL_AUDIODRIVER = "dummy", ALSOFT_DRIVERS = "null",
+    HOME = place.path,
     XDG_DATA_HOME = place.path, LOBBY = M.LOBBY, LOBBY_PROBE = place:at "question", LD_PRELOAD = false,
     LUA_PATH = ROOT .. "/lua/?.lua;" .. ROOT .. "/lua/?/init.lua;;",
     LUA_CPATH = ROOT .. "/build/lua5.1/?.so;;", LUA_PATH_5_4 = false, LUA_CPATH_5_4 = false,

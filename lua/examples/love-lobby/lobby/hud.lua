@@ -160,7 +160,8 @@ end
 local function costs(page, meter)
   card(576, 124)
   page:text(("%d frames a second"):format(love.timer.getFPS()), LEFT, 585, 12, theme.text)
-  page:text(("%.1f ms a frame"):format(love.timer.getAverageDelta() * 1000), RIGHT, 585, 12, theme.dim, "right")
+  local frame = ("%.1f ms a frame"):format(love.timer.getAverageDelta() * 1000)
+  page:text(frame, RIGHT, 585, 12, theme.dim, "right")
   plot(meter, 606)
   gauge(page, "the plugin's part", ("%.2f of %d ms"):format(meter.plugin, budget.max_milliseconds),
     meter.plugin / budget.max_milliseconds, 642)
