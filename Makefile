@@ -13,7 +13,6 @@ LUA_VERSION ?= $(if $(filter %5.1 %51 luajit,$(LUA_PC)),5.1,$(if $(filter %5.3 %
 BUSTED     ?= busted
 CC         ?= cc
 CFLAGS     ?= -O2 -g
-MANUAL      = $(wildcard lua/stream_events/doc/*.md lua/stream_events/doc/*.png)
 BUILD      ?= build$(if $(ONLY_CLIENT),/lua$(LUA_VERSION))
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -23,6 +22,8 @@ INSTALL_LUA ?= $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
 INSTALL_LIB ?= $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 INSTALL_BIN ?= $(DESTDIR)$(PREFIX)/bin
 INSTALL_DOC ?= $(DESTDIR)$(PREFIX)/share/doc/stream-events
+INSTALL_STATIC ?= $(DESTDIR)$(PREFIX)/lib/libstream_events.a
+INSTALL_HEADER ?= $(DESTDIR)$(PREFIX)/include/stream_events.h
 
 # What pkg-config does not know is looked for where the compiler looks.
 ask = $(shell pkg-config $(1) 2>/dev/null)
@@ -102,6 +103,20 @@ $(SERVER_MODULE): $(SERVER_OBJECTS)
 $(BUILD)/obj/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# For programs that load no modules: csrc/stream_events.h says what is in it. Files of the same name are
+# in both halves, so the archive is written anew and nothing in it is replaced.
+.PHONY: static install-static
+STATIC = $(BUILD)/libstream_events.a
+static: $(STATIC) ## an archive to link with engines that load no modules
+$(STATIC): $(filter-out $(BUILD)/obj/core.o,$(CORE_OBJECTS)) $(BUILD)/obj/static/core.o \
+  $(if $(ONLY_CLIENT),,$(filter-out $(CORE_OBJECTS),$(SERVER_OBJECTS)))
+	@rm -f $@
+	$(AR) qcs $@ $^
+
+$(BUILD)/obj/static/core.o: csrc/core.c Makefile | $(NEEDED)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DSE_STATIC -MMD -MP -c -o $@ $<
 
 # The targets for people do their own set-up and then start make once more: only then are the
 # flags of pkg-config there to be read.
@@ -282,16 +297,17 @@ put_as = mkdir -p "$$(dirname '$(3)')" && install -m $(1) $(2) '$(3)'
 install: install-client $(if $(ONLY_CLIENT),,install-server install-words) ## copy it all below $(DESTDIR)$(PREFIX)
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
-# Another Lua gets its modules alone: command, manual and examples are those of 5.4.
+# Another Lua gets its modules alone: command, manual and examples are those of 5.4. These lie to each
+# other as they do here, since they have links to each other.
 install-client:
 	@$(MAKE) --no-print-directory -s build-client
 	@$(call put_as,755,$(CORE_MODULE),$(INSTALL_LIB)/stream_events/core.so)
 	@$(call put,644,$(INSTALL_LUA),$$(find stream_events -name '*.lua' $(if $(ONLY_CLIENT),$(NOT_CLIENT),$(NOT_SERVER))))
 ifeq ($(ONLY_CLIENT),)
 	@$(call put_as,755,lua/bin/stream-events,$(INSTALL_BIN)/stream-events)
-	@$(call put,644,$(INSTALL_DOC),$$(find examples -type f))
-	@$(call put,755,$(INSTALL_DOC),$$(find examples -type f -perm -100))
-	@install -m 644 README.md CHANGELOG.md LICENSE $(MANUAL) '$(INSTALL_DOC)'
+	@$(call put,644,$(INSTALL_DOC)/lua,$$(find examples stream_events/doc -type f))
+	@$(call put,755,$(INSTALL_DOC)/lua,$$(find examples -type f -perm -100))
+	@install -m 644 README.md CHANGELOG.md LICENSE '$(INSTALL_DOC)'
 endif
 
 install-server:
@@ -316,11 +332,17 @@ $(BUILD)/share/%: $(COMMAND_SOURCES) $(CORE_MODULE) $(SERVER_MODULE)
 	@mkdir -p $(@D)
 	@$(LUA) lua/bin/stream-events $(SAYS) > $@.partial && mv $@.partial $@
 
+install-static: ## the archive of `make static` and its header
+	@$(MAKE) --no-print-directory -s static
+	@$(call put_as,644,$(STATIC),$(INSTALL_STATIC))
+	@$(call put_as,644,csrc/stream_events.h,$(INSTALL_HEADER))
+
 uninstall: ## remove what install copied
 	@rm -rf '$(INSTALL_LIB)/stream_events' '$(INSTALL_LUA)/stream_events'
 	@rmdir '$(INSTALL_LIB)' '$(INSTALL_LUA)' 2>/dev/null || true
 ifeq ($(ONLY_CLIENT),)
 	@rm -rf '$(INSTALL_DOC)'
+	@rm -f '$(INSTALL_STATIC)' '$(INSTALL_HEADER)'
 	@rm -f '$(INSTALL_BIN)/stream-events' $(WORDS:%='$(INSTALL_SHARE)/%')
 endif
 	@echo "removed from $(DESTDIR)$(PREFIX)"
@@ -328,4 +350,4 @@ endif
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(CORE_OBJECTS:.o=.d) $(SERVER_OBJECTS:.o=.d)
+-include $(CORE_OBJECTS:.o=.d) $(BUILD)/obj/static/core.d $(SERVER_OBJECTS:.o=.d)

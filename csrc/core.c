@@ -1,6 +1,8 @@
 /* core.c -- opens the C module stream_events.core and puts its parts together. No logic. */
 #define _GNU_SOURCE /* dladdr */
+#ifndef SE_STATIC
 #include <dlfcn.h>
+#endif
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -9,12 +11,15 @@
 #include "lcore.h"
 #include "lrules.h"
 #include "lsandbox.h"
+#include "stream_events.h"
 #include "type_class.h"
 #include "version.h"
 
 /* A thread of libcurl's resolver may still be on its way back into this code after the host has
- * closed its Lua state and unloaded us. So the module stays mapped for the life of the process. */
+ * closed its Lua state and unloaded us. So the module stays mapped for the life of the process. What
+ * is linked into the program is so anyway. */
 static void pin_module(void) {
+#ifndef SE_STATIC
   static const char anchor = 0;
   Dl_info info;
   if (dladdr(&anchor, &info) != 0 && info.dli_fname != NULL) {
@@ -22,6 +27,7 @@ static void pin_module(void) {
     if (self != NULL)
       dlclose(self); /* the mark stays */
   }
+#endif
 }
 
 static double seconds(clockid_t clock) {
@@ -81,8 +87,6 @@ static const luaL_Reg functions[] = {{"now", core_now},
                                      {"type_class", core_type_class},
                                      {"file_stamp", core_file_stamp},
                                      {NULL, NULL}};
-
-__attribute__((visibility("default"))) int luaopen_stream_events_core(lua_State *L);
 
 int luaopen_stream_events_core(lua_State *L) {
   pin_module();

@@ -3,9 +3,8 @@
 #include <lauxlib.h>
 
 #include "llistener.h"
+#include "stream_events.h"
 #include "version.h"
-
-__attribute__((visibility("default"))) int luaopen_stream_events_server_core(lua_State *L);
 
 int luaopen_stream_events_server_core(lua_State *L) {
   lua_newtable(L);

@@ -23,6 +23,8 @@ local PACKAGES = {
   ["lua.h"] = { "liblua5.4%-dev", "lua%-devel", "lua54", "lua@5.4", "lua5.4%-dev" },
 }
 
+local DOC = "share/doc/stream-events/"
+
 describe("the build", function()
   local at
 
@@ -116,6 +118,7 @@ describe("make install", function()
   it("puts everything below DESTDIR and PREFIX, and uninstall leaves nothing of it", function()
     local where = { "DESTDIR=" .. at:at "a stage", "PREFIX=/opt/events" }
     make { "install", table.unpack(where) }
+    make { "install-static", table.unpack(where) }
     local found, root = {}, at:at "a stage" .. "/opt/events"
     for _, file in ipairs(packing.files(root)) do found[file] = true end
     for _, file in ipairs(lua_files "") do
@@ -123,16 +126,16 @@ describe("make install", function()
     end
     for _, file in ipairs {
       "bin/stream-events", "lib/lua/5.4/stream_events/core.so", "lib/lua/5.4/stream_events/server/core.so",
-      "share/lua/5.4/stream_events/server/dashboard/page/index.html", "share/doc/stream-events/README.md",
-      "share/doc/stream-events/LICENSE", "share/doc/stream-events/CHANGELOG.md",
-      "share/doc/stream-events/rules.md", "share/doc/stream-events/dashboard.png",
+      "share/lua/5.4/stream_events/server/dashboard/page/index.html", "lib/libstream_events.a",
+      "include/stream_events.h", DOC .. "README.md", DOC .. "LICENSE", DOC .. "CHANGELOG.md",
+      DOC .. "lua/stream_events/doc/rules.md", DOC .. "lua/stream_events/doc/dashboard.png",
+      DOC .. "lua/examples/demo.lua", DOC .. "lua/examples/love-lobby/main.lua",
       "share/man/man1/stream-events.1", "share/bash-completion/completions/stream-events",
-      "share/doc/stream-events/examples/demo.lua",
-      "share/doc/stream-events/examples/love-lobby/main.lua",
+      "share/zsh/site-functions/_stream-events", "share/fish/vendor_completions.d/stream-events.fish",
     } do
       assert.truthy(found[file], file)
     end
-    local demo = packing.run({ "lua5.4", root .. "/share/doc/stream-events/examples/demo.lua" }, {
+    local demo = packing.run({ "lua5.4", root .. "/" .. DOC .. "lua/examples/demo.lua" }, {
       env = {
         PATH = root .. "/bin:" .. os.getenv "PATH", LUA_PATH = root .. "/share/lua/5.4/?.lua;" .. root
           .. "/share/lua/5.4/?/init.lua;;", LUA_CPATH = root .. "/lib/lua/5.4/?.so;;",

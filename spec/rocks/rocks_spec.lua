@@ -11,22 +11,6 @@ for _, name in ipairs(ROCKS) do
   end
 end
 
--- What a client does on any Lua: connects, sends, receives.
-local CONVERSATION = [[
-  local base_url, token = ...
-  local stream_events = require "stream_events"
-  local client = stream_events.new { api_key = "devkey", base_url = base_url }
-  assert(client:connect_user({ id = "john" }, token))
-  local room = client:channel("livestream", "room")
-  assert(room:watch())
-  local heard
-  room:subscribe_for("ping", function(event) heard = event.n end)
-  assert(room:send_event("ping", { n = 4711 }))
-  while not heard do client:poll(1) end
-  client:disconnect()
-  print(_VERSION, heard, stream_events.version)
-]]
-
 describe("the rocks", function()
   local at
 
@@ -116,7 +100,7 @@ describe("the rocks", function()
     local token = packing.must({ "stream-events", "token", "john" }, { env = env }).stdout:match "%S+"
     for lua, shown in pairs { ["lua5.1"] = "Lua 5.1", luajit = "Lua 5.1" } do
       local run = packing.must({ lua, "-", url, token },
-        { env = at:shell("5.1", "fresh51"), input = CONVERSATION })
+        { env = at:shell("5.1", "fresh51"), input = packing.CONVERSATION })
       assert.equal(shown .. "\t4711\t", run.stdout:match "^(.*\t)")
     end
     server:kill "sigterm"

@@ -18,6 +18,22 @@ local CLEAN = {
   DESTDIR = false, PREFIX = false, BUILD = false, CFLAGS = false, LUA = false, LUA_PC = false,
 }
 
+--- What a client does on any Lua: connects, sends, receives. Takes the server's address and a token.
+M.CONVERSATION = [[
+  local base_url, token = ...
+  local stream_events = require "stream_events"
+  local client = stream_events.new { api_key = "devkey", base_url = base_url }
+  assert(client:connect_user({ id = "john" }, token))
+  local room = client:channel("livestream", "room")
+  assert(room:watch())
+  local heard
+  room:subscribe_for("ping", function(event) heard = event.n end)
+  assert(room:send_event("ping", { n = 4711 }))
+  while not heard do client:poll(1) end
+  client:disconnect()
+  print(_VERSION, heard, stream_events.version)
+]]
+
 ---@class support.Packing
 ---@field folder string everything is below it; gone with remove()
 ---@field checkout string the copy, as a clone of the repository is called
