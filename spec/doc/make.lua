@@ -36,7 +36,7 @@ local function chapter_link(target)
     return target
   end
   local name, anchor = target:match "^([%w_-]+)%.md(.*)$"
-  if name then return (name == "README" and "index" or name) .. ".html" .. anchor end
+  if name then return name .. ".html" .. anchor end
   return "../../lua/stream_events/doc/" .. target
 end
 

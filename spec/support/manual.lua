@@ -15,10 +15,10 @@ local ROOT = debug.getinfo(1, "S").source:match "^@(.*)spec/support/[^/]*$"
 local FOLDER = "lua/stream_events/doc/"
 
 --- The text of a chapter.
----@param name string "connections.md"; "README.md" is the one at the top, "doc/README.md" the manual's index
+---@param name string "connections.md"; "README.md" is the one at the top
 ---@return string
 function M.read(name)
-  local path = name == "README.md" and name or FOLDER .. name:gsub("^doc/", "")
+  local path = name == "README.md" and name or FOLDER .. name
   local file = assert(io.open(ROOT .. path))
   local text = file:read "*a"
   file:close()
@@ -31,7 +31,7 @@ function M.chapters()
   local names = { "README.md" }
   local pipe = assert(io.popen(("ls '%s%s'"):format(ROOT, FOLDER)))
   for name in pipe:lines() do
-    if name:find "%.md$" then names[#names + 1] = name == "README.md" and "doc/README.md" or name end
+    if name:find "%.md$" then names[#names + 1] = name end
   end
   pipe:close()
   return names
