@@ -205,6 +205,44 @@ describe("the server's data", function()
     end)
   end)
 
+  describe("check and backup", function()
+    it("tell how far they are", function()
+      local first, last
+      local report = assert(check.run(path, function(done, total)
+        first = first or { done, total }
+        last = { done, total }
+      end))
+      local all = 0
+      for _, count in pairs(report.documents) do all = all + count end
+      assert.same({ 0 }, first)
+      assert.same({ all, all }, last)
+      local told, ended, size
+      assert.is_true(backup.write(path, folder:at "copy.db", function(partial)
+        told = partial
+        return function()
+          ended = true
+          size = luv.fs_stat(partial).size
+        end
+      end))
+      assert.matches(folder:at "copy.db" .. ".", told, 1, true)
+      assert.is_true(ended and size > 0)
+    end)
+
+    it("end when they are interrupted, without a word about damage and without half a copy", function()
+      local function interrupt() error("program.lua:1: interrupted!", 0) end
+      for _, run in ipairs {
+        function() check.run(path, interrupt) end,
+        function() backup.write(path, folder:at "copy.db", interrupt) end,
+      } do
+        local ok, message = pcall(run)
+        assert.same({ false, "program.lua:1: interrupted!" }, { ok, message })
+      end
+      for name in luv.fs_scandir_next, assert(luv.fs_scandir(folder.path)) do
+        assert.is_nil(name:find "^copy")
+      end
+    end)
+  end)
+
   describe("a server", function()
     for name, case in pairs {
       ["a document that is a list"] =

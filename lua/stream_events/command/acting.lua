@@ -66,13 +66,15 @@ function M.with(values, user, how)
   }, Acting)
 end
 
---- Makes the error of a refused connection say what to do on this machine.
+--- Makes the error of a connection that failed say what to do next.
 ---@param err stream_events.Error
 ---@param values stream_events.command.Settings
 ---@return stream_events.Error
 function M.explain(err, values)
   if err.kind == "network" and not err.hint and values.is_local then
     err.hint = "Is the server running? `stream-events serve` starts it; STREAM_BASE_URL names another one."
+  elseif (err.kind == "network" or err.kind == "timeout") and not err.hint then
+    err.hint = "`stream-events doctor` tries each step of the way there."
   end
   return err
 end

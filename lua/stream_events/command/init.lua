@@ -34,7 +34,10 @@ local function run_subcommand(run, args)
     return debug.traceback(tostring(failure), 2)
   end, args)
   if ok then return code end
-  if is_interrupt(code) then return output.INTERRUPTED end
+  if is_interrupt(code) then
+    if output.on_write then output.on_write() end
+    return output.INTERRUPTED
+  end
   output.note("stream-events: " .. code)
   return output.FAILURE
 end

@@ -43,6 +43,8 @@ local function walk(connection, name, each)
     end)
   end
   statement:close()
+  -- Ctrl-C is no damage.
+  if not ok and tostring(message):find "interrupted!$" then error(message, 0) end
   if not ok then return nil, database.reason(message) end
   return true
 end

@@ -15,7 +15,8 @@ Ends with 0 when it was done, 1 when it was not, 2 when it was called in a way t
 Environment:
   STREAM_BASE_URL    the service (default: http://127.0.0.1:3030, the bundled server)
   STREAM_API_KEY     its API key (default on this machine: devkey)
-  STREAM_API_SECRET  its secret (default on this machine: lan-dev-secret)]]
+  STREAM_API_SECRET  its secret (default on this machine: lan-dev-secret)
+  STREAM_CA_FILE     a PEM file of the certificates to trust, instead of the system's]]
 
 ---@return stream_events.command.Node
 local function root()
