@@ -56,12 +56,25 @@ end
 -- Whether it names a quantity by a word for its unit, or says what it is a number of.
 local UNITS = { "second", "byte", "minute", "1970", "how many", "number", "so many" }
 local function has_unit(value, text)
-  if value.name == "seconds" then return true end
+  if (value.name or ""):find "seconds$" then return true end
   local said = (value.text .. " " .. text):lower()
   for _, unit in ipairs(UNITS) do
     if said:find(unit:lower(), 1, true) then return true end
   end
   return false
+end
+
+-- What is wrong with the fields of a class.
+local function field_complaints(class, path)
+  local found = {}
+  for _, field in ipairs(class.fields) do
+    local name = ("%s: %s.%s"):format(path, class.name, field.name)
+    if field.type == "" then found[#found + 1] = name .. " has no type" end
+    if field.type:find "^number" and not field.visibility and not has_unit(field, class.text) then
+      found[#found + 1] = name .. " has no unit"
+    end
+  end
+  return found
 end
 
 -- What is wrong with what a function says about itself.
@@ -193,6 +206,20 @@ describe("the annotations", function()
     for name, class in pairs(public.USERDATA) do
       if IS_5_4 or not name:find "%.server%." then assert.is_true(seen[class], name) end
     end
+  end)
+
+  it("give units to the fields that are quantities", function()
+    local found = {}
+    for _, list in ipairs { public.MODULES, public.CLASSES, { { files = public.TYPES } } } do
+      for _, each in ipairs(list) do
+        for _, path in ipairs(each.files) do
+          for _, class in ipairs(read(path).classes) do
+            for _, complaint in ipairs(field_complaints(class, path)) do found[#found + 1] = complaint end
+          end
+        end
+      end
+    end
+    assert.equal("", table.concat(found, "\n"))
   end)
 
   it("name types that there are", function()

@@ -13,7 +13,7 @@ local M = {}
 ---@field gaps integer those of them after which events may be missing
 ---@field last_reason string? of the last loss of the connection
 ---@field sleeps integer how often the machine, or the program, was asleep
----@field token_expires number? when the present token runs out, as of Client:token_expires
+---@field token_expires number? seconds since 1970 at which the present token runs out
 ---@field tokens_asked integer calls of the token function
 ---@field tokens_failed integer those of them that gave no token
 ---@field sends integer HTTP calls made

@@ -1,17 +1,23 @@
 --- The pages of the manual and of the reference, in the order in which they are listed.
 local M = {}
 
-M.CHAPTERS = {
-  { file = "getting-started.md", title = "Getting started", about = "From nothing to a received event." },
-  { file = "concepts.md", title = "Concepts", about = "Clients, channels, events, and how calls wait." },
-  { file = "rules.md", title = "Rules", about = "Deciding what reaches your handlers." },
-  { file = "connections.md", title = "Connections", about = "Reconnecting, tokens, sending, loops." },
-  { file = "engines.md", title = "Engines", about = "Game engines, and programs that embed Lua." },
-  { file = "server.md", title = "The server", about = "Running the bundled server for others." },
-  { file = "troubleshooting.md", title = "Troubleshooting", about = "By symptom, by kind, by code." },
-  { file = "security.md", title = "Security", about = "What is trusted, and what remains for you." },
-  { file = "comparison.md", title = "Comparison", about = "Other ways to do this." },
-}
+local ROOT = debug.getinfo(1, "S").source:match "^@(.*)spec/doc/[^/]*$"
+
+-- The manual's index is the list of its chapters.
+local function chapters()
+  local list = {}
+  for line in io.lines(ROOT .. "lua/stream_events/doc/index.md") do
+    local title, file, about = line:match "^| %[([^%]]+)%]%(([%w-]+%.md)%) | (.*) |$"
+    if title then
+      list[#list + 1] = { file = file, title = title, about = about:sub(1, 1):upper() .. about:sub(2) .. "." }
+    end
+  end
+  assert(list[1], "the manual has no index")
+  return list
+end
+
+---@type { file: string, title: string, about: string }[]
+M.CHAPTERS = chapters()
 
 --- Each subject: the module whose functions it shows, the classes with methods, and the files whose other
 --- classes and aliases belong to it. Files are named below lua/stream_events, without .lua.

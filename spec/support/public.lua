@@ -44,6 +44,9 @@ M.CLASSES = {
   { name = "stream_events.server.Server", files = inside("server/", "init"), only_5_4 = true },
 }
 
+--- Files with the options and results of all these.
+M.TYPES = inside("", "options send_options stats logger server/options")
+
 --- Objects in C: the name of their metatable, and their class.
 M.USERDATA = {
   ["stream_events.alarm"] = "stream_events.core.Alarm",

@@ -72,8 +72,8 @@ function RuleState:memory() end
 ---@class stream_events.core.RuleField
 ---@field kind "string"|"integer"|"number"|"boolean"|"array"|"object"|"one_of"|"any"
 ---@field optional boolean?
----@field min number?
----@field max number?
+---@field min number? the least number, or the least length
+---@field max number? the greatest number, or the greatest length
 ---@field starts_with string[]? one of them must fit; likewise the next three
 ---@field ends_with string[]?
 ---@field contains string[]?
@@ -242,5 +242,5 @@ function Rules:sizes() end
 ---@field trust "server"|"self"|"user"
 ---@field size integer bytes
 ---@field created_at string?
----@field received_at number
+---@field received_at number seconds since 1970, by this machine's clock
 ---@field event stream_events.Event? only of a quarantined one
