@@ -221,6 +221,36 @@ describe("channel:stop_watching", function()
     assert.equal(2, #fake.requests) -- nothing is watched again
   end)
 
+  -- Calls of one channel made at once; gives the ends of their paths as the service met them.
+  local function at_once(...)
+    local fake = fakes.new()
+    local client = fake.connected()
+    local channel = client:channel("messaging", "general")
+    local met, done = {}, 0
+    fake.answer = function(request)
+      fake.at(1, function()
+        met[#met + 1] = request.path:match "[^/]+$"
+        fake.reply(request, fake.usual_answer(request))
+      end)
+    end
+    for _, method in ipairs { ... } do
+      channel[method](channel, function(ok, err)
+        assert(ok, tostring(err))
+        done = done + 1
+      end)
+      assert.is_true(#fake.requests <= 1)
+    end
+    for _ = 1, 20 do client:poll(1) end
+    assert.equal(select("#", ...), done)
+    return met, channel.watching, client:stats().watched
+  end
+
+  it("and watching are done one after the other, in the order of the calls", function()
+    assert.same({ { "query", "stop-watching" }, false, 0 }, { at_once("watch", "stop_watching") })
+    assert.same({ { "query", "stop-watching", "query" }, true, 1 },
+      { at_once("watch", "stop_watching", "watch") })
+  end)
+
   it("has nothing to ask for while there is no connection", function()
     local fake = fakes.new()
     local client = fake.connected()

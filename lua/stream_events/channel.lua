@@ -1,5 +1,6 @@
 --- One channel as a client sees it: watching it, and subscribing to its events.
 local changes = require "stream_events.channel_changes"
+local calls = require "stream_events.backend.call"
 local capabilities = require "stream_events.capabilities"
 local dispatch = require "stream_events.dispatch"
 local errors = require "stream_events.error"
@@ -144,17 +145,50 @@ local function offline(self)
   }
 end
 
+-- Watching, and no longer watching, the same channel: one call after the other, since two at once may
+-- overtake each other, and what was wanted last would not be what the service does.
+local function in_turn(self, receive, begin)
+  calls.in_turn(self.context, self, function(next_one)
+    begin(function(ok, err)
+      receive(ok, err)
+      next_one()
+    end)
+  end)
+end
+
 -- Queries with a watch that is bound to the present connection.
 local function watch(self, presence, receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(nil, offline(self)) end
-  self.being_watched = true
   self.context.recovery:expect()
   query(self, { creates = true, state = true, watch = true, presence = presence }, function(ok, err)
-    self.being_watched = nil
     if ok then self.presence = presence end
     if ok then self.context.recovery:watched(self, connection_id) end
     receive(ok, err)
+  end)
+end
+
+local function watch_in_turn(self, presence, receive)
+  self.being_watched = (self.being_watched or 0) + 1
+  in_turn(self, function(ok, err)
+    self.being_watched = self.being_watched > 1 and self.being_watched - 1 or nil
+    receive(ok, err)
+  end, function(done) watch(self, presence, done) end)
+end
+
+--- Has the present connection no longer watch.
+---@package
+---@param receive fun(ok: true?, err: stream_events.Error?)
+function Channel:leave(receive)
+  local context = self.context
+  context.recovery:forget(self)
+  in_turn(self, receive, function(done)
+    context.recovery:forget(self) -- a watch was still under way
+    -- Without a connection its watches have ended.
+    if not self.path or not context.identity.connection_id then return done(true) end
+    context.api:call({
+      method = "POST", as = "acting", body = "{}", connection = true, path = self.path .. "/stop-watching",
+    }, function(answer, err) done(answer and true or nil, err) end)
   end)
 end
 
@@ -207,7 +241,7 @@ function Channel:watch(options, callback)
   if options ~= nil then check_watch_options(options, 2) end
   local tasks = self.context.tasks
   local call = tasks:begin(callback)
-  watch(self, options and options.presence or false, finish_with_self(self, call))
+  watch_in_turn(self, options and options.presence or false, finish_with_self(self, call))
   return tasks:wait(call)
 end
 
@@ -242,19 +276,10 @@ end
 ---@return stream_events.Error? err as of every call: kind "network", "timeout", "closed"; the watch is not
 ---  renewed in any case
 function Channel:stop_watching(callback)
-  local context = self.context
-  local call = context.tasks:begin(callback)
-  local connected = context.identity.connection_id ~= nil
-  context.recovery:forget(self)
-  if not self.path or not connected then -- the watch has ended with its connection
-    call:finish(true)
-    return context.tasks:wait(call)
-  end
-  context.api:call({
-    method = "POST", as = "acting", body = "{}", connection = true,
-    path = self.path .. "/stop-watching",
-  }, function(answer, err) call:finish(answer and true or nil, err) end)
-  return context.tasks:wait(call)
+  local tasks = self.context.tasks
+  local call = tasks:begin(callback)
+  self:leave(function(ok, err) call:finish(ok, err) end)
+  return tasks:wait(call)
 end
 
 -- Subscribing -------------------------------------------------------------------------------------

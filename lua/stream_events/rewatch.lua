@@ -131,9 +131,7 @@ end
 -- The connection watches it since the answer, but the program has told the client to stop meanwhile.
 local function stop_again(self, channel)
   if channel.watching or channel.being_watched or self.context.recovery.watches[channel.cid] then return end
-  self.context.api:call({
-    method = "POST", as = "acting", body = "{}", connection = true, path = channel.path .. "/stop-watching",
-  }, function() end)
+  channel:leave(function() end)
 end
 
 local function take(self, item, view)

@@ -63,8 +63,11 @@ function M.member_or_whole(name)
   return function(answer) return pick(answer) or M.whole(answer) end
 end
 
--- Runs begin(next_one) as soon as no other about the same subject is under way.
-local function in_turn(context, subject, begin)
+--- Runs begin(next_one) as soon as no other about the same subject is under way.
+---@param context table of the client
+---@param subject any
+---@param begin fun(next_one: fun()) has to call next_one once, when it is over
+function M.in_turn(context, subject, begin)
   local waiting = context.turns[subject]
   if waiting then
     waiting[#waiting + 1] = begin
@@ -94,7 +97,7 @@ end
 function M.change(client, call, subject, read, change)
   local api = client.context.api
   read.exact = true
-  in_turn(client.context, subject, function(next_one)
+  M.in_turn(client.context, subject, function(next_one)
     local function finish(result, err)
       call:finish(result, err)
       next_one()
