@@ -20,16 +20,16 @@ static struct {
   int was_read, is_reading;
   pid_t reader; /* the process that reads: a thread does not survive fork() */
   double read_at;
+  const char *file, *folder; /* where they lie, by libcurl; NULL: this is none of ours */
 } trust = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 static X509_STORE *read_all(void) {
-  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
   X509_STORE *store = X509_STORE_new();
   if (store == NULL)
     return NULL;
   /* As libcurl has it. */
   X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-  if (X509_STORE_load_locations(store, info->cainfo, info->capath) != 1) {
+  if (X509_STORE_load_locations(store, trust.file, trust.folder) != 1) {
     X509_STORE_free(store);
     return NULL;
   }
@@ -98,9 +98,19 @@ static int start_reader(void) {
   return 1;
 }
 
-static int is_possible(void) {
+/* Once, and not in the thread: libcurl writes down anew what it tells of itself. */
+static void look_at_library(void) {
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-  return se_certificate_is_watched() && info->age >= CURLVERSION_SEVENTH && info->cainfo != NULL;
+  if (!se_certificate_is_watched() || info->age < CURLVERSION_SEVENTH)
+    return;
+  trust.file = info->cainfo;
+  trust.folder = info->capath;
+}
+
+static int is_possible(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, look_at_library);
+  return trust.file != NULL;
 }
 
 int se_trust_is_there(void) {
