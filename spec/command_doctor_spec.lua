@@ -135,6 +135,8 @@ describe("doctor", function()
       ["may be gone soon"] = { of { user_id = "joe", exp = now + 200 }, "warn", "expires soon" },
       ["has expired"] = { of { user_id = "joe", exp = now - 10 }, "fail", "has expired" },
       ["is not valid yet"] = { of { user_id = "joe", iat = now + 3600 }, "fail", "not valid before" },
+      ["is good for longer than there are calendars"] =
+        { of { user_id = "joe", exp = 9007199254740992 }, "ok", "no calendar" },
       ["has an odd time"] = { of { user_id = "joe", exp = "soon" }, "fail", "no whole number" },
       ["has another secret's signature"] = { of({ user_id = "joe" }, "other"), "fail", "not signed with" },
       ["names nobody"] = { of { server = true }, "fail", "names no user" },
@@ -214,6 +216,7 @@ describe("doctor", function()
     for what, case in pairs {
       ["a page of somebody's"] = { 200, "<html>", "no service of this protocol %(HTTP 200, text/html%)" },
       ["what is not found"] = { 404, "", "no service" },
+      ["JSON of somebody's"] = { 200, '{"hello":1}', "no service" },
       ["a service in trouble"] = { 500, '{"code":-1,"duration":""}', "in trouble: HTTP 500" },
     } do
       it("leads to " .. what, function()
@@ -221,6 +224,12 @@ describe("doctor", function()
         assert_finding("fail", case[3], findings { STREAM_BASE_URL = other:url("http", "") }.http)
       end)
     end
+  end)
+
+  it("tells that the service wants fewer calls", function()
+    local other = false_server(429, "slow down", { "Retry-After: 5", date(native.time()) })
+    local found = findings({ STREAM_BASE_URL = other:url("http", "") }, "--read-only")
+    assert_finding("warn", "fewer calls", found.http, "Wait")
   end)
 
   describe("the clock", function()

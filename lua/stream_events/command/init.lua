@@ -51,16 +51,24 @@ local function known_words(parser, kind)
   return known
 end
 
+-- The one word that this one is the beginning of; nil: there is none, or more.
+local function begun_with(word, known)
+  local found
+  for name in pairs(known) do
+    if #word > 2 and name:sub(1, #word) == word then
+      if found then return nil end
+      found = name
+    end
+  end
+  return found
+end
+
 -- argparse knows slips of one letter; most are of two.
 local function with_suggestion(parser, message)
   local kind, word = message:match "^unknown (%a+) '(.*)'$"
   if kind ~= "option" and kind ~= "command" then return message end
   local known = known_words(parser, kind)
-  local meant = suggest.nearest(word, known)
-  for name in pairs(known) do
-    -- The beginning of one, and of no other, was meant for it as well.
-    if not meant and #word > 2 and name:sub(1, #word) == word then meant = name end
-  end
+  local meant = suggest.nearest(word, known) or begun_with(word, known)
   return meant and ("%s\nDid you mean '%s'?"):format(message, meant) or message
 end
 

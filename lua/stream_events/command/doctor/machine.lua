@@ -182,9 +182,11 @@ end
 
 local SOON = 300 -- seconds before its expiry from which on a token is not worth much
 
+local LAST = 253402300799 -- the end of the year 9999
+
 local function when(seconds)
-  return type(seconds) == "number" and seconds % 1 == 0 and timestamp.format(math.tointeger(seconds))
-    or "a time that is no whole number"
+  local whole = math.tointeger(seconds)
+  return whole and whole >= 0 and whole <= LAST and timestamp.format(whole) or "a time in no calendar"
 end
 
 -- What is wrong with the times of a token, by this machine's clock.

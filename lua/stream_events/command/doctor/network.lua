@@ -81,8 +81,11 @@ end
 local function answer_of(doctor)
   if not doctor.answer then
     local values = doctor.values
-    doctor.answer = probe.get({ url = values.base_url:gsub("/+$", "") .. "/hi?api_key=" .. values.api_key },
-      values.ca_file, doctor.seconds)
+    -- Whatever the service thinks of who asks, it says so in its own form.
+    doctor.answer = probe.get({
+      url = values.base_url:gsub("/+$", "") .. "/app?api_key=" .. values.api_key,
+      headers = { "stream-auth-type: anonymous" },
+    }, values.ca_file, doctor.seconds)
   end
   return doctor.answer
 end
@@ -123,6 +126,9 @@ local function http(doctor)
     return "fail", answer.err.message, answer.err.hint
       or "Something else may be listening there: compare the port in STREAM_BASE_URL."
   end
+  if answer.status == 429 then
+    return "warn", "the service wants fewer calls from here (HTTP 429)", "Wait a minute, and try again."
+  end
   local said = plain_json.decode(answer.body)
   local is_ours = type(said) == "table" and (said.duration ~= nil or said.code ~= nil)
   if not is_ours then
@@ -132,7 +138,7 @@ local function http(doctor)
   elseif answer.status >= 500 then
     return "fail", ("the service is in trouble: HTTP %d"):format(answer.status), "Its log says why."
   end
-  return "ok", ("HTTP %d in %s"):format(answer.status, milliseconds(answer.seconds))
+  return "ok", ("the service answers in %s"):format(milliseconds(answer.seconds))
 end
 
 -- Clocks --------------------------------------------------------------------------------------------

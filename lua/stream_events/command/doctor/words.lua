@@ -10,9 +10,9 @@ M.NOTES = [[
 A line a check: ok, warn, FAIL, or skip where it could not be tried; below it, what to do about it.
 Ends with 0 when nothing FAILs, 1 when something does, 2 when it was called in a way that cannot work.
 
-What it does at the service: GET /hi and GET /app; then, unless --read-only, it connects as a user, makes
-a channel messaging:doctor-... of its own, sends a custom event there, waits for it, and deletes the
-channel; the user stays. Secrets and tokens are never shown.]]
+What it does at the service: it reads the app's settings; then, unless --read-only, it connects as a
+user, makes a channel messaging:doctor-... of its own, sends a custom event there, waits for it, and
+deletes the channel; the user stays. Secrets and tokens are never shown.]]
 
 --- Adds what the command line says.
 ---@param command table of argparse
