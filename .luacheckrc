@@ -22,6 +22,7 @@ files["lua/examples/love-lobby/players"] = { std = "lua54" }
 files["lua/examples/love-lobby/players.lua"] = { std = "lua54" }
 files["lua/examples/embed"] = { std = "lua54+embedding" }
 files["lua/examples/embed/rules.lua"] = { std = "min+rules" }
+files["lua/examples/backend"] = { std = "lua54" }
 files["lua/examples/bot/rules.lua"] = { std = "min+rules" }
 files["lua/examples/luanti"] = { std = "min+luanti" }
 files["lua/examples/luanti/rules.lua"] = { std = "min+rules" }

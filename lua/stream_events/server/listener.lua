@@ -14,7 +14,8 @@ end
 
 ---@class stream_events.server.Handlers
 ---@field request fun(number: integer, request: stream_events.server.Request): ...
----  gives status, body and headers of the answer; and true when the answer has to wait for settle
+---  gives status, body and headers of the answer; and true when the answer has to wait for settle. Without a
+---  status, respond() has to be called for it
 ---@field settle (fun(): boolean)? called once for all that wait; false: they cannot be answered so
 ---@field unsettled (fun(): string)? the body of the answer to those, and to what a handler failed at
 ---@field upgrade fun(number: integer, request: stream_events.server.Request)
@@ -76,7 +77,7 @@ local function dispatch(self, what, number, detail)
     local status, body, headers, waits = handlers.request(number, detail)
     if waits then
       self.held[#self.held + 1] = { number, status, body, headers }
-    else
+    elseif status then
       self.core:respond(number, status, body, headers)
     end
   elseif what == "message" then
@@ -219,6 +220,19 @@ function Loop:alarm(call)
       end)
     end,
   }
+end
+
+--- Answers a request whose handler gave no status.
+---@param number integer of its connection
+---@param status integer
+---@param body string
+---@param headers string[]? lines, "Name: value"
+---@return boolean sent false: nobody waits for it any more
+function Loop:respond(number, status, body, headers)
+  if self.finished then return false end
+  local sent = self.core:respond(number, status, body, headers)
+  self.hurry:start(self.turn) -- which writes it, and stops this again
+  return sent
 end
 
 --- Stops accepting, sends what is queued, closes WebSockets with that code; then calls `done`, once.
