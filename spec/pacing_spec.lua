@@ -130,6 +130,20 @@ describe("a pace", function()
     assert.equal(900, pace.minute)
   end)
 
+  it("forgets a limit that answers do not name any more", function()
+    for limits, expected in pairs { [false] = { n = 2 }, [pacing.HOSTED] = { 60, 2, n = 2 } } do
+      local pace = pacing.new(limits or nil)
+      call(pace, 100, 1, 0, WALL + 30)
+      pace:made()
+      pace:answered(130, {}, WALL + 30) -- it may be one of those that say nothing
+      assert.equal(1, pace.minute)
+      pace:made()
+      pace:answered(165, {}, WALL + 65)
+      assert.same(expected, { pace.minute, pace.second, n = 2 })
+      assert.equal(165.5, pace:next(165.5))
+    end
+  end)
+
   it("never goes beyond what it was made with", function()
     local pace = pacing.new(pacing.HOSTED)
     call(pace, 100, 10000, 9999, WALL + 60)

@@ -22,6 +22,7 @@ local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not
 ---@field private held number? no call before that
 ---@field private left integer? calls that the service has left us, until `left_until`
 ---@field private reset number? of the limit that was told last
+---@field private told_at number? when an answer named a limit
 local Pace = { __name = "stream_events.pace" }
 Pace.__index = Pace
 
@@ -116,13 +117,24 @@ local function number_of(text, most)
   return nil
 end
 
+-- Of a limit that answers have not named for a minute nothing is left: it was lifted, or it was somebody
+-- else's on the way.
+local function forget_limit(self, now)
+  if not self.told_at or now - self.told_at < MINUTE then return end
+  self.told_at, self.left, self.reset = nil, nil, nil
+  if self.most then return set_limit(self, self.most) end
+  self.minute, self.second = nil, nil
+  self.times, self.first, self.last = {}, 1, 0
+end
+
 -- What an answer says: the limit that is nearest. It may be another one from answer to answer (that of the
 -- user, that of the app), so a higher one counts only when a new minute has begun.
 local function told(self, now, headers, wall)
   local limit = number_of(headers["x-ratelimit-limit"], 1e9)
   local left = number_of(headers["x-ratelimit-remaining"], 1e9)
   local reset = number_of(headers["x-ratelimit-reset"], 1e12)
-  if not limit or limit < 1 then return end
+  if not limit or limit < 1 then return forget_limit(self, now) end
+  self.told_at = now
   if not self.minute or limit < self.minute or reset ~= self.reset then
     set_limit(self, math.min(limit, self.most or limit))
   end
