@@ -168,10 +168,20 @@ test-rocks: ## make, pack and install the rocks, and use what was installed
 	@$(MAKE) --no-print-directory -s build build-jit
 	@$(LUA) "$$(command -v $(BUSTED))" --run=rocks
 
+.PHONY: api-snapshot
+SNAPSHOT = spec/api_snapshot.txt
+api-snapshot: ## take what is public now for what spec/api_snapshot.txt says, and show what changed
+	@$(NEED) build test
+	@$(MAKE) --no-print-directory -s build
+	@LUA_PATH='$(CURDIR)/spec/?.lua;'"$$LUA_PATH" $(LUA) -e 'io.write(require("support.api").text())' \
+	  > $(BUILD)/api_snapshot.txt
+	@! diff -U0 $(SNAPSHOT) $(BUILD)/api_snapshot.txt || echo "nothing public has changed"
+	@cp $(BUILD)/api_snapshot.txt $(SNAPSHOT)
+
 # Of the specs, another Lua runs those of the client. The rest needs 5.4 itself: the server and the
 # command. The demo and the README's programs are run with lua5.4, and make reads the rockspecs.
 ONLY_5_4 = $(wildcard spec/server_*_spec.lua spec/command*_spec.lua) \
-           $(patsubst %,spec/%_spec.lua,demo frames manual readme reference rockspec) \
+           $(patsubst %,spec/%_spec.lua,api_snapshot demo frames manual readme reference rockspec) \
            $(filter-out spec/interop/client_%,$(wildcard spec/*/*_spec.lua))
 SPECS = $(filter-out $(if $(ONLY_CLIENT),$(ONLY_5_4)),\
         $(filter-out spec/love/% spec/luanti/% spec/rocks/%,$(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))))
