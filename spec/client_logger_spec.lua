@@ -56,6 +56,7 @@ end
 describe("a logger may", function()
   for name, act in pairs {
     ["close the client"] = function(client) client:close() end,
+    ["wait for a disconnect"] = function(client) client:disconnect() end,
     ["disconnect"] = function(client) client:disconnect(function() end) end,
   } do
     for _, trace in ipairs { false, true } do

@@ -130,6 +130,11 @@ local function ended(context, err)
 end
 
 local function disconnected(context)
+  local connecting = context.connect_call
+  context.connect_call = nil
+  if connecting then
+    connecting:finish(nil, errors.new { kind = "closed", message = "disconnected while connecting" })
+  end
   context.sender:user_gone(errors.new { kind = "closed", message = "not sent: disconnected" })
   context.recovery:forget_all()
   context.identity:clear()

@@ -222,7 +222,8 @@ local function hello(self)
   self.actions.announce {
     online = true, reason = first and "connected" or "reconnected", will_retry = false,
   }
-  self.actions.established(first)
+  -- Whoever was told may have disconnected.
+  if self.state == "online" then self.actions.established(first) end
 end
 
 local function attempt_tick(self)
