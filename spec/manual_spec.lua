@@ -98,7 +98,8 @@ end
 
 function check.c(_, block)
   local flags = io.popen "pkg-config --cflags lua5.4":read "l"
-  succeeds(process.run("sh", { "-c", "cc -x c -fsyntax-only -Icsrc " .. flags .. " -" }, nil, nil, block.text))
+  local compiler = "cc -x c -fsyntax-only -Icsrc " .. flags .. " -"
+  succeeds(process.run("sh", { "-c", compiler }, nil, nil, block.text))
 end
 
 function check.json(_, block)
