@@ -2,6 +2,7 @@
 local command = require "support.command"
 local folder = require "support.folder"
 local luv = require "luv"
+local manual = require "support.manual"
 local people = require "support.people"
 local process = require "support.process"
 
@@ -180,6 +181,36 @@ describe("the program that embeds the plugin", function()
     host = process.run(place:at "host", {})
     assert.equal(2, host.code)
     assert.equal("usage: host ENGINE.lua SCRIPT.lua\n", host.stderr)
+  end)
+
+  it("is as simple as the manual shows it", function()
+    local program = assert(manual.texts("engines.md", "c")[1])
+    local script
+    for _, text in ipairs(manual.lua_blocks("engines.md", "Embedding in C")) do
+      script = script or text:find("^%-%- main.lua") and text
+    end
+    -- As it is drawn sixty times, and until the spec has seen something.
+    place:write("program.c", manual.with(program, {
+      { "frame < 60", "frame < 60 || getchar_unlocked() == '\\n'" },
+    }))
+    place:write("main.lua", manual.with(script, { { "http://127.0.0.1:3030", base_url }, {
+      "arena:watch(function() end)", "arena:watch(function() print 'watching' io.stdout:flush() end)",
+    }, { "event.y)", "event.y) io.stdout:flush()" } }))
+    run("sh", { "-c", ("${CC:-cc} -o '%s' '%s' $(pkg-config --cflags --libs lua5.4) -Wl,-E"):format(
+      place:at "program", place:at "program.c") })
+    local child = process.start(place:at "program", {}, nil, place.path, true)
+    local function frames(pattern)
+      process.wait(function()
+        if not child.stdout:find(pattern) then child:write "\n" end
+        return child.stdout:find(pattern) or child.code
+      end, pattern)
+    end
+    frames "watching\n"
+    move(8)
+    frames "ann\t8\t7\n"
+    child.input:shutdown()
+    assert.equal(0, child:finish(), child.stderr)
+    assert.equal("", child.stderr)
   end)
 
   describe("when a state ends while a name is looked up", function()

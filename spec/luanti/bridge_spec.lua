@@ -3,11 +3,24 @@ local command = require "support.command"
 local folder = require "support.folder"
 local love = require "support.love"
 local luv = require "luv"
+local manual = require "support.manual"
 local people = require "support.people"
 local process = require "support.process"
 
 local ROOT = assert(luv.fs_realpath(command.ROOT ~= "" and command.ROOT or "."))
 local MOD = ROOT .. "/lua/examples/luanti"
+-- The settings that the manual shows.
+local function settings_of_manual()
+  local found = {}
+  for _, text in ipairs(manual.texts("engines.md", "text")) do
+    if text:find("secure.trusted_mods", 1, true) then
+      for name, value in text:gmatch "([%w_.]+) = ([^\n]+)\n" do found[name] = value end
+    end
+  end
+  assert(found.stream_events_token_file and found.stream_events_base_url)
+  return found
+end
+
 local BARE = { LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so" }
 
 -- A UDP port that is free.
@@ -59,10 +72,8 @@ load_mod_probe = true
 
   local function start(settings, env)
     local lines = { "mg_name = singlenode", "server_announce = false", "bind_address = 127.0.0.1" }
-    local all = {
-      ["secure.trusted_mods"] = "stream_events_bridge", stream_events_base_url = base_url,
-      stream_events_token_file = place:at "token",
-    }
+    local all = settings_of_manual()
+    all.stream_events_base_url, all.stream_events_token_file = base_url, place:at "token"
     for name, value in pairs(settings or {}) do all[name] = value end
     for name, value in pairs(all) do
       if value then lines[#lines + 1] = name .. " = " .. value end
