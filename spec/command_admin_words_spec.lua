@@ -4,7 +4,7 @@ local argparse = require "argparse"
 local command = require "stream_events.command"
 local convert = require "stream_events.command.convert"
 local output = require "stream_events.command.output"
-local root = require("support.command").ROOT
+local manual = require "support.manual"
 local tree = require "stream_events.command.admin.tree"
 local words = require "stream_events.command.admin.words"
 
@@ -103,9 +103,7 @@ end)
 
 describe("the manual", function()
   local parser = new_parser()
-  local file = assert(io.open(root .. "lua/stream_events/doc/server.md"))
-  local text = file:read "a"
-  file:close()
+  local text = manual.read "server.md"
 
   it("has only lines that work", function()
     local count = 0

@@ -79,7 +79,12 @@ function check.lua(shell, block, chapter)
     shell:write("settings.lua", text)
     return succeeds(shell:run "stream-events serve --print-config --config settings.lua")
   end
-  succeeds(shell:program(text))
+  local child = shell:program(text)
+  succeeds(child)
+  local printed = child.stdout:gsub("%s+", " ")
+  for expected in text:gmatch "%-%->%s*([^\n]+)" do
+    assert.truthy(printed:find(expected, 1, true), expected .. " is not in: " .. printed)
+  end
 end
 
 function check.sh(shell, block, chapter)

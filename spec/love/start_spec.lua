@@ -3,6 +3,7 @@ local casts = require "support.lobby_cast"
 local command = require "support.command"
 local folder = require "support.folder"
 local love = require "support.love"
+local manual = require "support.manual"
 local luv = require "luv"
 local process = require "support.process"
 
@@ -141,9 +142,7 @@ describe("the lobby", function()
 
   it("is as simple as the manual shows it", function()
     local _, base_url = command.serve()
-    local file = assert(io.open(command.ROOT .. "lua/stream_events/doc/engines.md"))
-    local program = file:read "a":match "\n```lua\n(%-%- main%.lua.-)```"
-    file:close()
+    local program = manual.lua_blocks("engines.md", "In a frame")[1]
     local text, count = program:gsub("http://127%.0%.0%.1:3030", base_url)
     assert.equal(1, count)
     -- What the mouse does, and what is drawn, is told to the spec.

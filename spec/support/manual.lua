@@ -1,7 +1,8 @@
 --- Pieces of the README and the manual: what people copy is what specs try. A block says by its info string
 -- what it is:
 --
---     lua            a program, or a rule file when its first line is a comment "NAME.lua: ..."
+--     lua            a program, or a rule file when its first line is a comment "NAME.lua: ..."; it prints
+--                    what stands behind "-->"
 --     sh, or none    command lines
 --     c              C, as it can be compiled
 --     json           JSON

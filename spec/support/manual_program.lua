@@ -21,6 +21,10 @@ function stream_events.new(options)
   return client
 end
 
+-- Frames are drawn at once.
+local has_luv, luv = pcall(require, "luv")
+if has_luv then luv.sleep = function() end end -- luacheck: ignore 122
+
 local makers = {}
 
 function makers.stream_events() return stream_events end
@@ -89,4 +93,4 @@ for _, client in ipairs(clients) do
     client:close()
   end
 end
-if package.loaded.luv then require("luv").run() end
+if has_luv then luv.run() end
