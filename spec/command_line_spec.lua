@@ -275,16 +275,6 @@ describe("the command line", function()
       end)
       assert.matches(("\r\27%%[K%d lines, no difference\r\n$"):format(count), child.stdout)
     end)
-
-    it("shows no such thing with TERM=dumb, in a pipe, or to programs", function()
-      for line, env in pairs {
-        [""] = { TERM = "dumb" }, ["2>&1 | cat"] = { TERM = "xterm" }, ["--json"] = { TERM = "xterm" },
-      } do
-        local child = replay(line, env, function(_, count) return count >= 3000 end)
-        assert.is_nil(child.stdout:find("replaying", 1, true))
-        os.remove(folder:at "log")
-      end
-    end)
   end)
 
   it("ends quietly when nobody reads any more", function()
