@@ -124,6 +124,9 @@ function Writer:func(each)
   self.titles[#self.titles + 1] = { level = 3, title = "`" .. each.name .. "`", id = each.id }
   self:add('<section class="function" id="%s"><h3><code>%s</code><a class="anchor" href="#%s" '
     .. 'aria-label="link to this function">#</a></h3>', each.id, html.escape(signature(each)), each.id)
+  if each.deprecated then
+    self:add('<div class="errors"><strong>Deprecated</strong> %s</div>', self:prose(each.deprecated))
+  end
   self:paragraphs(text)
   self:values("Takes", each.parameters)
   self:values("Gives", each.results)

@@ -17,6 +17,7 @@ local M = {}
 ---@field results Annotations.Value[]
 ---@field arguments string[] as the code has them
 ---@field package boolean not for users
+---@field deprecated string? what to use instead
 ---@field line integer
 
 ---@class Annotations.Class
@@ -166,7 +167,7 @@ local function add_function(file, block, owner, colon, name, arguments, line)
   file.functions[#file.functions + 1] = {
     owner = owner, name = name, method = colon == ":", arguments = arguments_of(arguments), line = line,
     parameters = block.parameters, results = block.results, text = table.concat(block.lines, "\n"),
-    package = block.tags.package ~= nil or block.tags.private ~= nil,
+    package = block.tags.package ~= nil or block.tags.private ~= nil, deprecated = block.tags.deprecated,
   }
 end
 
