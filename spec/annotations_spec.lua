@@ -243,7 +243,10 @@ describe("the annotations", function()
         for _, name in ipairs(each.files) do
           local file = read(name)
           for _, one in ipairs(file.functions) do look(one.parameters, name) look(one.results, name) end
-          for _, class in ipairs(file.classes) do look(class.fields, name) end
+          for _, class in ipairs(file.classes) do
+            look(class.fields, name)
+            look({ { type = class.parent or "" } }, name)
+          end
         end
       end
     end

@@ -103,21 +103,46 @@ local function core_groups(self, groups, subject)
   end
 end
 
--- Classes without methods, and aliases: options, results.
+-- Notes the types that are named, and by what they are made of those that these name.
+local function need(self, text)
+  for name in text:gmatch "stream_events%.[%w_.]+" do
+    if not self.needed[name] then
+      self.needed[name] = true
+      local class, alias = self.classes[name], self.aliases[name]
+      if class then
+        for _, field in ipairs(class.fields) do
+          if not field.visibility then need(self, field.type) end
+        end
+        need(self, class.parent or "")
+      elseif alias then
+        need(self, alias.type)
+      end
+    end
+  end
+end
+
+local function need_all(self, page)
+  for _, group in ipairs(page.groups) do
+    if group.class then need(self, group.class.name) end
+    for _, each in ipairs(group.functions) do
+      for _, list in ipairs { each.parameters, each.results } do
+        for _, value in ipairs(list) do need(self, value.type) end
+      end
+    end
+  end
+end
+
+-- Classes without methods, and aliases, as far as something public names them: options, results.
 local function add_types(self, page, file_name)
   local file = self:file(file_name)
   for _, class in ipairs(file.classes) do
-    local shown = 0
-    for _, field in ipairs(class.fields) do
-      if not field.visibility then shown = shown + 1 end
-    end
-    if not self.where[class.name] and shown > 0 and not class.name:find "%.core%.%l+$" then
+    if self.needed[class.name] and not self.where[class.name] then
       page.types[#page.types + 1] = class
       self.where[class.name] = page
     end
   end
   for name, alias in pairs(file.aliases) do
-    if not self.where[name] then
+    if self.needed[name] and not self.where[name] then
       page.aliases[#page.aliases + 1] = { name = name, type = alias.type, text = alias.text }
       self.where[name] = page
     end
@@ -162,9 +187,18 @@ end
 ---@return table model pages, where (name of a type to its page), functions (name to its place)
 function M.read(root)
   local self = setmetatable({
-    root = root, files = {}, pages = {}, where = {}, functions = {}, by_name = {},
+    root = root, files = {}, pages = {}, where = {}, functions = {}, by_name = {}, needed = {}, classes = {},
+    aliases = {},
   }, Model)
   for i, subject in ipairs(subjects.SUBJECTS) do self.pages[i] = make_page(self, subject) end
+  for _, subject in ipairs(subjects.SUBJECTS) do
+    for _, name in ipairs(files_of(subject)) do
+      local file = self:file(name)
+      for _, class in ipairs(file.classes) do self.classes[class.name] = self.classes[class.name] or class end
+      for alias, meaning in pairs(file.aliases) do self.aliases[alias] = meaning end
+    end
+  end
+  for _, page in ipairs(self.pages) do need_all(self, page) end
   for i, subject in ipairs(subjects.SUBJECTS) do
     for _, name in ipairs(files_of(subject)) do add_types(self, self.pages[i], name) end
   end

@@ -106,7 +106,7 @@ end
 
 local function first_sentence(text)
   text = text:gsub("\n", " ")
-  return ((text .. " "):match "^(.-[.:])%s" or text .. "."):gsub(":$", ".")
+  return (text .. " "):match "^(.-%.)%s" or text .. "."
 end
 
 function Writer:list(functions)

@@ -222,7 +222,7 @@ function Server:log(level, message, fields)
   self.parts.log(level, message, fields)
 end
 
----@class stream_events.server.Stats: stream_events.server.core.ListenerStats
+---@class stream_events.server.Stats: stream_events.server.ListenerStats
 ---@field outcomes stream_events.server.OutcomeStats
 ---@field rules stream_events.RuleStats?
 ---@field webhooks stream_events.server.WebhookStats
