@@ -104,7 +104,7 @@ end
 function check.c(_, block)
   local flags = io.popen "pkg-config --cflags lua5.4":read "l"
   local compiler = "cc -x c -fsyntax-only -Icsrc " .. flags .. " -"
-  succeeds(process.run("sh", { "-c", compiler }, nil, nil, block.text))
+  succeeds(process.run("sh", { "-c", compiler }, { LD_PRELOAD = false }, nil, block.text))
 end
 
 function check.json(_, block)

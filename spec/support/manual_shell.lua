@@ -102,7 +102,7 @@ function M:run(text)
     XDG_DATA_HOME = false, XDG_CONFIG_HOME = false, STREAM_EVENTS_DATA = false,
     LUA_PATH = ROOT .. "/lua/?.lua;" .. ROOT .. "/lua/?/init.lua;;", LUA_CPATH = ROOT .. "/build/?.so;;",
     STREAM_BASE_URL = self.base_url, STREAM_API_KEY = "devkey", STREAM_API_SECRET = "lan-dev-secret",
-    STREAM_USER_TOKEN = false, NO_COLOR = "1",
+    STREAM_USER_TOKEN = false, NO_COLOR = "1", LD_PRELOAD = false,
   }, self.path)
 end
 
@@ -113,7 +113,7 @@ function M:program(text)
   self:write("program.lua", (text:gsub("http://127%.0%.0%.1:3030", function() return self.base_url end)))
   return process.run("lua5.4", { ROOT .. "/spec/support/manual_program.lua", "program.lua", self.base_url }, {
     LUA_PATH = ROOT .. "/lua/?.lua;" .. ROOT .. "/lua/?/init.lua;;", LUA_CPATH = ROOT .. "/build/?.so;;",
-    STREAM_API_SECRET = "lan-dev-secret",
+    STREAM_API_SECRET = "lan-dev-secret", LD_PRELOAD = false,
   }, self.path)
 end
 
