@@ -1,5 +1,6 @@
 --- The command line as people, shells and pipes meet it: help, slips, the manual page, completions, colours,
 --- progress, exit codes.
+local argparse = require "argparse"
 local command = require "support.command"
 local folders = require "support.folder"
 local parsers = require "stream_events.command.parser"
@@ -144,6 +145,20 @@ describe("the command line", function()
       assert.equal(0, child.code)
       child = process.run("groff", { "-man", "-ww", "-Tutf8", "-Kutf8", file }, { LD_PRELOAD = false })
       assert.equal("", child.stderr)
+    end)
+
+    it("shows each character as it is, wherever it stands", function()
+      local parser = argparse("x", "About \\fB.")
+      parser:epilog "Examples:\n  x a\n\nEnvironment:\n  A  it\n\nExit codes:\n  0  ok"
+      parser:command("a", ".dot 'first'"):epilog "Examples:\n  .x '\\n' -o ~ ^ `\n  'x'\n\n.PP is no request"
+      local child = process.run("mandoc", { "-T", "ascii" }, { LD_PRELOAD = false }, nil,
+        require "stream_events.command.man_page".text(parser))
+      local text = child.stdout:gsub(".\b", "")
+      for _, shown in ipairs {
+        "About \\fB.", ".dot 'first'", ".x '\\n' -o ~ ^ `\n", " 'x'\n", ".PP is no",
+      } do
+        assert.truthy(text:find(shown, 1, true), shown .. " in " .. text)
+      end
     end)
 
     it("has every subcommand, every option, and each example as it is typed", function()

@@ -93,6 +93,10 @@ describe("progress", function()
     assert.equal("\r\27[Kx: 50%\r\27[Ksomething\n", written)
     told:clear()
     assert.equal("\r\27[Kx: 50%\r\27[Ksomething\n", written)
+    now = 2
+    told:at(0.6)
+    output.write ""
+    assert.matches("\r\27%[Kx: 60%%\r\27%[K$", written)
   end)
 
   it("follows a file that another library writes, to its end", function()
