@@ -271,6 +271,7 @@ function Channel:create(callback)
 end
 
 --- Ends the watch (protocol §4.3). Subscriptions stay, and get events again after the next watch().
+--- This and watch() are done one after the other, in the order of the calls.
 ---@param callback (fun(ok: true?, err: stream_events.Error?))?
 ---@return true? ok
 ---@return stream_events.Error? err as of every call: kind "network", "timeout", "closed"; the watch is not
