@@ -53,4 +53,16 @@ describe("the version", function()
     -- The newest section is the one of this version, released or not.
     assert.equal(native.version, read "CHANGELOG.md":match "\n## [^\n]-(%d+%.%d+%.%d+)")
   end)
+
+  it("is the same of both packages, or the server is not loaded", function()
+    local NAMES = { "stream_events.server.core", "stream_events.server.listener", "stream_events.server" }
+    local before = {}
+    for _, name in ipairs(NAMES) do before[name], package.loaded[name] = package.loaded[name], nil end
+    package.loaded[NAMES[1]] = { version = "9.8.7" }
+    local server, message = require "stream_events.command.bundled".load "stream_events.server"
+    for _, name in ipairs(NAMES) do package.loaded[name] = before[name] end
+    assert.is_nil(server)
+    assert.equal(("the server is of version 9.8.7 and stream-events of %s: install the same version of both")
+      :format(native.version), message)
+  end)
 end)
