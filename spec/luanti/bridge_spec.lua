@@ -147,6 +147,20 @@ load_mod_probe = true
     stop(server)
   end)
 
+  it("gives the network no more than its budget in a step, however much waits", function()
+    local server = start()
+    server:wait_for("stderr", "%[stream_events_bridge%] online\n")
+    deed(server, "be slow")
+    assert(bob.channel:send_event("chat", { text = "first" }))
+    server:wait_for("stderr", "%[probe%] said: <bob> first\n")
+    for _ = 1, 8 do assert(bob.channel:send_event("chat", { text = "more" })) end
+    assert(bob.channel:send_event("chat", { text = "last" }))
+    place:write("world/sent", "")
+    local most = server:wait_for("stderr", "%[probe%] at most (%d+)\n")
+    assert.is_true(tonumber(most) <= 3, most) -- the last begins before the two milliseconds are over
+    stop(server)
+  end)
+
   it("leaves nothing that other mods could use", function()
     local server = start()
     server:wait_for("stderr", "%[probe%] found: \n")

@@ -1,7 +1,26 @@
 -- A mod of the spec's: says what players would see, and does what they would do.
 local function tell(text) minetest.log("action", "[probe] " .. text) end
 
-function minetest.chat_send_all(text) tell("said: " .. text) end
+local world = minetest.get_worldpath()
+local slow, in_step, most = false, 0, 0
+
+-- Takes a millisecond when it is slow, and for the first line until the spec has sent all of them.
+local function take_time(text)
+  if text:find "first$" then
+    repeat until io.open(world .. "/sent")
+    return
+  end
+  in_step = in_step + 1
+  most = math.max(most, in_step)
+  if text:find "last$" then tell("at most " .. most) end
+  local ends = os.clock() + 0.001
+  repeat until os.clock() > ends
+end
+
+function minetest.chat_send_all(text)
+  tell("said: " .. text)
+  if slow then take_time(text) end
+end
 
 -- Calls what the bridge has registered, and none of the game's own.
 local function call(callbacks, ...)
@@ -18,6 +37,7 @@ local DEEDS = {
     call(minetest.registered_on_chat_messages, "ann", "\27(c@#f00)Hi\27(c@#fff) from below")
   end,
   ["ann goes"] = function() call(minetest.registered_on_leaveplayers, player) end,
+  ["be slow"] = function() slow = true end,
   ["how is it"] = function()
     local _, answer = minetest.registered_chatcommands.stream.func("ann", "")
     tell(answer)
@@ -25,9 +45,9 @@ local DEEDS = {
 }
 
 -- The spec writes what is to be done into a file of the world.
-local path, steps = minetest.get_worldpath() .. "/deed", 0
+local path, steps = world .. "/deed", 0
 minetest.register_globalstep(function()
-  steps = steps + 1
+  steps, in_step = steps + 1, 0
   if steps == 2 then tell "running" end
   local file = io.open(path)
   if not file then return end
