@@ -47,7 +47,9 @@ local function access(doctor)
   local err = asked(doctor, doctor.token, doctor.user)
   if err and err.code == REFUSED then
     -- It may be no more than that nobody has connected as this user so far: connecting tells.
-    if not doctor.read_only then return "skip", ("the connection shows it: %s"):format(err.message) end
+    if not doctor.read_only then
+      return "skip", "connecting shows whether the token is good: " .. err.message
+    end
     return "warn", errors.headline(err), "Without --read-only it is tried to connect, which makes the user."
   end
   if err then return failed(err) end
