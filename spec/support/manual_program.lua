@@ -61,22 +61,17 @@ function makers.love()
   return { graphics = setmetatable({}, { __index = function() return function() end end }) }
 end
 
-local env = setmetatable({}, {
-  __index = function(_, name)
-    if given[name] == nil and makers[name] then
-      given[name] = makers[name]()
-    end
-    if given[name] ~= nil then return given[name] end
-    return _G[name]
-  end,
-})
-setmetatable(given, { __index = function(self, name)
+setmetatable(given, { __index = function(_, name)
   local make = makers[name]
-  if make then
-    local value = make()
-    rawset(self, name, value)
-    return value
-  end
+  local value = make and make()
+  rawset(given, name, value)
+  return value
+end })
+
+local env = setmetatable({}, { __index = function(_, name)
+  local value = given[name]
+  if value == nil then value = _G[name] end
+  return value
 end })
 
 assert(loadfile(path, "t", env))()
