@@ -4,7 +4,7 @@ local M = {}
 ---@class stream_events.Stats
 ---@field online boolean
 ---@field received integer events that came in, wanted or not
----@field delivered integer events that had at least one handler
+---@field delivered integer events that had at least one handler, the client's own among them
 ---@field unwanted integer events that nobody wanted: the types, and the channels
 ---@field refused integer events that nobody may send, or that the rules keep back
 ---@field malformed integer messages that are no events
