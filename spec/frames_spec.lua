@@ -6,9 +6,6 @@ local frame_counts = require "support.frame_counts"
 local process = require "support.process"
 local tls = require "support.tls"
 
--- Under a sanitizer nothing runs under valgrind too, and its calls are not those that users make.
-if os.getenv "SPECS_SANITIZED" then return end
-
 local PATIENCE = 120 -- seconds, since valgrind takes its time
 local MANY = 60 -- channels and sends at once: enough to see that a frame does not take all of them
 
