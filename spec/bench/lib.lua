@@ -77,16 +77,6 @@ function M.stop(process)
   uv.run "nowait"
 end
 
---- Runs a command to its end; its CPU seconds, user and system.
-function M.cpu_seconds(command)
-  local report = BENCH .. "cpu.txt"
-  os.remove(report)
-  os.execute(("taskset -c %d %scpu %s %s 2>%scpu.err"):format(M.MEASURED, BENCH, report, command, BENCH))
-  local user, system, _, status = M.read_file(report):match "(%S+) (%S+) (%S+) (%S+)"
-  if status ~= "0" then error(command .. " failed: " .. M.read_file(BENCH .. "cpu.err")) end
-  return tonumber(user) + tonumber(system)
-end
-
 --- Ends what a comparison that failed has left.
 function M.stop_all()
   for _, process in pairs(running) do M.stop(process) end

@@ -1,5 +1,6 @@
 --- Receiving through the adapters for other loops, beside client:run().
 local bench = require "bench.lib"
+local turns = require "bench.turns"
 
 local OWN = "client:run()"
 local MOST = 1.15
@@ -8,13 +9,8 @@ local function receive(title, mix, wanted, count)
   print(title)
   local function against(name, command)
     return {
-      name = name, unit = "us CPU per event",
-      run = function()
-        local sender = bench.start(bench.OTHER, bench.BENCH .. "blast", mix, tostring(count), "first")
-        local seconds = bench.cpu_seconds(command:gsub("PORT", sender.line))
-        bench.stop(sender)
-        return seconds * 1e6 / count
-      end,
+      name = name, command = command, count = count,
+      feeder = { bench.BENCH .. "blast", mix, tostring(count), "first" },
     }
   end
   local contenders = { against(OWN, bench.LUA .. " spec/bench/plugin_client.lua PORT " .. wanted) }
@@ -23,7 +19,7 @@ local function receive(title, mix, wanted, count)
     contenders[#contenders + 1] =
       against(name, ("%s spec/bench/loop_client.lua PORT %s %s"):format(bench.LUA, wanted, name))
   end
-  local figures = bench.rounds_of(contenders)
+  local figures = turns.rounds_of(contenders)
   for _, name in ipairs(adapters) do
     bench.verdict(name .. " / " .. OWN, bench.ratios(figures[name], figures[OWN]), "at most", MOST)
   end

@@ -1,5 +1,6 @@
 --- Receiving: this plugin beside other clients, by how many of the events are wanted.
 local bench = require "bench.lib"
+local turns = require "bench.turns"
 
 local PLUGIN = "this plugin"
 local NODE = "(a) Node, ws + JSON.parse"
@@ -10,16 +11,11 @@ local function receive(title, mix, place, wanted, bar)
   print(title)
   local function against(name, command, count)
     return {
-      name = name, unit = "us CPU per event",
-      run = function()
-        local sender = bench.start(bench.OTHER, bench.BENCH .. "blast", mix, tostring(count), place)
-        local seconds = bench.cpu_seconds(command:gsub("PORT", sender.line))
-        bench.stop(sender)
-        return seconds * 1e6 / count
-      end,
+      name = name, command = command, count = count,
+      feeder = { bench.BENCH .. "blast", mix, tostring(count), place },
     }
   end
-  local figures = bench.rounds_of {
+  local figures = turns.rounds_of {
     against(PLUGIN, bench.LUA .. " spec/bench/plugin_client.lua PORT " .. wanted, 1000000),
     against(NODE, "node spec/bench/node_client.js ws://127.0.0.1:PORT/ " .. wanted, 200000),
     against(LUV, bench.LUA .. " spec/bench/luv_client.lua PORT " .. wanted, 100000),

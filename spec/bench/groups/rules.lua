@@ -1,35 +1,34 @@
 --- Receiving under rules, beside receiving without them; and rules reloaded in traffic.
 local bench = require "bench.lib"
+local turns = require "bench.turns"
 
---- The seconds that a client under rules prints when it is fed with `count` events of one type.
-local function under_rules(mode, count)
-  local sender = bench.start(bench.OTHER, bench.BENCH .. "blast", "all", tostring(count), "first")
-  local command = ("taskset -c %d %s spec/bench/rules_client.lua %s %s 2>%scpu.err"):format(
-    bench.MEASURED, bench.LUA, sender.line, mode, bench.BENCH)
-  local client = io.popen(command)
-  local seconds = tonumber(client:read "a")
-  local ok = client:close()
-  bench.stop(sender)
-  if not ok then error(command .. " failed: " .. bench.read_file(bench.BENCH .. "cpu.err")) end
-  return seconds
+-- A client under rules that is fed with `count` events of one type, and prints its figure.
+local function under_rules(name, mode, count)
+  return {
+    name = name, count = count, prints = true,
+    command = ("%s spec/bench/rules_client.lua PORT %s"):format(bench.LUA, mode),
+    feeder = { bench.BENCH .. "blast", "all", tostring(count), "first" },
+  }
+end
+
+local RELOADED = "reloaded all the time"
+
+local function longest_wait(name, mode)
+  local client = under_rules(name, mode, 1000000)
+  client.unit, client.times = "ms CPU", 1e3
+  return client
 end
 
 local function rules()
   print "rules: receiving under them"
-  local function against(name, mode, count)
-    return {
-      name = name, unit = "us CPU per event",
-      run = function() return under_rules(mode, count) * 1e6 / count end,
-    }
-  end
-  local figures = bench.rounds_of {
-    against("no rules, no handler", "none", 1000000),
-    against("a refused type", "refused", 1000000),
-    against("no rules, delivered", "plain", 1000000),
-    against("three fields and a rate", "declared", 1000000),
-    against("a check function", "checked", 400000),
-    against("as three fields, in a file of 10 rules", "few", 1000000),
-    against("as three fields, in a file of 1000 rules", "many", 1000000),
+  local figures = turns.rounds_of {
+    under_rules("no rules, no handler", "none", 1000000),
+    under_rules("a refused type", "refused", 1000000),
+    under_rules("no rules, delivered", "plain", 1000000),
+    under_rules("three fields and a rate", "declared", 1000000),
+    under_rules("a check function", "checked", 400000),
+    under_rules("as three fields, in a file of 10 rules", "few", 1000000),
+    under_rules("as three fields, in a file of 1000 rules", "many", 1000000),
   }
   local function ratio(label, above, below, bar)
     bench.verdict(label, bench.ratios(figures[above], figures[below]), "at most", bar)
@@ -41,12 +40,8 @@ local function rules()
     "as three fields, in a file of 10 rules", 1.2)
 
   print "rules: the longest time between two events in traffic, 1000 rules"
-  local still, reloading = {}, {}
-  for i = 1, bench.rounds do
-    still[i], reloading[i] = under_rules("still", 1000000) * 1e3, under_rules("reload", 1000000) * 1e3
-  end
-  bench.verdict("left alone, ms CPU", still)
-  bench.verdict("reloaded all the time, ms CPU", reloading, "at most", 5)
+  local longest = turns.rounds_of { longest_wait("left alone", "still"), longest_wait(RELOADED, "reload") }
+  bench.verdict("reloaded all the time, ms CPU", longest[RELOADED], "at most", 5)
 end
 
 return rules
