@@ -626,6 +626,17 @@ describe("channels", function()
       assert.same({ "Hall", 3 }, { body.channel.name, body.channel.size, body.channel.color })
     end)
 
+    it("switches off what it switched on, and no less", function()
+      for _, name in ipairs { "frozen", "disabled" } do
+        for _, value in ipairs { true, false } do
+          assert.equal(200, (patch("server", { set = { [name] = value } })))
+          local _, body = fixture:call("server", "POST", "/channels",
+            { filter_conditions = { cid = "messaging:lobby", [name] = value } })
+          assert.same({ 1, value }, { #body.channels, body.channels[1] and body.channels[1].channel[name] })
+        end
+      end
+    end)
+
     it("takes the right to send away from one channel", function()
       local event = { event = { type = "x" } }
       assert.equal(201, (fixture:call("bob", "POST", "/channels/messaging/lobby/event", event)))

@@ -19,6 +19,10 @@ describe("the server's data", function()
     local fixture = fixtures.start { data = path }
     fixture:users("alice", "bob")
     fixture:channel("messaging:lobby", { "alice", "bob" })
+    for _, value in ipairs { true, false } do
+      fixture:call("server", "PATCH", "/channels/messaging/lobby",
+        { set = { frozen = value, disabled = value } })
+    end
     fixture:call("server", "PUT", "/channeltypes/messaging", { grants = { user = { "send-custom-event" } } })
     fixture:call("server", "PATCH", "/app", { name = "App" })
     fixture:call("server", "POST", "/roles", { name = "elf" })
@@ -58,6 +62,16 @@ describe("the server's data", function()
         report.documents.user, report.documents.channel, report.documents.member,
         report.documents.channel_type, report.documents.webhook,
       })
+    end)
+
+    it("takes a switch of a channel that is not there for one that is off, as the server does", function()
+      sql(path, "UPDATE channels SET document = json_remove(document, '$.frozen', '$.disabled')")
+      assert.same({}, assert(check.run(path)).problems)
+      local fixture = fixtures.start { data = path }
+      local _, body = fixture:call("server", "POST", "/channels",
+        { filter_conditions = { frozen = false, disabled = false } })
+      fixture:stop()
+      assert.equal("messaging:lobby", body.channels[1].channel.cid)
     end)
 
     for name, case in pairs {

@@ -15,6 +15,8 @@ local STORED = {
   "type", "id", "created_at", "updated_at", "created_by_id", "frozen", "disabled", "team",
   "config_overrides", "custom",
 }
+-- What a channel need not have: a change to false takes it away.
+local OPTIONAL = { team = true, config_overrides = true }
 
 ---@class stream_events.server.Channel
 ---@field cid string
@@ -87,7 +89,10 @@ end
 
 -- Makes a record of a channel that was only a text so far; its members stay one.
 local function wake(self, cid, text)
-  return setmetatable(adopt(self, self.store:decode("channel", cid, text)), self.dormant)
+  local channel = self.store:decode("channel", cid, text)
+  -- Earlier versions wrote what was switched off by leaving it out.
+  channel.frozen, channel.disabled = channel.frozen or false, channel.disabled or false
+  return setmetatable(adopt(self, channel), self.dormant)
 end
 
 local function wake_members(self, channel)
@@ -208,12 +213,18 @@ local function member_key(cid, user_id)
   return cid .. "/" .. user_id
 end
 
+-- Puts changes of its own fields into a channel, or into what is to be stored of it.
+local function apply(target, changes)
+  for name, value in pairs(changes) do
+    if value == false and OPTIONAL[name] then value = nil end
+    target[name] = value
+  end
+end
+
 local function record_of(channel, changes)
   local record = {}
-  for _, name in ipairs(STORED) do
-    record[name] = channel[name]
-    if changes and changes[name] ~= nil then record[name] = changes[name] or nil end
-  end
+  for _, name in ipairs(STORED) do record[name] = channel[name] end
+  apply(record, changes or {})
   return record
 end
 
@@ -256,7 +267,7 @@ function Channels:create(fields, members)
 end
 
 ---@class stream_events.server.ChannelChanges
----@field fields table? a channel's own fields; false takes one away
+---@field fields table? a channel's own fields; false takes away what it need not have
 ---@field add { user_id: string, channel_role: string? }[]? who is a member already stays as it is
 ---@field remove string[]? user ids; who is no member is passed over
 ---@field roles { user_id: string, channel_role: string }[]? for members, new ones included
@@ -321,7 +332,7 @@ function Channels:change(channel, changes)
       self.store:delete("member", member_key(cid, member.user_id))
     end
   end)
-  for name, value in pairs(fields) do channel[name] = value or nil end
+  apply(channel, fields)
   for _, member in ipairs(added) do join(self, channel, member) end
   for _, member in ipairs(updated) do adopt_member(channel, member) end
   for _, member in ipairs(removed) do drop_member(self, channel, member) end

@@ -44,8 +44,8 @@ local FIELDS = {
     privacy_settings = "?object", is_erased = "?switch",
   },
   channel = {
-    type = "text", id = "text", created_at = "date", updated_at = "date", frozen = "switch",
-    disabled = "switch", custom = "object", created_by_id = "?text", team = "?text",
+    type = "text", id = "text", created_at = "date", updated_at = "date", frozen = "?switch",
+    disabled = "?switch", custom = "object", created_by_id = "?text", team = "?text",
     config_overrides = "?object",
   },
   member = {
