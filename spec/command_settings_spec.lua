@@ -140,6 +140,15 @@ describe("serve", function()
     end
   end)
 
+  it("prints what belongs together in one place", function()
+    local text, seen = command.run({ "serve", "--print-config" }).stdout, {}
+    for heading in ("\n" .. text):gmatch "\n%-%- (%u[^\n]*)" do
+      assert.is_nil(seen[heading], heading)
+      seen[heading] = true
+    end
+    assert.is_true(seen["Connections"])
+  end)
+
   it("never prints a secret", function()
     local path = config 'api_secret = "hidden-1"\nmetrics_key = "hidden-2"'
     for _, more in ipairs { {}, { "--json" } } do

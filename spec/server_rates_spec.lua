@@ -409,6 +409,23 @@ describe("GET /rate_limits", function()
 end)
 
 describe("the settings of a running server", function()
+  it("that name an endpoint which is not there are warned of at once, and so after a reload", function()
+    local logged = {}
+    local function logger(level, message, fields)
+      if level == "warn" and fields.endpoint then
+        logged[#logged + 1] = ("%s: %s"):format(message, fields.endpoint)
+      end
+    end
+    start { rate_user_endpoints = "SendEvents=5", logger = logger }
+    local done
+    fixture.server:reload({ rate_app_endpoints = "Conect=5", logger = logger }, function() done = true end)
+    http_client.wait("the new settings", function() return done end)
+    assert.same({
+      "a rate is set for an endpoint that is not there: SendEvents",
+      "a rate is set for an endpoint that is not there: Conect",
+    }, logged)
+  end)
+
   it("may change: off takes effect at once", function()
     within(60, ONE, function()
       send "john"

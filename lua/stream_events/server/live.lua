@@ -42,6 +42,7 @@ function M.apply(parts, options)
     end
   end
   if is_listener then parts.listener:configure(option_table.for_listener(parts.options)) end
+  parts.rates:look_again()
   if report.changed[1] then
     parts.log("info", "settings have changed", { settings = table.concat(report.changed, ", ") })
   end

@@ -127,15 +127,14 @@ M.LIST = {
   { name = "webhook_retry", kind = "seconds", default = 0.5, most = 3600, is_live = true,
     about = "Seconds before the second attempt; twice that before the third." },
 
-  { name = "trusted_proxies", group = "Connections", kind = "addresses", is_live = true,
-    about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
-
   { name = "dashboard", group = "Dashboard", kind = "switch", default = true,
     about = "Offer the dashboard." },
   { name = "dashboard_key", kind = "text", least = 12, is_secret = true, is_sent = true,
     about = "What opens the dashboard; without it a key is made up at every start." },
 
-  { name = "max_connections", group = "Connections", kind = "whole", default = 10000, most = 1000000,
+  { name = "trusted_proxies", group = "Connections", kind = "addresses", is_live = true,
+    about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
+  { name = "max_connections", kind = "whole", default = 10000, most = 1000000,
     is_listener = true, about = "Connections at a time; more are answered 503." },
   { name = "max_connections_per_address", kind = "whole", default = 1000, least = 0, most = 1000000,
     is_listener = true,

@@ -118,6 +118,7 @@ function M.new(options, database, loop, rules, log)
   for _, routes in ipairs(ROUTES) do self.router:add(routes) end
   if options.dashboard then add_dashboard(self) end
   self.rates = rates.new(options, self.router.endpoints, log)
+  self.rates:look_again()
   return self
 end
 

@@ -107,6 +107,12 @@ local function roll(self, now)
   end
 end
 
+--- Takes over settings that have changed at once, not with the next call: what is wrong with them is to
+--- be known when they are given.
+function Rates:look_again()
+  roll(self, native.now())
+end
+
 -- One call more of a caller: the name under which it is counted, and its count then. Nothing is written
 -- yet. nil when there is none left, and whether it is the second that is over.
 local function one_more(of, key, stamp)
