@@ -218,6 +218,25 @@ describe("after a reconnect", function()
     assert.is_true(fake.clock.now() - began < 12)
   end)
 
+  it("a sync without an answer may make the program close the client, and all is answered once", function()
+    begin(function() return nil end, {
+      logger = function(_, message)
+        if message:find "missed" then client:close() end
+      end,
+    })
+    lose()
+    while not fake.last "/sync" do client:poll(1) end
+    local answers = {}
+    fake.answer = function() return nil end
+    for i = 1, 20 do
+      client:channel("messaging", "c" .. i):query(function() answers[i] = (answers[i] or 0) + 1 end)
+    end
+    fake.clock.advance(7)
+    for _ = 1, 3 do client:poll() end
+    assert.same({ 20, 0 }, { #answers, client:stats().in_flight })
+    for _, count in ipairs(answers) do assert.equal(1, count) end
+  end)
+
   it("a broken connection of HTTP is tried again", function()
     local calls = 0
     begin(function()
@@ -409,6 +428,56 @@ describe("after a reconnect", function()
     assert.is_nil(fake.last "/sync")
     -- What a backend sent to the user meanwhile is lost.
     assert.same({ true, {} }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
+  it("a channel that is no longer watched by then is not asked for again, nor told to have a gap", function()
+    local asked = 0
+    begin(function(_, request)
+      asked = asked + 1
+      fake.reply(request, 503, "busy")
+    end)
+    lose()
+    while asked == 0 do client:poll(1) end
+    channel:stop_watching(function() end) -- before the call is made once more
+    polls(6)
+    assert.equal(1, asked)
+    assert.same({ {}, {} }, { recovered[1].gap_cids, recovered[1].failed })
+    assert.equal("/channels/messaging/general/stop-watching", fake.requests[#fake.requests].path)
+  end)
+
+  it("a channel that is no longer watched when its answer comes is left again, and nothing of it given",
+  function()
+    local held = {}
+    begin(function(_, request) held[#held + 1] = request end)
+    assert(client:channel("messaging", "second"):watch())
+    lose()
+    while not held[1] do client:poll(1) end
+    channel:stop_watching(function() end)
+    polls(1)
+    fake.requests = {}
+    fake.reply(held[1], answer({ event(4), event(5, nil, "messaging:second") }, { "messaging:general" }))
+    polls(3)
+    assert.same({ { 5 }, { "messaging:second" }, {} },
+      { got, recovered[1].restored, recovered[1].gap_cids })
+    -- The server may have heard of it before it answered.
+    assert.equal("/channels/messaging/general/stop-watching", fake.requests[1].path)
+    assert.is_false(channel.watching)
+  end)
+
+  it("what was found in a channel that is no longer watched when the last answer comes stays away", function()
+    local held = {}
+    begin(function(_, request) held[#held + 1] = request end)
+    for i = 1, 100 do assert(client:channel("messaging", "c" .. i):watch()) end
+    lose()
+    while not held[2] do
+      client:poll(1)
+      -- Until an answer has come there is one call at a time.
+      if held[1] and not held[2] then fake.reply(held[1], answer { event(4, nil, "messaging:c1") }) end
+    end
+    client:channel("messaging", "c1"):stop_watching(function() end)
+    fake.reply(held[2], answer { event(5) })
+    while not recovered[1] do client:poll(1) end
+    assert.same({ 5 }, got)
   end)
 
   it("what a channel brought while it was not watched stays away", function()

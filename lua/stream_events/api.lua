@@ -150,6 +150,7 @@ function Api:sweep()
     if request.expires <= now then late[request] = false else watch_time(self, request) end
   end
   for request, id in pairs(late) do
+    if self.closed then return end -- by whoever read of one of them in the log
     if id then
       self.transport:cancel(id)
       self.pending[id] = nil

@@ -96,6 +96,14 @@ function Recovery:forget(channel)
   end
 end
 
+--- The present connection watches a channel, by an answer to a call that was made before the program has told
+--- the client to stop.
+---@param channel stream_events.Channel
+function Recovery:stop_again(channel)
+  if channel.watching or channel.being_watched or self.watches[channel.cid] then return end
+  channel:leave(function() end)
+end
+
 local function cancel(self)
   if self.run then self.run.rewatch:cancel() end
   self.run = nil

@@ -86,6 +86,7 @@ end
 ---@param cid string
 function Replay:forget(cid)
   self.since[cid], self.missing[cid] = nil, nil
+  if self.run then self.run.watches[cid] = nil end
 end
 
 --- Forgets everything.
@@ -99,6 +100,15 @@ function Replay:cancel()
 end
 
 -- Answers --------------------------------------------------------------------------------------------
+
+-- The channels of a call that are still watched.
+local function still_wanted(run, cids)
+  local list = {}
+  for _, cid in ipairs(cids) do
+    if run.watches[cid] then list[#list + 1] = cid end
+  end
+  return list
+end
 
 local function give_up(self, cids, err)
   for _, cid in ipairs(cids) do self.missing[cid] = true end
@@ -115,7 +125,7 @@ local function take_events(run, texts)
     local at = event and date(event.created_at)
     -- What is no event is judged like one that came in.
     local channel = cid and run.watches[cid]
-    if not event or (at and channel and channel.watching and is_later(at, run.since[cid])) then
+    if not event or (at and channel and is_later(at, run.since[cid])) then
       last = at and at:sub(1, -2) or last
       run.found[#run.found + 1] = { at = last, order = #run.found, cid = cid, text = text }
     end
@@ -126,7 +136,7 @@ local function take_answer(self, run, cids, body)
   local texts, rest, message = native.json.list(body, "events")
   local answer = texts and plain_json.decode(rest)
   if type(answer) ~= "table" or type(answer.gap_cids) ~= "table" then
-    return give_up(self, cids, message or "the answer does not say what is missing")
+    return cids[1] and give_up(self, cids, message or "the answer does not say what is missing")
   end
   for _, cid in ipairs(answer.gap_cids) do
     if run.watches[cid] then self.missing[cid] = true end
@@ -156,9 +166,10 @@ local function in_order(self, run)
     end
   end
   for i, item in ipairs(found) do
-    if i >= first then
+    local is_wanted = item.cid == nil or run.watches[item.cid] ~= nil -- by now
+    if i >= first and is_wanted then
       texts[#texts + 1] = item.text
-    elseif item.cid then
+    elseif item.cid and is_wanted then
       self.missing[item.cid] = true
     end
   end
@@ -176,8 +187,20 @@ local function earliest(run, cids)
   return since
 end
 
-local function settle(self, run, cids, body, err)
-  if body then take_answer(self, run, cids, body) else give_up(self, cids, err) end
+-- The connection watches them since the answer, but the program has told the client to stop meanwhile.
+local function stop_again(self, run, call)
+  for _, cid in ipairs(call.asked) do
+    if not run.watches[cid] then self.context.recovery:stop_again(run.channels[cid]) end
+  end
+end
+
+local function settle(self, run, call, body, err)
+  local cids = still_wanted(run, call.cids)
+  if body then
+    take_answer(self, run, cids, body)
+  elseif cids[1] then
+    give_up(self, cids, err)
+  end
   if self.run ~= run then return end -- ended by whoever read that in the log
   run.pending = run.pending - 1 -- calls without a result
   if run.pending > 0 then return end
@@ -203,19 +226,22 @@ local function again_in(self, run, attempt, err)
 end
 
 local function ask(self, run, call)
+  call.asked = still_wanted(run, call.cids)
+  if not call.asked[1] then return settle(self, run, call) end
   call.attempt = call.attempt + 1
   run.in_flight = run.in_flight + 1
   self.context.api:call({
     method = "POST", path = "/sync", as = "acting", connection = true, is_raw = true,
     pace = self.context.paces:of "Sync", expires = ends(self, run),
     body = {
-      channel_cids = channel_state.list(call.cids), last_sync_at = earliest(run, call.cids), watch = true,
+      channel_cids = channel_state.list(call.asked), last_sync_at = earliest(run, call.asked), watch = true,
     },
   }, function(body, err)
     if self.run ~= run then return end -- the connection was lost again
     run.in_flight = run.in_flight - 1
+    if body then stop_again(self, run, call) end
     local wait = err and again_in(self, run, call.attempt, err)
-    if not wait then return settle(self, run, call.cids, body, err) end
+    if not wait then return settle(self, run, call, body, err) end
     call.due = self.context.clock.now() + wait
     run.waiting[#run.waiting + 1] = call
   end)
@@ -235,7 +261,7 @@ function Replay:step()
   for _, call in ipairs(waiting) do
     local at = run.in_flight < AT_A_TIME and pace:next_of_many(now) or nil
     if is_over then
-      settle(self, run, call.cids, nil, too_late())
+      settle(self, run, call, nil, too_late())
     elseif at and math.max(at, call.due) <= now then
       ask(self, run, call)
     else
@@ -284,10 +310,12 @@ function Replay:begin(watches, done)
   local calls = calls_for(self, watches)
   if #calls == 0 then return false end
   local run = {
-    watches = {}, since = {}, found = {}, waiting = {}, in_flight = 0,
+    watches = {}, channels = {}, since = {}, found = {}, waiting = {}, in_flight = 0,
     calls = #calls, pending = #calls, began = self.context.clock.now(), done = done,
   }
-  for cid, channel in pairs(watches) do run.watches[cid], run.since[cid] = channel, self.since[cid] end
+  for cid, channel in pairs(watches) do
+    run.watches[cid], run.channels[cid], run.since[cid] = channel, channel, self.since[cid]
+  end
   for i, cids in ipairs(calls) do run.waiting[i] = { cids = cids, attempt = 0, due = run.began } end
   self.run = run
   self:step()

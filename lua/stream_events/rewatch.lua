@@ -128,15 +128,9 @@ local function lost()
   }
 end
 
--- The connection watches it since the answer, but the program has told the client to stop meanwhile.
-local function stop_again(self, channel)
-  if channel.watching or channel.being_watched or self.context.recovery.watches[channel.cid] then return end
-  channel:leave(function() end)
-end
-
 local function take(self, item, view)
   local channel = item.channel
-  if self.open[channel] ~= item then return stop_again(self, channel) end
+  if self.open[channel] ~= item then return self.context.recovery:stop_again(channel) end
   local ok, err = channel:take_answer(view)
   if ok then self:settle(channel) else fail(self, item, err) end
 end
@@ -229,7 +223,7 @@ local function ask_alone(self, item)
   channel:watch_again(function(_, err)
     if not ended(self) then return end
     if self.open[channel] ~= item then
-      if not err then stop_again(self, channel) end
+      if not err then self.context.recovery:stop_again(channel) end
     elseif not err then
       self:settle(channel)
     elseif err.retryable then
