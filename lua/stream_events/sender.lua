@@ -300,7 +300,11 @@ local function put_back(self, send, err)
   send.since, send.last_error = send.since or now, err
   local at = next_time(gate, now)
   if (at or now) >= send.ends then return false, err end
-  if is_offline(self, gate) and not send.queue then return false, err end
+  if is_offline(self, gate) then
+    local ended, is_final = offline(self.context.session)
+    if is_final then return false, send.maybe_sent and err or ended end
+    if not send.queue then return false, err end
+  end
   if not queue_of(gate):put_back(send) then
     self.counts.superseded = self.counts.superseded + 1
     return false, superseded()
