@@ -67,4 +67,20 @@ describe("a logger may", function()
       end)
     end
   end
+
+  it("disconnect when it reads of a loss: that is what handlers hear of last", function()
+    local fake, client = fakes.new(), nil
+    local heard = {}
+    client = stream_events.new(fake.options {
+      logger = function(_, message)
+        if message == "offline" and #heard == 1 then client:disconnect(function() end) end
+      end,
+    })
+    client:subscribe_for("connection.changed", function(change) heard[#heard + 1] = change.reason end)
+    assert(client:connect_user({ id = "john" }, token.user("secret", "john")))
+    client:poll()
+    fake.socket:finish("network", "reset")
+    for _ = 1, 5 do client:poll(1) end
+    assert.same({ "connected", "reset", "disconnected" }, heard)
+  end)
 end)

@@ -153,11 +153,11 @@ local function announce(context, change)
     context.recovery:interrupted(context.clock.now() - (context.link.last_heard or context.clock.now()))
     context.sender:offline()
   end
+  change.type = "connection.changed"
+  context.emit(change) -- first: whoever reads the log may bring about the next one
   context.log("info", change.online and "online" or "offline", {
     reason = change.reason, code = change.code, retry_in = change.retry_in,
   })
-  change.type = "connection.changed"
-  context.emit(change)
 end
 
 local function session_actions(context)
