@@ -203,16 +203,23 @@ both("both users are online, with an answer to each send", "quiet")
 -- What is sent now must arrive.
 local first_last = #soak.books.sends + 1
 for _, user in ipairs(soak.users) do user.process:kill "sigusr2" end
-wait("the last events reach both", function()
-  if #soak.books.sends < first_last + 9 then return false end
+
+-- Why that has not happened so far; nil: it has.
+local function missing()
+  if #soak.books.sends < first_last + 9 then return "not all were sent" end
   for i = first_last, #soak.books.sends do
-    local name = soak.books.sends[i].name
-    for _, receiver in pairs(soak.books.receivers) do
-      if not receiver.got[name] then return false end
+    local send = soak.books.sends[i]
+    for id, receiver in pairs(soak.books.receivers) do
+      if not receiver.got[send.name] then
+        return ("%s got no %s of %s (%s)"):format(id, send.name, send.cid,
+          send.err or send.created_at or "no answer")
+      end
     end
   end
-  return true
-end)
+  return nil
+end
+local all_came, why = pcall(wait, "the last events reach both", function() return not missing() end)
+if not all_came then why = missing() or why end
 for _, user in ipairs(soak.users) do
   user.process:kill "sigterm"
   user.ended = user.process:finish()
@@ -231,6 +238,7 @@ local function complain(format, ...)
   print("WRONG: " .. format:format(...))
 end
 
+if not all_came then complain("the last events did not reach both: %s", why) end
 local tally, wrong = soak.books:balance()
 print(("events: %d sent, %d accepted, %d answered with an error")
   :format(tally.sent, tally.answered - tally.failed, tally.failed))
