@@ -62,7 +62,7 @@ export LUA_CPATH = $(abspath $(BUILD))/?.so;;
   install install-client install-server install-words uninstall clean
 help: ## list the targets
 	@echo "stream-events: custom events for Lua. New here? make demo"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 # DEPS=skip: the packages are there already, by other means than apt.
 DEPS ?= .ci/deps

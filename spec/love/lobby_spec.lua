@@ -9,6 +9,8 @@ local LEFT, TOP = 20, 20 -- of the field on the page, which is as large as the w
 local BURST = 10000
 local FLOOD = 40
 local BUDGET = 200 -- events in a frame, as network.lua says
+local AT_WORK = 1.5 -- milliseconds of a frame in which the plugin begins something
+local DRAWINGS = 60 -- in a frame, with the panel painted anew; shapes and letters in turns were more than twice as many
 
 describe("the lobby", function()
   local base_url, game, ann, mallory
@@ -220,11 +222,20 @@ describe("the lobby", function()
         sparks = sparks + 1
         return spark(self, ...)
       end
-      began = love.timer.getTime()
+      local ffi = require "ffi"
+      ffi.cdef "struct time { long s, ns; }; int clock_gettime(int, struct time *);"
+      local time, THREAD = ffi.new "struct time", 3
+      local function worked()
+        ffi.C.clock_gettime(THREAD, time)
+        return tonumber(time.s) * 1e3 + tonumber(time.ns) / 1e6
+      end
+      began, work = love.timer.getTime(), 0
       local client = game.network.client
       local delivered = client:stats().delivered
       function client:poll(options)
+        local before = worked()
         local ran = poll(self, options)
+        work = math.max(work, worked() - before)
         local now = self:stats().delivered
         most, delivered = math.max(most, now - delivered), now
         if ran > 0 then turns = turns + 1 end
@@ -238,21 +249,63 @@ describe("the lobby", function()
     end)
     -- The game stands still for a moment: more is waiting then than one frame may take.
     process.wait(function() return state.answered > BURST / 4 end, "a part of it is sent")
-    game:ask "love.timer.sleep(0.5) return true"
+    game:ask "love.timer.sleep(0.5) began = began + 0.5 return true"
     process.wait(function() return state.answered == BURST end, "all of it is sent")
     assert.is_nil(state.failed)
     game:wait(("sparks == %d"):format(BURST), "all of it has come")
-    local most, turns, shown, kept, rate, worst = game:ask [[
+    local most, turns, shown, kept, rate, worst, work = game:ask [[
       return most, turns, game.meter.most, #game.world.sparks, ("%.1f"):format(frames / (ended - began)),
-        ("%.1f"):format(game.meter.worst)]]
+        ("%.1f"):format(game.meter.worst), ("%.1f"):format(work)]]
     assert.is_true(tonumber(most) <= BUDGET, most)
     assert.is_true(tonumber(shown) <= BUDGET, shown)
     assert.is_true(tonumber(turns) >= BURST / BUDGET, turns)
     assert.is_true(tonumber(kept) <= 1200)
     assert.equal("online", (game:ask "return game.network.state"))
     assert.equal("0", (game:ask "return game.network.client:stats().reconnects"))
-    print(("burst of %d events: at most %s in a frame, %s frames a second, longest turn of the plugin %s ms")
-      :format(BURST, most, rate, worst))
+    print(("burst of %d events: at most %s in a frame, %s frames a second, longest turn of the plugin %s ms,"
+      .. " of which it worked %s ms"):format(BURST, most, rate, worst, work))
+    fireworks:close()
+  end)
+
+  it("draws a frame in few steps, however much there is to see", function()
+    local calls, sparks = game:ask [[
+      for i = 1, 1200 do game.world:spark(i % 890, i % 620, i % 360) end
+      for i = 1, 12 do game.world:move({ id = "p" .. i, name = "P" .. i }, i * 60, 500) end
+      game.theme.pictures.panel.made = 0
+      local draw = game.draw
+      function game:draw()
+        draw(self)
+        self.draw = nil
+        love.graphics.flushBatch()
+        for i = 1, 12 do self.world:leave("p" .. i) end
+        reply(love.graphics.getStats().drawcalls, #self.world.sparks)
+      end]]
+    assert.is_true(tonumber(sparks) > 1000, sparks)
+    assert.is_true(tonumber(calls) <= DRAWINGS, calls)
+  end)
+
+  it("begins nothing more in a frame when the time of it is nearly over", function()
+    local fireworks = casts.new(base_url, "fireworks")
+    game:ask [[
+      sparks, most = 0, 0
+      local poll = game.network.client.poll
+      function game.network.client:poll(options)
+        local before = sparks
+        local ran = poll(self, options)
+        most = math.max(most, sparks - before)
+        return ran
+      end
+      function game.world:spark()
+        sparks = sparks + 1
+        local ends = love.timer.getTime() + 0.0001
+        while love.timer.getTime() < ends do end
+      end
+      return true]]
+    local state = fireworks:burst(300, "spark", function() return { x = 1, y = 1, hue = 1 } end)
+    process.wait(function() return state.answered == 300 end, "all of it is sent")
+    game:wait("sparks == 300", "all of it has come")
+    local most = tonumber((game:ask "return most"))
+    assert.is_true(most <= AT_WORK / 0.1 + 1, most)
     fireworks:close()
   end)
 

@@ -2,7 +2,7 @@
 local field = require "field"
 local figures = require "lobby.figures"
 local theme = require "lobby.theme"
-local times = require("lobby.world").TIMES
+local world_module = require "lobby.world"
 
 local M = {}
 
@@ -67,23 +67,26 @@ local function water(page, x, y, time)
   page:disc(x, y, 5, theme.accent, 0.9)
 end
 
--- What never moves is drawn once, for the size that the window has.
 local function paint_ground(page)
   theme.box(0, 0, field.width, field.height, 18, theme.floor, 1, theme.edge)
   theme.paint(theme.path)
   love.graphics.setLineWidth(46)
   love.graphics.ellipse("line", field.width / 2, field.height / 2, 250, 205)
   theme.paint(theme.dots)
-  love.graphics.setPointSize(2 * page.scale)
+  love.graphics.setPointSize(2 * page.sharp)
   love.graphics.points(dots)
   for _, each in ipairs(TREES) do tree(page, each[1], each[2], each[3]) end
   for _, each in ipairs(LAMPS) do lamp(page, each[1], each[2]) end
   basin(page, field.width / 2, field.height / 2)
 end
 
-local function ground(page, time)
-  page:picture("ground", 0, 0, field.width, field.height, math.huge, function() paint_ground(page) end)
-  water(page, field.width / 2, field.height / 2, time)
+--- What never moves is painted, where that has to be done.
+---@param page lobby.Theme
+function M.prepare(page)
+  page:prepare("ground", M.X, M.Y, field.width, field.height, math.huge, function()
+    love.graphics.translate(M.X, M.Y)
+    paint_ground(page)
+  end)
 end
 
 -- Who is on it -------------------------------------------------------------------------------------
@@ -99,7 +102,12 @@ local function players(page, world, time)
   for i = #sorted, 1, -1 do sorted[i] = nil end
   for i, player in ipairs(world.order) do sorted[i] = player end
   table.sort(sorted, lower) -- who is nearer hides who is behind
-  for _, player in ipairs(sorted) do figures.player(page, player, player.x, player.y, time) end
+  for _, player in ipairs(sorted) do figures.shadow(page, player) end
+  figures.ring(world.me)
+  for _, player in ipairs(sorted) do figures.body(page, player, time) end
+  page:hold_text()
+  for _, player in ipairs(sorted) do figures.name(page, player) end
+  page:release_text()
 end
 
 local function bubbles(page, world, time)
@@ -116,7 +124,7 @@ local function bubbles(page, world, time)
   local rows = {}
   for _, mark in ipairs(world.marks) do
     local row = rows[mark.player] or 0
-    figures.mark(page, mark, mark.player.x, mark.player.y, row, times.mark)
+    figures.mark(page, mark, mark.player.x, mark.player.y, row, world_module.TIMES.mark)
     rows[mark.player] = row + 1
   end
 end
@@ -142,20 +150,30 @@ end
 local COLOURS = {}
 for hue = 0, 359 do COLOURS[hue] = { rgb(hue) } end
 
+local SIZE = 13 -- units that a spark is wide
+
+local points, shown = {}, {}
+for i = 1, world_module.MOST_SPARKS do points[i] = {} end
+
 local function sparks(page, world)
-  local batch = page.sparks
-  batch:clear()
-  for _, spark in ipairs(world.sparks) do
-    local of = COLOURS[spark.hue]
-    batch:setColor(of[1], of[2], of[3], math.min(1, spark.left))
-    batch:add(spark.x, spark.y, 0, 0.2, 0.2, 32, 32)
+  local count = #world.sparks
+  if count == 0 then return end
+  for i, spark in ipairs(world.sparks) do
+    local point, of = points[i], COLOURS[spark.hue]
+    point[1], point[2], point[3], point[4], point[5] = spark.x, spark.y, of[1], of[2], of[3]
+    point[6] = math.min(1, spark.left)
+    shown[i] = point
   end
+  for i = #shown, count + 1, -1 do shown[i] = nil end
   local x, y = love.graphics.transformPoint(0, 0)
   local right, low = love.graphics.transformPoint(field.width, field.height)
   love.graphics.setScissor(x, y, right - x, low - y)
   love.graphics.setBlendMode "add"
+  love.graphics.setShader(page.spark)
   theme.paint(theme.white)
-  love.graphics.draw(batch)
+  love.graphics.setPointSize(SIZE * page.scale)
+  love.graphics.points(shown)
+  love.graphics.setShader()
   love.graphics.setBlendMode "alpha"
   love.graphics.setScissor()
 end
@@ -165,7 +183,8 @@ function M.draw(game)
   local page, world, time = game.theme, game.world, game.time
   love.graphics.push()
   love.graphics.translate(M.X, M.Y)
-  ground(page, time)
+  page:picture "ground"
+  water(page, field.width / 2, field.height / 2, time)
   if game.goal then
     theme.paint(theme.white, 0.5)
     love.graphics.setLineWidth(1.5)

@@ -24,48 +24,53 @@ function M.gem(item, x, y, size)
 end
 
 local function eye(page, x, y, dx, dy, blinks)
-  if blinks then
-    theme.paint(theme.black, 0.7)
-    love.graphics.setLineWidth(2)
-    love.graphics.line(x - 4, y, x + 4, y)
-    return
-  end
+  if blinks then return page:disc(x, y, 4.5, theme.black, 0.7, 1.3) end
   page:disc(x, y, 5, theme.white)
   page:disc(x + dx * 2, y + dy * 2, 2.6, theme.black)
 end
 
-local function body(page, player, x, y, of)
-  page:disc(x, y, RADIUS, theme.black, 0.35)
-  page:disc(x, y, RADIUS - 1, of)
-  theme.paint(theme.white, 0.18)
-  love.graphics.ellipse("fill", x - 4, y - 8, 8, 5)
-  local dx, dy = math.cos(player.look), math.sin(player.look)
-  return dx, dy
-end
+-- A player is drawn in steps, each of all players together: what is of one kind is drawn at once then.
 
---- A player: its shadow, itself, its name.
+--- What lies below a player on the ground.
 ---@param page lobby.Theme
 ---@param player lobby.Player
----@param x number of the page
----@param y number
+function M.shadow(page, player)
+  page:light(player.x, player.y + RADIUS - 1, 26, theme.black, 0.75)
+end
+
+--- The ring around the own player.
+---@param player lobby.Player
+function M.ring(player)
+  theme.paint(theme.white, 0.85)
+  love.graphics.setLineWidth(2)
+  love.graphics.ellipse("line", player.x, player.y + RADIUS - 2, 22, 9)
+end
+
+--- A player itself.
+---@param page lobby.Theme
+---@param player lobby.Player
 ---@param time number seconds, for what moves by itself
-function M.player(page, player, x, y, time)
-  local of = theme.players[player.hue]
+function M.body(page, player, time)
+  local x = player.x
   local bob = player.is_running and math.abs(math.sin(player.stride / 14)) * 5 or math.sin(time * 2 + x) * 0.8
-  page:light(x, y + RADIUS - 1, 26, theme.black, 0.75)
-  if player.is_self then
-    theme.paint(theme.white, 0.85)
-    love.graphics.setLineWidth(2)
-    love.graphics.ellipse("line", x, y + RADIUS - 2, 22, 9)
-  end
-  local dx, dy = body(page, player, x, y - bob, of)
+  local y = player.y - bob
+  page:disc(x, y, RADIUS, theme.black, 0.35)
+  page:disc(x, y, RADIUS - 1, theme.players[player.hue])
+  page:disc(x - 4, y - 8, 8, theme.white, 0.18, 5)
+  local dx, dy = math.cos(player.look), math.sin(player.look)
   local blinks = (time + player.hue * 0.7) % 3.4 < 0.12
-  eye(page, x + dx * 4 - 5.5, y - bob - 2 + dy * 3, dx, dy, blinks)
-  eye(page, x + dx * 4 + 5.5, y - bob - 2 + dy * 3, dx, dy, blinks)
-  local font = page:font(12)
-  local width = font:getWidth(player.name)
+  eye(page, x + dx * 4 - 5.5, y - 2 + dy * 3, dx, dy, blinks)
+  eye(page, x + dx * 4 + 5.5, y - 2 + dy * 3, dx, dy, blinks)
+end
+
+--- Its name.
+---@param page lobby.Theme
+---@param player lobby.Player
+function M.name(page, player)
+  local x, y = player.x, player.y
+  local of = player.is_self and theme.white or theme.text
+  local width = page:text(player.name, x, y + 24, 12, of, "center")
   theme.box(x - width / 2 - 7, y + 22, width + 14, 18, 9, theme.black, 0.5)
-  page:text(player.name, x, y + 24, 12, player.is_self and theme.white or theme.text, "center")
 end
 
 -- A bubble over a head, with its tip above the player.

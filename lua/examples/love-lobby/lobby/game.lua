@@ -81,6 +81,8 @@ function Game:update(dt)
 end
 
 function Game:draw()
+  draw.prepare(self.theme)
+  hud.prepare(self)
   self.theme:begin()
   draw.draw(self)
   hud.draw(self)

@@ -212,16 +212,24 @@ local function question(offer)
   return ("%s gives you 1 %s for 1 %s. Press Y to take it."):format(offer.from.name, offer.give, offer.want)
 end
 
+--- What stands still for a moment is painted, where that has to be done.
 ---@param game lobby.Game
-function M.draw(game)
+function M.prepare(game)
   local page = game.theme
-  page:picture("panel", X, 0, WIDTH, theme.HEIGHT, PANEL_AGE, function()
+  page:prepare("panel", X, 0, WIDTH, theme.HEIGHT, PANEL_AGE, function()
     title(page, game)
     here(page, game.world)
     kept_out(page, game.drops, love.timer.getTime())
     costs(page, game.meter)
   end)
-  page:picture("bar", 20, BAR_Y, field.width, BAR_HEIGHT, PANEL_AGE, function() bar(page, game) end)
+  page:prepare("bar", 20, BAR_Y, field.width, BAR_HEIGHT, PANEL_AGE, function() bar(page, game) end)
+end
+
+---@param game lobby.Game
+function M.draw(game)
+  local page = game.theme
+  page:picture "panel"
+  page:picture "bar"
   local offer = game.world:offer_to_me()
   if game.network and game.network.note then
     note(page, game.network.note)

@@ -2,9 +2,11 @@
 -- does. All of it happens in update(), within the budget of a frame.
 local M = {}
 
--- What one frame may give to the network: no more than these events, and nothing more is begun once so much
--- time has passed. A burst takes more frames then, not longer ones.
+-- What one frame may give to the network: so many events, and so much time. A burst takes more frames then,
+-- not longer ones.
 M.BUDGET = { max_events = 200, max_milliseconds = 2 }
+
+local LAST = 0.5 -- of these milliseconds: the plugin begins nothing in them, but ends what it has begun
 
 local MOVE_EVERY = 0.1 -- seconds; what was not sent in time is superseded by what is newer
 local RETRY_FIRST, RETRY_MOST = 1, 5 -- seconds until the next attempt to sign in
@@ -39,7 +41,7 @@ function M.new(parts)
     world = parts.world, drops = parts.drops, meter = parts.meter, clock = parts.clock, settings = settings,
     state = "connecting", was_online = false, pause = RETRY_FIRST, offers = 0,
     sent_at = 0, sent_x = nil, sent_y = nil, note_until = 0,
-    turn = { max_events = M.BUDGET.max_events, max_milliseconds = M.BUDGET.max_milliseconds },
+    turn = { max_events = M.BUDGET.max_events, max_milliseconds = M.BUDGET.max_milliseconds - LAST },
   }, Network)
   self.client = parts.stream_events.new {
     api_key = settings.api_key, base_url = settings.base_url, rules = parts.rules,

@@ -309,6 +309,6 @@ function World:update(dt)
 end
 
 M.TIMES = { wave = WAVE, offer = OFFER, spark = SPARK, mark = MARK }
-M.HUES = HUES
+M.HUES, M.MOST_SPARKS = HUES, MOST_SPARKS
 
 return M
