@@ -10,7 +10,7 @@ local BURST = 10000
 local FLOOD = 40
 local BUDGET = 200 -- events in a frame, as network.lua says
 local AT_WORK = 1.5 -- milliseconds of a frame in which the plugin begins something
-local DRAWINGS = 60 -- in a frame, with the panel painted anew; shapes and letters in turns were more than twice as many
+local DRAWINGS = 60 -- in a frame, with the panel painted anew; shapes and letters in turns would be 150
 
 describe("the lobby", function()
   local base_url, game, ann, mallory
