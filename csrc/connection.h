@@ -60,6 +60,7 @@ typedef struct {
                           "auth" "memory" */
   const char *message;
   int code;            /* close code, or HTTP status of a refused upgrade; 1006: no word was said */
+  const char *retry_after, *date; /* of a refused upgrade: as in upgrade.h; else "" */
 } se_connection_end;
 void se_connection_ended(const se_connection *connection, se_connection_end *end);
 

@@ -28,6 +28,8 @@ static void refuse_upgrade(se_connection *c, const se_upgrade_result *result) {
   else
     snprintf(c->message, sizeof c->message, "the server did not answer as a WebSocket server: %s",
              result->reason);
+  memcpy(c->retry_after, result->retry_after, sizeof c->retry_after);
+  memcpy(c->date, result->date, sizeof c->date);
   se_connection_end_now(c, is_auth ? "auth" : "protocol", has_status ? result->status : ABNORMAL,
                         c->message);
 }
@@ -227,6 +229,8 @@ int se_connection_new(se_connections *all, const se_connection_options *options,
   all->first = c;
   c->phase = PHASE_CONNECT;
   c->fd = -1;
+  c->end.retry_after = c->retry_after;
+  c->end.date = c->date;
   c->budget = BUDGET;
   c->router = options->router;
   c->max_output = options->max_output;

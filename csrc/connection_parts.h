@@ -56,6 +56,7 @@ struct se_connection {
   char key[SE_UPGRADE_KEY + 1];
   se_connection_end end; /* from PHASE_LAST on */
   char message[SE_FAILURE_TEXT];
+  char retry_after[SE_UPGRADE_WAIT], date[SE_UPGRADE_WAIT]; /* of a refused upgrade */
   se_trace trace;
 };
 

@@ -67,6 +67,7 @@ struct slot {
   int over_limit;  /* the body is; or, with head_bytes over MAX_HEAD, the head */
   size_t head_bytes;
   int has_head; /* the empty line after the headers has come */
+  int is_refusal; /* no 2xx: what its Retry-After means may need its Date */
   se_buffer body;
   se_buffer header_lines;
   se_trace trace;
@@ -240,6 +241,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
       if (memcmp(line, "HTTP/", 5) == 0) {
         se_buffer_consume(&at->header_lines, se_buffer_length(&at->header_lines), HEADER_BYTES);
         at->has_head = 0;
+        const char *status = memchr(line, ' ', len);
+        at->is_refusal = status != NULL && status + 1 < line + len && status[1] != '2';
       }
       return all;
     case 'r':
@@ -255,7 +258,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
         return all;
       break;
     case 'd':
-      if (!at->http->keeps_date || !begins(line, len, "date:"))
+      if (!(at->http->keeps_date || at->is_refusal) || !begins(line, len, "date:"))
         return all;
       break;
     default:

@@ -65,8 +65,8 @@ typedef struct {
   int unsent;          /* when there was none: the server has seen nothing of the request */
   const char *body;
   size_t body_len;
-  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type): lines
-                          "name: value" ended by '\n', the names in lower case */
+  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type; date, of what is
+                          no 2xx): lines "name: value" ended by '\n', the names in lower case */
   size_t headers_len;
 } se_http_answer;
 

@@ -157,7 +157,8 @@ static lconnection *check_box(lua_State *L) {
 
 /* --- methods ---------------------------------------------------------------------------------- */
 
-/* connection:state() -> "connecting" | "open" | "closing" | "closed" [, kind, message [, code]] */
+/* connection:state() -> "connecting" | "open" | "closing"
+ *   | "closed", kind, message, code [, retry_after, date] */
 static int connection_state(lua_State *L) {
   static const char *const names[] = {[SE_CONNECTING] = "connecting", [SE_OPEN] = "open",
                                       [SE_CLOSING] = "closing", [SE_CLOSED] = "closed"};
@@ -171,7 +172,11 @@ static int connection_state(lua_State *L) {
   lua_pushstring(L, end.kind);
   lua_pushstring(L, end.message);
   lua_pushinteger(L, end.code);
-  return 4;
+  if (end.retry_after[0] == '\0')
+    return 4;
+  lua_pushstring(L, end.retry_after);
+  lua_pushstring(L, end.date);
+  return 6;
 }
 
 /* Pushes event, type and cid. The allocation may run the finalizer of a program's object, and that

@@ -233,6 +233,25 @@ static const char *check_header(text name, text value, const char *accept, findi
   return NULL;
 }
 
+static void keep_text(text value, char room[SE_UPGRADE_WAIT]) {
+  room[0] = '\0';
+  if (value.len >= SE_UPGRADE_WAIT)
+    return;
+  memcpy(room, value.at, value.len);
+  room[value.len] = '\0';
+}
+
+/* Of a refusal whose header lines begin at 'at'. What comes later is not waited for. */
+static void find_wait(const char *data, size_t len, size_t at, se_upgrade_result *result) {
+  text line, name, value;
+  while (next_line(data, len, &at, &line) == 1 && split_header(line, &name, &value) == NULL) {
+    if (is_word(name, "retry-after"))
+      keep_text(value, result->retry_after);
+    else if (is_word(name, "date"))
+      keep_text(value, result->date);
+  }
+}
+
 /* The header lines from 'at' on, as far as they have arrived. */
 static int check_headers(const char *data, size_t len, size_t at, const char *key, size_t *used,
                          se_upgrade_result *result) {
@@ -273,6 +292,7 @@ int se_upgrade_response(const char *data, size_t len, const char *key, size_t *u
   int status;
   result->status = 0;
   result->reason = NULL;
+  result->retry_after[0] = result->date[0] = '\0';
   *used = 0;
   if (!begins_status_line(data, seen))
     return refuse(result, "the answer is not HTTP/1.1");
@@ -281,8 +301,10 @@ int se_upgrade_response(const char *data, size_t len, const char *key, size_t *u
     return refuse(result, "a line does not end in CRLF");
   if (status > 0) {
     status = check_status_line(line, result);
-    if (status != SE_OK)
+    if (status != SE_OK) {
+      find_wait(data, seen, at, result);
       return status;
+    }
     status = check_headers(data, seen, at, key, used, result);
     if (status != SE_AGAIN)
       return status;

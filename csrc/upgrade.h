@@ -22,9 +22,14 @@ int se_upgrade_accept(const char *key, size_t len, char accept[SE_UPGRADE_ACCEPT
 int se_upgrade_request(se_buffer *out, const char *host, const char *target, const char *key,
                        const char *headers);
 
+#define SE_UPGRADE_WAIT 48 /* bytes for the text of a date, or of a number */
+
 typedef struct {
   int status;          /* of the answer, when one was read; else 0 */
   const char *reason;  /* SE_ERR_PROTOCOL: what is wrong, a constant text */
+  /* Of a refusal, as far as its head has come: when to come back (Retry-After), and what time it was
+   * then (Date). "": not said, or longer than such a text is. */
+  char retry_after[SE_UPGRADE_WAIT], date[SE_UPGRADE_WAIT];
 } se_upgrade_result;
 
 /* Looks at the bytes received so far. SE_AGAIN: the head is not complete (and may still become

@@ -97,6 +97,34 @@ describe("a connection", function()
     end
   end)
 
+  it("is not tried for as long as a server asks that refuses it, by its own clock", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local changes = {}
+    client:subscribe_for("connection.changed", function(change) changes[#changes + 1] = change end)
+    fake.on_connect = function(socket)
+      socket:finish("protocol", "busy", 503, "Sun, 06 Nov 1994 08:50:07 GMT", "Sun, 06 Nov 1994 08:49:37 GMT")
+    end
+    fake.socket:finish("network", "reset")
+    while #changes < 2 do client:poll(100) end
+    assert.near(30 + 3.25, changes[2].retry_in, 1e-9)
+    assert.same({ 30, true, 503 },
+      { changes[2].error.retry_after, changes[2].error.retryable, changes[2].code })
+  end)
+
+  it("says with a first connect that is refused when to come back", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    assert(client:disconnect())
+    fake.on_connect = function(socket) socket:finish("protocol", "slow down", 429, "7") end
+    local _, err = client:connect_user({ id = "john" }, tokens.user(SECRET, "john"))
+    assert.same({ 429, 7, true }, { err.code, err.retry_after, err.retryable })
+    fake.on_connect = function(socket) socket:finish("protocol", "no such page", 404, "soon") end
+    _, err = client:connect_user({ id = "john" }, tokens.user(SECRET, "john"))
+    assert.same({ 404, false }, { err.code, err.retryable })
+    assert.is_nil(err.retry_after)
+  end)
+
   it("is made anew at once when the program says that the network is back", function()
     local fake = fakes.new()
     local client = fake.connected()

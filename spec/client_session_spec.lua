@@ -306,6 +306,47 @@ describe("a session", function()
     end
   end)
 
+  -- What was planned after the server has refused and asked to be left alone.
+  local function planned(seconds)
+    local world = reach("online")
+    world.session:input("lost", errors.new {
+      kind = "protocol", message = "busy", code = 503, retry_after = seconds,
+    })
+    return world, world.changes[#world.changes].retry_in
+  end
+
+  it("leaves a server alone for as long as it asks, and then comes when chance says", function()
+    local world, retry_in = planned(60)
+    assert.equal(60.25, retry_in)
+    world.time = world.session.due - 0.001
+    world.session:input("tick")
+    assert.equal("waiting", world.session.state)
+    world.time = world.session.due
+    world.session:input("tick")
+    assert.equal("token", world.session.state)
+  end)
+
+  it("leaves it alone for five minutes at most, and for no less than it would without a word", function()
+    assert.equal(300.25, select(2, planned(3600)))
+    assert.equal(0.25, select(2, planned(0)))
+  end)
+
+  it("tries before that when it is told that the network is back", function()
+    local world = planned(60)
+    world.time = world.time + 1
+    world.session:input("check")
+    assert.equal("token", world.session.state)
+  end)
+
+  it("counts from one again after one that has lasted, however long the server was left alone", function()
+    local world = planned(60)
+    world.time = world.session.due
+    for _, input in ipairs { "tick", "token", "hello" } do world.session:input(input) end
+    world.time = world.time + 1
+    world.session:input("lost", network())
+    assert.equal(1, world.session.failures)
+  end)
+
   -- Lost again at once after four failures, then lost after so many seconds. Gives the two waits.
   local function flap(seconds)
     local world = reach("waiting")

@@ -144,6 +144,30 @@ describe("connecting", function()
     end)
   end
 
+  for what, case in pairs {
+    ["seconds"] = { "Retry-After: 7", "7", "" },
+    ["a date, and its own"] = {
+      "RETRY-AFTER:Sun, 06 Nov 1994 08:49:37 GMT\r\nDate:  Sun, 06 Nov 1994 08:49:07 GMT ",
+      "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:07 GMT",
+    },
+    ["its date alone"] = { "Date: Sun, 06 Nov 1994 08:49:07 GMT" },
+    ["more than a date is long"] = { "Retry-After: " .. ("7"):rep(48) },
+    ["something behind a line that is none"] = { "none\r\nRetry-After: 7" },
+  } do
+    it("is over when the server refuses, and says when to come back: " .. what, function()
+      local server = peer.listen(function(connection)
+        function connection.on_bytes()
+          if not connection:take_request() then return end
+          connection:say("HTTP/1.1 503 Busy\r\n" .. case[1] .. "\r\n\r\n")
+        end
+      end)
+      local connection = connect(server)
+      local kind, code = ending(connection)
+      assert.same({ "protocol", 503 }, { kind, code })
+      assert.same({ case[2], case[3] }, { select(5, connection:state()) })
+    end)
+  end
+
   for what, act in pairs {
     ["says nothing"] = function() end,
     ["says half a head"] = function(connection) connection:say "HTTP/1.1 101 Swi" end,

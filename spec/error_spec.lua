@@ -93,6 +93,26 @@ describe("error.from_response", function()
     assert.is_nil(errors.from_response(429, envelope(9, 429), { ["retry-after"] = "tomorrow" }).retry_after)
   end)
 
+  it("says how long to wait until a date, by the clock of who says so", function()
+    local function wait(headers)
+      return errors.from_response(503, "", headers).retry_after
+    end
+    local date, later = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT"
+    assert.equal(30, wait { ["retry-after"] = later, date = date })
+    assert.equal(0, wait { ["retry-after"] = date, date = later })
+    assert.equal(3600, wait { ["retry-after"] = "Sun, 06 Nov 2994 08:50:07 GMT", date = date })
+    -- Where it has no date, by our own.
+    assert.equal(0, wait { ["retry-after"] = later })
+    local soon = wait { ["retry-after"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60) }
+    assert.truthy(soon >= 58 and soon <= 60, soon)
+    assert.is_true(wait { ["retry-after"] = later, date = "yesterday" } == 0)
+  end)
+
+  it("says how long to wait until the limit is lifted, by the clock of who says so", function()
+    local headers = { ["x-ratelimit-reset"] = "784111800", date = "Sun, 06 Nov 1994 08:49:37 GMT" }
+    assert.equal(23, errors.from_response(429, "", headers).retry_after)
+  end)
+
   it("never says to wait for ever, whatever stands in the headers", function()
     for headers, expected in pairs {
       [{ ["retry-after"] = "1e300" }] = 3600, [{ ["retry-after"] = "1e999" }] = 3600,

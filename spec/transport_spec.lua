@@ -284,6 +284,22 @@ describe("transport", function()
     end
   end)
 
+  it("keeps the date of an answer that refuses, for what it asks to wait until then", function()
+    local date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    local server = peer.http(function(_, connection)
+      connection:say "HTTP/1.1 103 Early Hints\r\n\r\n"
+      connection:answer(503, "", { "Date: " .. date, "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT" })
+    end)
+    transport:request { method = "GET", url = server:url "http" }
+    local status, headers
+    peer.pump(transport, function()
+      local id, found, _, lines = transport:next_response()
+      status, headers = found, lines
+      return id
+    end)
+    assert.same({ 503, date }, { status, headers.date })
+  end)
+
   it("resolves names without stopping the loop", function()
     local server = peer.http(function(_, connection) connection:answer(200, "x") end)
     local id = transport:request { method = "GET", url = "http://localhost:" .. server.port .. "/" }

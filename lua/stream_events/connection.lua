@@ -180,22 +180,29 @@ local function greet(self, event)
   session:input("hello")
 end
 
-local function closed_error(kind, message, code)
+local LOWEST_CLOSE_CODE = 1000 -- what is lower is a status of HTTP: the upgrade was refused
+
+local function closed_error(kind, message, code, retry_after, date)
   if kind == "closed" then
     return errors.new {
       kind = "network", code = code, message = message or "the server closed the connection",
     }
   end
-  return native.error(kind or "network", message or "the connection broke", code)
+  local err = native.error(kind or "network", message or "the connection broke", code)
+  if code and code < LOWEST_CLOSE_CODE then
+    local refusal = errors.from_response(code, nil, { ["retry-after"] = retry_after, date = date })
+    err.retryable, err.retry_after = refusal.retryable, refusal.retry_after
+  end
+  return err
 end
 
 -- Tells the session when the connection has ended.
 local function check_end(self)
   local socket = self.socket
   if not socket then return end
-  local state, kind, message, code = socket:state()
+  local state, kind, message, code, retry_after, date = socket:state()
   if state == "closed" then
-    self.context.session:input("lost", closed_error(kind, message, code))
+    self.context.session:input("lost", closed_error(kind, message, code, retry_after, date))
   elseif state == "open" then
     self.context.session:input("opened")
   end

@@ -224,10 +224,12 @@ end
 
 -- Seconds the service asks to wait: Retry-After, else the time at which the limit is lifted.
 local function wait_time(status, headers)
-  local seconds = bounded(tonumber(headers["retry-after"]), LONGEST_WAIT)
-  local reset = tonumber(headers["x-ratelimit-reset"])
+  local text, reset = headers["retry-after"], tonumber(headers["x-ratelimit-reset"])
+  if not (text or reset) then return nil end
+  local http_date = require "stream_events.http_date" -- only here: most clients never meet one
+  local seconds = bounded(http_date.seconds_to_wait(text, headers.date), LONGEST_WAIT)
   if seconds or status ~= 429 or not reset then return seconds end
-  return bounded(reset - os.time(), LONGEST_RESET)
+  return bounded(reset - http_date.time_there(headers.date), LONGEST_RESET)
 end
 
 --- The error in an answer of the service: of an HTTP call, or of the first frame of a connection.

@@ -90,6 +90,9 @@ end
 local FATAL = { [2] = true, [5] = true, [41] = true, [42] = true, [43] = true }
 
 local NORMAL = 1000 -- the close code that asks for no reconnect, after an error frame (protocol §3.5)
+-- Seconds that the server's wish to be left alone (Retry-After) is heeded for. Calls obey longer; but here
+-- a gateway's page would keep a client away that has nothing else to see by that the server is back.
+local LONGEST_ASKED = 300
 local EAGER = 1 -- seconds between attempts at least, however often one is asked for
 
 local function enter(self, state, due)
@@ -127,11 +130,14 @@ local function has_lasted(self)
   return self.online_at ~= nil and self.now() - self.online_at >= self.waited
 end
 
-local function plan_retry(self, err)
+---@param asked number? seconds that the server wants to be left alone
+local function plan_retry(self, err, asked)
   if has_lasted(self) then self.failures = 0 end
   self.failures = self.failures + 1
   local delay = backoff.delay(self.failures, self.random)
   self.online_at, self.waited = nil, delay
+  -- As long as the server asks for; and then spread by chance, as ever.
+  delay = delay + math.min(asked or 0, LONGEST_ASKED)
   enter(self, "waiting", self.now() + delay)
   announce_offline(self, err, delay)
 end
@@ -143,7 +149,7 @@ local function stop(self, err)
 end
 
 -- An attempt, or a connection, has come to nothing.
-local function fail(self, err, fatal)
+local function fail(self, err, fatal, asked)
   self.actions.drop()
   if not self.was_online then
     enter(self, "idle")
@@ -151,11 +157,16 @@ local function fail(self, err, fatal)
   elseif fatal then
     stop(self, err)
   else
-    plan_retry(self, err)
+    plan_retry(self, err, asked)
   end
 end
 
 local function lost(self, err)
+  fail(self, err, FATAL[err.code], err.retry_after)
+end
+
+-- When the function may be asked again is its supply's matter.
+local function no_token(self, err)
   fail(self, err, FATAL[err.code])
 end
 
@@ -336,7 +347,7 @@ end
 local on = {
   idle = { connect = begin, disconnect = nothing_to_leave },
   failed = { connect = begin, disconnect = nothing_to_leave },
-  token = { token = have_token, no_token = lost, tick = attempt_tick, disconnect = leave },
+  token = { token = have_token, no_token = no_token, tick = attempt_tick, disconnect = leave },
   connecting = {
     opened = function(self) enter(self, "greeting", self.due) end,
     hello = hello, refused = refused, lost = lost, tick = attempt_tick, check = try_anew,

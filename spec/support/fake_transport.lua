@@ -29,7 +29,8 @@ end
 function Socket:state()
   if self.ended and #self.inbox == 0 then
     self.told = true
-    return "closed", self.ended.kind, self.ended.message, self.ended.code
+    local ended = self.ended
+    return "closed", ended.kind, ended.message, ended.code, ended.retry_after, ended.date
   end
   return self.now_state
 end
@@ -126,9 +127,9 @@ function Socket:event(event_type, data, cid)
   self:receive(event)
 end
 
---- The connection ends.
-function Socket:finish(kind, message, code)
-  self.ended = { kind = kind, message = message, code = code }
+--- The connection ends; `retry_after` and `date` are those headers of a refused upgrade.
+function Socket:finish(kind, message, code, retry_after, date)
+  self.ended = { kind = kind, message = message, code = code, retry_after = retry_after, date = date }
 end
 
 -- Transport ---------------------------------------------------------------------------------------

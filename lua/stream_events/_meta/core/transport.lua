@@ -89,7 +89,7 @@ function Transport:send(prepared, body, lines, timeout) end
 ---@return string? body, or the kind of the failure: "network" "tls" "certificate" "trust" "proxy" "timeout"
 ---  "full" "protocol"
 ---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
----  x-ratelimit-*, content-type), nil when none; or the failure's message
+---  x-ratelimit-*, content-type; date, where the status is no 2xx), nil when none; or the failure's message
 ---@return true? unsent of a failure: no byte of the request has gone out
 function Transport:next_response(brief) end
 
@@ -141,6 +141,8 @@ local Connection = {}
 ---  "proxy" "timeout" "protocol" "auth"
 ---@return string? message
 ---@return integer? code close code, or HTTP status of a refused upgrade; 1006: no word was said
+---@return string? retry_after of a refused upgrade: the header Retry-After, where it was there
+---@return string? date likewise: the header Date, "" where it was not there
 function Connection:state() end
 
 --- The next thing received: reads the socket as far as this turn's budget allows.
