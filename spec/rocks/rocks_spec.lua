@@ -42,7 +42,7 @@ describe("the rocks", function()
   end)
 
   it("are made in a checkout; without the server's, serve says what to install", function()
-    at:luarocks("5.4", "made", { "make" }) -- the checkout is called as the rock
+    at:luarocks("5.4", "made", { "make" }) -- rockspec/rockspec says which
     local env = { PATH = at:shell("5.4", "made").PATH }
     assert.truthy(packing.must({ "stream-events", "--version" }, { env = env }).stdout
       :find "^stream%-events %d+%.%d+%.%d+\n$")

@@ -36,7 +36,7 @@ M.CONVERSATION = [[
 
 ---@class support.Packing
 ---@field folder string everything is below it; gone with remove()
----@field checkout string the copy, as a clone of the repository is called
+---@field checkout string the copy, whose name says nothing
 local Packing = {}
 Packing.__index = Packing
 
@@ -87,10 +87,10 @@ end
 ---@return support.Packing
 function M.new()
   local folder = assert(luv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/stream-events-XXXXXX"))
-  local self = setmetatable({ folder = folder, checkout = folder .. "/stream-events" }, Packing)
+  local self = setmetatable({ folder = folder, checkout = folder .. "/checkout" }, Packing)
   M.must({ "sh", "-c", [[
     mkdir "$1"
-    find . -type f -not -path './build/*' -not -path './.git/*' | tar -cf - -T - | tar -xf - -C "$1"
+    find . -not -type d -not -path './build/*' -not -path './.git/*' | tar -cf - -T - | tar -xf - -C "$1"
     mkdir "$1/build" && cd build && cp -Rp obj stream_events libraries "$1/build"
     mkdir "$1/build/lua5.1" && cp -Rp lua5.1/obj lua5.1/stream_events lua5.1/libraries "$1/build/lua5.1"
   ]], "sh", self.checkout }, { cwd = ROOT })
