@@ -68,6 +68,10 @@ describe("stream_events.new", function()
     ["a negative timeout"] = {
       more = { timeouts = { request = -1 } }, says = "'timeouts.request' must be a positive number",
     },
+    ["a health check that would come too late"] = {
+      more = { timeouts = { health = 40 } },
+      says = "'timeouts.health' must be shorter than 'timeouts.silence' (35)",
+    },
     ["a misspelt timeout"] = {
       more = { timeouts = { conect = 1 } }, says = "did you mean 'timeouts.connect'",
     },
@@ -88,6 +92,14 @@ describe("stream_events.new", function()
     assert.truthy(tostring(client):find("https://chat.stream-io-api.com", 1, true))
     assert.same({}, fake.sockets)
     assert.same({}, fake.requests)
+  end)
+
+  it("asks after a quiet server's health before it counts as dead, whatever was said of that", function()
+    local fake = fakes.new()
+    local client = fake.connected { timeouts = { silence = 7 } }
+    fake.socket.on_send = function(self) self:receive { type = "health.check", cid = "*" } end
+    for _ = 1, 100 do client:poll(1) end
+    assert.same({ 1, true, true }, { #fake.sockets, client:online(), #fake.socket.sent >= 15 })
   end)
 
   it("cuts slashes off the end of the URL", function()

@@ -12,7 +12,8 @@ local HOSTED_HOSTS = "^https?://[%w.-]+%.stream%-io%-api%.com" -- its regions ha
 ---@field queued number? a send with `queue` that waits to go out; default 30
 ---@field connect number? token, socket and first frame of one attempt; default 15
 ---@field close number? how long disconnect() waits for the server's goodbye; default 1
----@field health number? after a health check, until the next one is sent; default 25
+---@field health number? after a health check, until the next one is sent; default 25, or less where `silence`
+---  is shorter: it is to be asked for in time
 ---@field silence number? without a byte from the server the connection counts as dead; default 35
 ---@field check number? how long the server may take to be heard after reconnect_now(), or when the machine
 ---  was asleep; default 3
@@ -109,6 +110,18 @@ local function wrong_timeout(_, value)
   end
 end
 
+local IN_TIME = 5 / 7 -- of the silence that counts as dead, a health check is sent: 25 of 35
+
+-- Whoever asks later than the connection counts as dead would end every quiet one.
+local function check_health(given, timeouts, level)
+  if (given or {}).health == nil then
+    timeouts.health = math.min(timeouts.health, timeouts.silence * IN_TIME)
+  elseif timeouts.health >= timeouts.silence then
+    error(("option 'timeouts.health' must be shorter than 'timeouts.silence' (%g)"):format(timeouts.silence),
+      level + 1)
+  end
+end
+
 local function wrong_limit(name, value)
   if name == "rule_seconds" then return wrong_timeout(name, value) end
   local most = MOST[name]
@@ -191,6 +204,7 @@ function M.check(given, level)
   result.hosted = result.base_url:find(HOSTED_HOSTS) ~= nil
   result.proxy = proxy(given.proxy, level + 1)
   result.timeouts = numbers(given.timeouts, TIMEOUTS, "timeouts", wrong_timeout, level + 1)
+  check_health(given.timeouts, result.timeouts, level + 1)
   result.limits = numbers(given.limits, LIMITS, "limits", wrong_limit, level + 1)
   return result
 end
