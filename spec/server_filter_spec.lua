@@ -44,6 +44,26 @@ describe("a filter with a long list", function()
   end)
 end)
 
+describe("a filter of very many parts that say nothing", function()
+  for name, part in pairs {
+    ["empty filters"] = {}, ["fields without a condition"] = { name = {} },
+    ["lists of them"] = { ["$and"] = array { {} } },
+  } do
+    -- Judging a record by all of them would take milliseconds, and there may be many records.
+    it("is refused: " .. name, function()
+      for _, combiner in ipairs { "$and", "$or", "$nor" } do
+        local list = array {}
+        for i = 1, 256 do list[i] = part end
+        assert(filter.compile({ [combiner] = list }, read))
+        list[257] = part
+        local matches, failure = filter.compile({ [combiner] = list }, read)
+        assert.is_nil(matches)
+        assert.same({ 4, "the filter has more than 256 conditions" }, { failure.code, failure.message })
+      end
+    end)
+  end
+end)
+
 describe("the name of a field", function()
   local LONGEST = ("x"):rep(512)
 

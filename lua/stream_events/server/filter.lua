@@ -113,9 +113,20 @@ end
 
 local COMBINERS = { ["$and"] = all_of, ["$or"] = any_of, ["$nor"] = none_of }
 
+-- One condition more, since every record is judged by each of them.
 local function count(state)
   state.conditions = state.conditions + 1
-  return state.conditions <= MAX_CONDITIONS
+  if state.conditions <= MAX_CONDITIONS then return true end
+  return failures.fail(4, ("the filter has more than %d conditions"):format(MAX_CONDITIONS))
+end
+
+-- What says nothing is a condition as well: a filter may hold very many of those.
+local function all_counted(predicates, state)
+  if predicates[1] == nil then
+    local ok, failure = count(state)
+    if not ok then return nil, failure end
+  end
+  return all_of(predicates)
 end
 
 local compile_object
@@ -147,9 +158,9 @@ local function compile_operator(field, name, operand, state)
   local expected, test, prepare = operator[1], operator[2], operator[3]
   if not expected[1](operand) then
     return failures.fail(4, ("%s on %q needs %s"):format(name, field, expected[2]))
-  elseif not count(state) then
-    return failures.fail(4, ("the filter has more than %d conditions"):format(MAX_CONDITIONS))
   end
+  local ok, failure = count(state)
+  if not ok then return nil, failure end
   if operand == json.null then operand = nil end
   if prepare then operand = prepare(operand) end
   local read = state.read
@@ -168,7 +179,7 @@ local function compile_field(field, value, state)
     if not predicate then return nil, failure end
     predicates[#predicates + 1] = predicate
   end
-  return all_of(predicates)
+  return all_counted(predicates, state)
 end
 
 function compile_object(value, state, depth)
@@ -190,7 +201,7 @@ function compile_object(value, state, depth)
     if not predicate then return nil, failure end
     predicates[#predicates + 1] = predicate
   end
-  return all_of(predicates)
+  return all_counted(predicates, state)
 end
 
 --- Makes a function out of filter conditions.
