@@ -62,6 +62,7 @@ describe("serve, told to stop", function()
     assert.matches("^HTTP/1.1 201 Created\r\n", request.received)
     assert.matches('"type":"last_words"', request.received, 1, true)
     assert.equal(0, own:finish())
+    assert.matches(" info  the server has stopped\n$", own.stderr)
   end)
 
   it("waits no longer than its limit for a request that never comes, and still ends with 0", function()

@@ -234,6 +234,11 @@ describe("stream_events.server.channel_types", function()
       end)
     end
 
+    it("says that the name is missing", function()
+      local _, answer = post "{}"
+      assert.matches("name is a required field", answer.message, 1, true)
+    end)
+
     it("stops at 50 types", function()
       for i = 6, 50 do assert.equal(201, (post { name = "type" .. i })) end
       local status, answer = post { name = "type51" }

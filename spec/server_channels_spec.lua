@@ -597,6 +597,11 @@ describe("channels", function()
       end)
     end
 
+    it("says which role it is that nobody can have", function()
+      local _, body = update("server", { assign_roles = { { user_id = "bob", channel_role = "king" } } })
+      assert.matches('channel_role "king" is not the name of a role', body.message, 1, true)
+    end)
+
     it("closes a disabled channel for clients only", function()
       update("server", { data = { disabled = true } })
       for _, call in ipairs {

@@ -168,7 +168,8 @@ describe("events", function()
         ["both"] =
           { '{"event":{"type":"x","user":{"id":"bob"},"user_id":"bob"}}', 400, 4, "cannot set both" },
         ["a user who does not exist"] = { '{"event":{"type":"x","user_id":"ghost"}}', 404, 16, "ghost" },
-        ["a user id that is none"] = { '{"event":{"type":"x","user_id":5}}', 400, 4, "user id" },
+        ["a user id that is none"] =
+          { '{"event":{"type":"x","user_id":5}}', 400, 4, "event.user_id must be a string" },
         ["a user that is a list"] =
           { '{"event":{"type":"x","user":[]}}', 400, 4, "event.user must be an object with an id" },
       } do

@@ -56,6 +56,7 @@ local function obey_signals(server, args, log)
     stopping = true
     server:log("info", "the server is stopping", { signal = name })
     server:stop(function()
+      server:log("info", "the server has stopped")
       for _, signal in ipairs(signals) do signal:close() end
     end)
   end

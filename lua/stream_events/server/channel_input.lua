@@ -78,7 +78,9 @@ end
 
 local function check_role(server, role)
   if type(role) == "string" and server.roles:is_for_members(role) then return true end
-  return failures.fail(4, "channel_role must be the name of a role that members can have")
+  if type(role) ~= "string" then return failures.fail(4, "channel_role must be a string") end
+  return failures.fail(4, ("channel_role %q is not the name of a role that members can have")
+    :format(role:sub(1, 64)))
 end
 
 --- Members to be: ids, or objects with user_id and channel_role. Giving a role needs a server token.

@@ -228,6 +228,7 @@ end
 ---@return stream_events.server.Failure? failure
 function ChannelTypes:create(fields)
   local name = fields.name
+  if name == nil then return failures.fail(4, "name is a required field") end
   local ok, message = names.channel_type(name)
   if not ok then return failures.fail(4, "name: " .. message) end
   if self.by_name[name] then

@@ -121,6 +121,7 @@ function M.sender(event)
   local id
   if user_id then
     id = text_of(user_id)
+    if not id then return failures.fail(4, "event.user_id must be a string") end
   else
     local decoded = json.decode(user)
     if not input.is_object(decoded) or decoded.id == nil then
