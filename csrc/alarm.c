@@ -7,14 +7,9 @@
 #include "alarm.h"
 
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
-static double clock_seconds(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "clock.h"
 
 #ifdef __linux__
 
@@ -49,7 +44,7 @@ int se_alarm_set(se_alarm *alarm, double seconds) {
 }
 
 double se_slept(void) {
-  return clock_seconds(CLOCK_BOOTTIME) - clock_seconds(CLOCK_MONOTONIC);
+  return se_clock(CLOCK_BOOTTIME) - se_clock(CLOCK_MONOTONIC);
 }
 
 #else
@@ -61,7 +56,7 @@ int se_alarm_set(se_alarm *alarm, double seconds) {
 }
 
 double se_slept(void) {
-  return clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_MONOTONIC);
+  return se_clock(CLOCK_REALTIME) - se_clock(CLOCK_MONOTONIC);
 }
 
 #endif

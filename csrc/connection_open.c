@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "clock.h"
 #include "connection_parts.h"
 #include "status.h"
 #include "upgrade.h"

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "clock.h"
 #include "connection_parts.h"
 
 static int is_over(const se_connection *c) {
@@ -35,12 +35,6 @@ static int take_block(se_connection *c) {
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
-
-static double wall_clock(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Reads into the block behind what it holds, within the budget. FILL_FAILED: c->message says why,
  * unless sending had failed before, which is then the reason. */
@@ -73,7 +67,7 @@ int se_connection_fill(se_connection *c) {
   c->have += got;
   c->budget -= got < c->budget ? got : c->budget;
   c->heard = se_now();
-  c->received_at = wall_clock();
+  c->received_at = se_date();
   return FILL_BYTES;
 }
 
@@ -207,7 +201,7 @@ int se_connection_judge(se_connection *c, const char *text, size_t len, se_recei
   c->home->serial++;
   out->data = text;
   out->len = len;
-  out->received_at = wall_clock();
+  out->received_at = se_date();
   int found = se_scan(text, len, 0, is_wanted, c, envelope);
   return found == SE_SCAN_BAD ? malformed(envelope, out) : scanned(c, found, out);
 }

@@ -5,9 +5,9 @@
 #endif
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "lcore.h"
 #include "lrules.h"
 #include "lsandbox.h"
@@ -30,21 +30,15 @@ static void pin_module(void) {
 #endif
 }
 
-static double seconds(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* now() -> monotonic seconds */
 static int core_now(lua_State *L) {
-  lua_pushnumber(L, seconds(CLOCK_MONOTONIC));
+  lua_pushnumber(L, se_now());
   return 1;
 }
 
 /* time() -> seconds since 1970 */
 static int core_time(lua_State *L) {
-  lua_pushnumber(L, seconds(CLOCK_REALTIME));
+  lua_pushnumber(L, se_date());
   return 1;
 }
 

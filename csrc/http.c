@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "buffer.h"
+#include "clock.h"
 #include "multi.h"
 #include "status.h"
 

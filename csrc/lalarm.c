@@ -74,13 +74,6 @@ static const luaL_Reg meta[] = {{"__gc", alarm_close}, {"__close", alarm_close},
 static const luaL_Reg functions[] = {{"alarm", alarm_new}, {NULL, NULL}};
 
 void se_open_alarm(lua_State *L) {
-  if (luaL_newmetatable(L, ALARM_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, ALARM_MT, meta, methods);
   luaL_setfuncs(L, functions, 0);
 }

@@ -627,12 +627,5 @@ static const luaL_Reg meta[] = {
     {"__gc", connection_gc}, {"__close", connection_abort}, {NULL, NULL}};
 
 void se_open_connection(lua_State *L) {
-  if (luaL_newmetatable(L, CONNECTION_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, CONNECTION_MT, meta, methods);
 }

@@ -65,3 +65,18 @@ int se_fail(lua_State *L, int status, const char *format, ...) {
   va_end(args);
   return 3;
 }
+
+void se_define_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods) {
+  if (luaL_newmetatable(L, name)) {
+    if (meta != NULL)
+      luaL_setfuncs(L, meta, 0);
+    if (methods != NULL) {
+      lua_newtable(L);
+      luaL_setfuncs(L, methods, 0);
+      lua_setfield(L, -2, "__index");
+    }
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+  }
+  lua_pop(L, 1);
+}

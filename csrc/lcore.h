@@ -15,6 +15,10 @@ int se_fail(lua_State *L, int status, const char *format, ...);
  * before 5.3 Lua runs them first and looks at the text afterwards. */
 void se_push_fleeting(lua_State *L, const char *text, size_t len);
 
+/* Makes the metatable of a kind of userdata, the first time in a Lua state. 'meta' and 'methods'
+ * may be NULL. A program does not get at it: it could call __gc on what is in use. */
+void se_define_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods);
+
 /* Each pushes one new table of functions. */
 void se_open_json(lua_State *L);   /* ljson.c */
 void se_open_event(lua_State *L);  /* levent.c */

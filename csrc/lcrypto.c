@@ -175,13 +175,6 @@ static const luaL_Reg functions[] = {{"hmac_sha256", crypto_hmac_sha256},
                                      {NULL, NULL}};
 
 void se_open_crypto(lua_State *L) {
-  if (luaL_newmetatable(L, SIGNER_MT)) {
-    luaL_setfuncs(L, signer_meta, 0);
-    luaL_newlib(L, signer_methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, SIGNER_MT, signer_meta, signer_methods);
   luaL_newlib(L, functions);
 }

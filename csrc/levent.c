@@ -12,8 +12,8 @@
  * An event that a rule judges is frozen: the tables in it cannot be written to either. */
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "json.h"
 #include "lcore.h"
 #include "lfrozen.h"
@@ -529,12 +529,6 @@ static int find_member(lua_State *L, const char *name, size_t name_len, const ch
   return found > 0;
 }
 
-static double time_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* new(text, options?) -> event | nil, kind, message */
 static int event_new(lua_State *L) {
   size_t len, self_len = 0, member_len = 0;
@@ -558,7 +552,7 @@ static int event_new(lua_State *L) {
     return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", envelope.reason,
                    se_small((size_t)(text - whole) + envelope.position + 1));
   se_event_fill(L, se_event_reserve(L, len, &envelope), text, len, &envelope, self, self_len,
-                received_at < 0 ? time_now() : received_at);
+                received_at < 0 ? se_date() : received_at);
   return 1;
 }
 

@@ -57,16 +57,11 @@ static int gzip_expand(lua_State *L) {
   }
 }
 
+static const luaL_Reg output_meta[] = {{"__gc", output_free}, {NULL, NULL}};
 static const luaL_Reg functions[] = {
     {"gzip", gzip_compress}, {"gunzip", gzip_expand}, {NULL, NULL}};
 
 void se_open_gzip(lua_State *L) {
-  if (luaL_newmetatable(L, OUTPUT_MT)) {
-    lua_pushcfunction(L, output_free);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, OUTPUT_MT, output_meta, NULL);
   luaL_setfuncs(L, functions, 0);
 }

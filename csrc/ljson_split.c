@@ -100,10 +100,6 @@ static const luaL_Reg functions[] = {
     {"splitter", json_splitter}, {"split", json_split}, {NULL, NULL}};
 
 void se_open_json_split(lua_State *L) {
-  if (luaL_newmetatable(L, SPLITTER_MT)) {
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, SPLITTER_MT, NULL, NULL);
   luaL_setfuncs(L, functions, 0);
 }

@@ -199,13 +199,6 @@ static const luaL_Reg meta[] = {{"__gc", router_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"router", router_new}, {NULL, NULL}};
 
 void se_open_router(lua_State *L) {
-  if (luaL_newmetatable(L, ROUTER_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0); /* or __gc could be called while connections use the router */
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, ROUTER_MT, meta, methods);
   luaL_setfuncs(L, functions, 0);
 }

@@ -337,19 +337,7 @@ static const luaL_Reg functions[] = {
     {"rule_set", rule_set_new}, {"rule_set_builder", builder_new}, {NULL, NULL}};
 
 void se_open_rule_set(lua_State *L) {
-  if (luaL_newmetatable(L, RULE_SET_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0); /* or __gc could be called while an engine uses the functions */
-    lua_setfield(L, -2, "__metatable");
-  }
-  if (luaL_newmetatable(L, BUILDER_MT)) {
-    luaL_newlib(L, builder_methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 2);
+  se_define_class(L, RULE_SET_MT, meta, methods);
+  se_define_class(L, BUILDER_MT, NULL, builder_methods);
   luaL_setfuncs(L, functions, 0);
 }

@@ -362,18 +362,10 @@ static const luaL_Reg methods[] = {{"load", state_load},     {"begin", state_beg
                                    {"memory", state_memory}, {NULL, NULL}};
 
 void se_open_sandbox(lua_State *L) {
-  if (luaL_newmetatable(L, STATE_MT)) {
-    lua_pushcfunction(L, state_gc);
-    lua_setfield(L, -2, "__gc");
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushliteral(L, STATE_MT);
-    lua_setfield(L, -2, "__metatable"); /* getmetatable() gives only the name */
-  }
-  luaL_newmetatable(L, COPIED_MT);
-  lua_pushcfunction(L, buffer_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 2);
+  static const luaL_Reg meta[] = {{"__gc", state_gc}, {NULL, NULL}};
+  static const luaL_Reg copied_meta[] = {{"__gc", buffer_gc}, {NULL, NULL}};
+  se_define_class(L, STATE_MT, meta, methods);
+  se_define_class(L, COPIED_MT, copied_meta, NULL);
   lua_pushcfunction(L, rule_state);
   lua_setfield(L, -2, "rule_state");
   lua_newtable(L);

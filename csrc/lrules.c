@@ -268,9 +268,6 @@ void se_rules_push_decision(lua_State *L, const se_rules *rules, const se_decisi
 }
 
 void se_open_keeper(lua_State *L) {
-  if (luaL_newmetatable(L, KEEPER_MT)) {
-    lua_pushcfunction(L, keeper_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_pop(L, 1);
+  static const luaL_Reg meta[] = {{"__gc", keeper_gc}, {NULL, NULL}};
+  se_define_class(L, KEEPER_MT, meta, NULL);
 }

@@ -2,8 +2,8 @@
  * says what was decided. */
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
+#include "clock.h"
 #include "json.h"
 #include "lcore.h"
 #include "lrule_set.h"
@@ -95,12 +95,6 @@ static void read_input(lua_State *L, input *in) {
   in->now = in->has_now ? (double)luaL_checknumber(L, -1) : 0;
   lua_getfield(L, 3, "trace");
   in->is_traced = lua_toboolean(L, -1);
-}
-
-static double time_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void set_direction(lua_State *L, const input *in, se_rule_event *event) {
@@ -195,7 +189,7 @@ static int rules_decide(lua_State *L) {
     return drop_malformed(L, box->rules, envelope.reason,
                           (size_t)(text - whole) + envelope.position);
   se_rule_event_init(&event, text, len, &envelope, in.self.at, in.self.len,
-                     in.has_now ? in.now : time_now());
+                     in.has_now ? in.now : se_date());
   fill_event(L, &in, &event);
   steps.count = 0;
   se_rules_decide(L, 1, &event, &decision, in.is_traced ? note_step : NULL, &steps);
@@ -349,7 +343,7 @@ static int rules_marked(lua_State *L) {
   size_t user_len, name_len;
   const char *user = luaL_checklstring(L, 2, &user_len);
   const char *name = luaL_checklstring(L, 3, &name_len);
-  double now = luaL_optnumber(L, 4, time_now());
+  double now = luaL_optnumber(L, 4, se_date());
   lua_pushboolean(L, se_rule_memory_marked(se_rules_memory(box->rules), user, user_len, name,
                                            name_len, now));
   return 1;
@@ -361,7 +355,7 @@ static int rules_mark(lua_State *L) {
   size_t user_len, name_len;
   const char *user = luaL_checklstring(L, 2, &user_len);
   const char *name = luaL_checklstring(L, 3, &name_len);
-  double seconds = luaL_checknumber(L, 4), now = luaL_optnumber(L, 5, time_now());
+  double seconds = luaL_checknumber(L, 4), now = luaL_optnumber(L, 5, se_date());
   int status = se_rule_memory_mark(se_rules_memory(box->rules), user, user_len, name, name_len,
                                    seconds, now);
   luaL_argcheck(L, status != SE_ERR_FULL, 2, "user and name are too long");
@@ -442,13 +436,6 @@ static const luaL_Reg functions[] = {{"rules", rules_new}, {NULL, NULL}};
 void se_open_rules(lua_State *L) {
   se_open_rule_set(L);
   se_open_keeper(L);
-  if (luaL_newmetatable(L, RULES_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0); /* or __gc could be called while connections use the engine */
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, RULES_MT, meta, methods);
   luaL_setfuncs(L, functions, 0);
 }

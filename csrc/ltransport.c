@@ -459,19 +459,9 @@ static const luaL_Reg headers_meta[] = {{"__gc", headers_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"transport", transport_new}, {NULL, NULL}};
 
 void se_open_transport(lua_State *L) {
-  if (luaL_newmetatable(L, TRANSPORT_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
-  if (luaL_newmetatable(L, HEADERS_MT))
-    luaL_setfuncs(L, headers_meta, 0);
-  lua_pop(L, 1);
-  luaL_newmetatable(L, PREPARED_MT);
-  lua_pop(L, 1);
+  se_define_class(L, TRANSPORT_MT, meta, methods);
+  se_define_class(L, HEADERS_MT, headers_meta, NULL);
+  se_define_class(L, PREPARED_MT, NULL, NULL);
   se_open_connection(L);
   luaL_setfuncs(L, functions, 0);
 }

@@ -265,15 +265,7 @@ static const luaL_Reg functions[] = {{"ws", ws_new},
                                      {NULL, NULL}};
 
 void se_open_ws(lua_State *L) {
-  if (luaL_newmetatable(L, WS_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  if (luaL_newmetatable(L, BUFFER_MT))
-    luaL_setfuncs(L, buffer_meta, 0);
-  lua_pop(L, 2);
+  se_define_class(L, WS_MT, meta, methods);
+  se_define_class(L, BUFFER_MT, buffer_meta, NULL);
   luaL_setfuncs(L, functions, 0);
 }

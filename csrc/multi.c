@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "status.h"
 #include "trust.h"
 
@@ -40,12 +40,6 @@ struct se_multi {
   size_t waiting_count, waiting_room;
   double look_at; /* when to see whether they were */
 };
-
-double se_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static CURLcode library_status = CURLE_FAILED_INIT;
 

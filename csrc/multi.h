@@ -53,8 +53,4 @@ void se_multi_run(se_multi *multi, double now);
 /* The moment from which on se_multi_run has something to do; SE_NEVER: no such moment. */
 double se_multi_due(const se_multi *multi);
 
-#define SE_NEVER 1e300
-/* Monotonic seconds. */
-double se_now(void);
-
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "status.h"
 
 #define BATCH 64    /* ready descriptors asked for at a time */

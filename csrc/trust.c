@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "certificate.h"
-#include "multi.h"
+#include "clock.h"
 
 #define GOOD_FOR 86400.0 /* seconds after which they are read again, beside what goes on */
 

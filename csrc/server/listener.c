@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "conn.h"
 #include "sockets.h"
 #include "status.h"
@@ -21,12 +21,6 @@
 #define LINGER 3.0        /* seconds that a peer gets to answer a close frame or to shut its side */
 /* Frames that may wait for a flush before it is done unasked, so that a turn stays bounded. */
 #define MOST_WAITING (8u << 20)
-
-static double clock_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* ---- opening ---- */
 
@@ -58,7 +52,7 @@ se_listener *se_listener_open(const se_listen_options *options, int *status, cha
   listener->fd = listener->reserve_fd = -1;
   listener->results_end = &listener->results;
   listener->later_end = &listener->later;
-  listener->now = clock_now();
+  listener->now = se_now();
   se_timers_init(&listener->timers);
   set_timers(listener, options);
   se_timers_set(&listener->timers, SE_TIMER_LINGER, LINGER);
@@ -234,7 +228,7 @@ static void forget_handed_out(se_listener *listener) {
 void se_listener_step(se_listener *listener) {
   se_poll_result ready[READY_AT_ONCE];
   int may_read = listener->results == NULL, round = 0, count, i;
-  listener->now = clock_now();
+  listener->now = se_now();
   forget_handed_out(listener);
   if (may_read) {
     read_later(listener);
@@ -257,7 +251,7 @@ int se_listener_fd(const se_listener *listener) {
 }
 
 double se_listener_timeout(const se_listener *listener) {
-  return listener->later != NULL ? 0 : se_timers_next(&listener->timers, clock_now());
+  return listener->later != NULL ? 0 : se_timers_next(&listener->timers, se_now());
 }
 
 int se_listener_address(const se_listener *listener, char *host) {
@@ -330,7 +324,7 @@ static int take(se_listener *listener, se_conn *conn, se_event *event) {
     conn->pending &= (uint8_t)~SE_PENDING_CLOSED;
     event->code = conn->close_code;
     if (conn->state == SE_CONN_LEAVING) {
-      listener->now = clock_now();
+      listener->now = se_now();
       se_ws_conn_leave(listener, conn);
     }
     return SE_EVENT_CLOSED;
@@ -368,7 +362,7 @@ int se_listener_respond(se_listener *listener, int64_t connection, int status, c
   se_conn *conn = find_owed(listener, connection);
   if (conn == NULL)
     return 0;
-  listener->now = clock_now();
+  listener->now = se_now();
   se_http_conn_respond(listener, conn, status, body, len, lines, lines_len);
   return conn->state != SE_CONN_DEAD;
 }
@@ -377,7 +371,7 @@ int se_listener_refuse(se_listener *listener, int64_t connection, int status, co
   se_conn *conn = find_owed(listener, connection);
   if (conn == NULL)
     return 0;
-  listener->now = clock_now();
+  listener->now = se_now();
   se_http_conn_refuse(listener, conn, status, reason);
   return 1;
 }
@@ -386,7 +380,7 @@ int se_listener_accept(se_listener *listener, int64_t connection) {
   se_conn *conn = find_owed(listener, connection);
   if (conn == NULL || conn->state != SE_CONN_UPGRADE)
     return 0;
-  listener->now = clock_now();
+  listener->now = se_now();
   if (listener->stopping) {
     se_http_conn_refuse(listener, conn, 503, "the server is shutting down");
     return 0;
@@ -413,7 +407,7 @@ int se_listener_close(se_listener *listener, int64_t connection, uint16_t code, 
   se_conn *conn = find_ws(listener, connection);
   if (conn == NULL)
     return 0;
-  listener->now = clock_now();
+  listener->now = se_now();
   se_ws_conn_close(listener, conn, code, reason, len);
   return 1;
 }
@@ -462,13 +456,13 @@ static void on_sent(void *user, se_receiver *receiver, int status) {
 }
 
 void se_listener_flush(se_listener *listener) {
-  listener->now = clock_now();
+  listener->now = se_now();
   se_fanout_flush(listener->fanout, on_sent, listener);
 }
 
 void se_listener_shutdown(se_listener *listener, uint16_t code) {
   uint32_t i;
-  listener->now = clock_now();
+  listener->now = se_now();
   listener->stopping = 1;
   if (listener->fd >= 0) {
     se_timers_stop(&listener->accept_timer);

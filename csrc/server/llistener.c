@@ -499,14 +499,7 @@ static int room(lua_State *L) {
 }
 
 void se_open_listener(lua_State *L) {
-  if (luaL_newmetatable(L, LISTENER_MT)) {
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_pop(L, 1);
+  se_define_class(L, LISTENER_MT, meta, methods);
   lua_pushcfunction(L, listen_new);
   lua_setfield(L, -2, "listen");
   lua_pushcfunction(L, room);
