@@ -408,6 +408,22 @@ describe("after a reconnect", function()
     assert.equal("api", recovered[1].failed["messaging:general"].kind)
   end)
 
+  it("a channel that is gone by what was missed is reported as lost, and is a gap", function()
+    begin(function()
+      return answer { event(4), { type = "notification.channel_deleted", cid = "messaging:general",
+        created_at = "2026-01-01T00:00:05Z", user = { id = "jane" } } }
+    end)
+    lose()
+    polls(6)
+    assert.same({ { 4 }, true, { "messaging:general" }, {}, false },
+      { got, recovered[1].gap, recovered[1].gap_cids, recovered[1].restored, channel.watching })
+    local err = recovered[1].failed["messaging:general"]
+    assert.same({ "api", false }, { err.kind, err.retryable })
+    assert.is_nil(fake.last "/channels")
+    -- What is gone while the client is there is told by that event alone.
+    assert.equal(1, #recovered)
+  end)
+
   it("nothing is asked of a service that keeps nothing, and everything is a gap", function()
     begin(function() error "asked" end)
     fake.answer = fake.usual_answer

@@ -96,7 +96,7 @@ function M.register(context)
         capabilities.announce(channel)
       end
       if channel and channel.watching then
-        context.recovery:forget(channel)
+        context.recovery:gone(channel)
         context.log("info", "a channel is no longer watched", { cid = channel.cid, reason = name })
       end
     end)

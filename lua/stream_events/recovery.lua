@@ -96,6 +96,14 @@ function Recovery:forget(channel)
   end
 end
 
+--- A channel is gone, or out of this user's reach: an event says so. Whoever was away when it happened finds
+--- that among what could not be restored.
+---@param channel stream_events.Channel
+function Recovery:gone(channel)
+  if self.run and self.run.report then self.run.rewatch:lose(channel) end
+  self:forget(channel)
+end
+
 --- The present connection watches a channel, by an answer to a call that was made before the program has told
 --- the client to stop.
 ---@param channel stream_events.Channel

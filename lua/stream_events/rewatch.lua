@@ -128,6 +128,14 @@ local function lost()
   }
 end
 
+--- A channel is gone, by other news than an answer.
+---@param channel stream_events.Channel
+function Rewatch:lose(channel)
+  if not self.open[channel] then return end
+  self.open[channel] = nil
+  self.failed[channel.cid] = lost()
+end
+
 local function take(self, item, view)
   local channel = item.channel
   if self.open[channel] ~= item then return self.context.recovery:stop_again(channel) end
