@@ -2,7 +2,7 @@
 local fixtures = require "support.server"
 local http_client = require "support.http_client"
 local keys = require "stream_events.server.dashboard.keys"
-local first = require "stream_events.server.dashboard.first"
+local first = require "stream_events.server.first"
 local native = require "stream_events.native"
 
 local KEY = "a key of our own"

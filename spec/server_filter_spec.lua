@@ -1,6 +1,8 @@
 --- Filters and sort orders by themselves: what a record costs, however long the query is.
 local filter = require "stream_events.server.filter"
 local native = require "stream_events.native"
+local channel_filter = require "stream_events.server.channel_filter"
+local user_query = require "stream_events.server.user_query"
 
 local array = native.json.array
 
@@ -62,6 +64,54 @@ describe("a filter of very many parts that say nothing", function()
       end
     end)
   end
+end)
+
+describe("a page of very many", function()
+  local COUNT = 20000
+
+  -- What each is ordered by is looked at a few times; sorting all of them would do so thirty times.
+  local function assert_cheap(looks, page, offset)
+    assert.is_true(looks < 5 * COUNT, looks)
+    for i = 1, 30 do assert.equal(offset + i, page[i].rank) end
+    assert.equal(30, #page)
+  end
+
+  it("of users costs no more than to look at each", function()
+    local by_id, looks = {}, 0
+    for i = 1, COUNT do by_id["u" .. i] = { id = "u" .. i, rank = i * 7919 % COUNT + 1, created_at = "" } end
+    local function value(user, field)
+      looks = looks + 1
+      return user[field]
+    end
+    local sort = array { { field = "rank", direction = 1 } }
+    local users = assert(user_query.find({ sort = sort, offset = 40 }, by_id,
+      function(id) return by_id[id] end, value))
+    assert_cheap(looks, users, 40)
+    assert.same({}, user_query.find({ limit = 0 }, by_id, function(id) return by_id[id] end, value))
+  end)
+
+  it("of channels, too, and has those that may be seen alone", function()
+    local all, looks = {}, 0
+    for i = 1, COUNT do
+      local rank = i * 7919 % COUNT + 1
+      local data = { rank = rank // 2 }
+      local channel = { cid = "c" .. i, updated_at = "", rank = rank // 2, seen = rank % 2 == 1 }
+      all[channel.cid] = setmetatable(channel, { __index = function(_, name)
+        looks = looks + 1
+        return name == "custom" and data or nil
+      end })
+    end
+    local channels = { all = function() return all end }
+    local function select(limit)
+      return assert(channel_filter.select(channels, {}, {
+        sort = array { { field = "rank", direction = 1 } }, limit = limit, offset = 40,
+        allow = function(channel) return channel.seen end,
+      }))
+    end
+    local page = select(30)
+    assert_cheap(looks, page, 39)
+    assert.same({}, select(0))
+  end)
 end)
 
 describe("the name of a field", function()

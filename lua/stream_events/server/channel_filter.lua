@@ -4,6 +4,7 @@
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
 local filters = require "stream_events.server.filter"
+local first = require "stream_events.server.first"
 local input = require "stream_events.server.input"
 
 local M = {}
@@ -111,26 +112,32 @@ local function newest_first(a, b)
   return a.cid < b.cid
 end
 
---- The channels that a filter selects, in order.
+---@class stream_events.server.ChannelPage
+---@field sort table? decoded list of { field, direction }
+---@field limit integer
+---@field offset integer
+---@field allow fun(channel: stream_events.server.Channel): any those that it refuses are passed over
+
+--- A page of the channels that a filter selects, in order.
 ---@param channels stream_events.server.Channels
 ---@param filter table decoded
----@param sort table? decoded list of { field, direction }
+---@param page stream_events.server.ChannelPage
 ---@return stream_events.server.Channel[]? list
 ---@return stream_events.server.Failure? failure
-function M.select(channels, filter, sort)
+function M.select(channels, filter, page)
   local plain, failure = without_members(filter)
   if not plain then return nil, failure end
   local matches, order
   matches, failure = filters.compile(plain, read)
   if not matches then return nil, failure end
-  order, failure = filters.order(sort, read, newest_first)
+  order, failure = filters.order(page.sort, read, newest_first)
   if not order then return nil, failure end
-  local list = {}
+  if page.limit == 0 then return {} end
+  local found = first.new(page.offset + page.limit, order)
   for _, channel in pairs(candidates(channels, filter)) do
-    if matches(channel) then list[#list + 1] = channel end
+    if matches(channel) and page.allow(channel) then found:add(channel) end
   end
-  table.sort(list, order)
-  return list
+  return found:page(page.offset)
 end
 
 return M

@@ -2,6 +2,7 @@
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
 local filter = require "stream_events.server.filter"
+local first = require "stream_events.server.first"
 local input = require "stream_events.server.input"
 
 local M = {}
@@ -49,15 +50,15 @@ function M.find(request, by_id, get, read)
   if not matches then return nil, wrong_filter end
   local before, wrong_sort = filter.order(request.sort, read, newest_first)
   if not before then return nil, wrong_sort end
-  local found = {}
+  if limit == 0 then return {} end
+  local found = first.new(offset + limit, before)
   for id in pairs(candidates(by_id, request.filter_conditions)) do
     local user = get(id)
     local there = not user.deleted_at
       and (not user.deactivated_at or request.include_deactivated_users == true)
-    if there and matches(user) then found[#found + 1] = user end
+    if there and matches(user) then found:add(user) end
   end
-  table.sort(found, before)
-  return { table.unpack(found, offset + 1, offset + limit) }
+  return found:page(offset)
 end
 
 return M

@@ -2,7 +2,7 @@
 -- that ten thousand of them cost the server little and the page nothing.
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
-local first = require "stream_events.server.dashboard.first"
+local first = require "stream_events.server.first"
 
 local M = {}
 

@@ -175,20 +175,18 @@ local function query_channels(context)
     connection, failure = channel_input.connection(context)
     if not connection then return nil, failure end
   end
-  local found
-  found, failure = channel_filter.select(server.channels, body.filter_conditions or {}, body.sort)
-  if not found then return nil, failure end
-  local readable = {}
-  for _, channel in ipairs(found) do
-    if #readable == offset + limit then break end
-    if access.check(server, context.caller, "ReadChannel", channel.type, channel) then
-      readable[#readable + 1] = channel
-    end
-  end
+  local shown
+  shown, failure = channel_filter.select(server.channels, body.filter_conditions or {}, {
+    sort = body.sort, limit = limit, offset = offset,
+    allow = function(channel)
+      return access.check(server, context.caller, "ReadChannel", channel.type, channel)
+    end,
+  })
+  if not shown then return nil, failure end
   local page = {
     members = body.state and math.min(body.member_limit or PAGE, PAGE) or 0, offset = 0,
   }
-  local shown, list = { table.unpack(readable, offset + 1) }, json.array {}
+  local list = json.array {}
   if body.presence then
     local ok
     ok, failure = server.presence:follow_channels(connection, shown)

@@ -1,14 +1,14 @@
 --- The first few of many by some order, without sorting the rest: a page of a long list.
 local M = {}
 
----@class stream_events.server.dashboard.First
+---@class stream_events.server.First
 ---@field private heap any[] the last of the kept ones is on top
-local First = { __name = "stream_events.server.dashboard.first" }
+local First = { __name = "stream_events.server.first" }
 First.__index = First
 
 ---@param most integer so many are kept, at least 1
 ---@param before fun(a: any, b: any): boolean
----@return stream_events.server.dashboard.First
+---@return stream_events.server.First
 function M.new(most, before)
   return setmetatable({ heap = {}, most = most, before = before }, First)
 end
@@ -36,6 +36,8 @@ local function sink(heap, before)
   end
 end
 
+--- Keeps an item, if it belongs to the first.
+---@param item any
 function First:add(item)
   local heap = self.heap
   if #heap < self.most then
@@ -52,6 +54,13 @@ end
 function First:sorted()
   table.sort(self.heap, self.before)
   return self.heap
+end
+
+--- The page at the end of what is kept: all but so many of the first.
+---@param offset integer
+---@return any[]
+function First:page(offset)
+  return { table.unpack(self:sorted(), offset + 1) }
 end
 
 return M
