@@ -290,15 +290,20 @@ describe("a connection", function()
     local channel = client:channel("messaging", "general")
     local held
     fake.answer = function(request) held = held or request return nil end
-    channel:watch(function() end)
-    fake.answer = fake.usual_answer
+    local watched
+    channel:watch(function(same) watched = same end)
     fake.socket:finish("network", "reset")
     while #fake.sockets < 2 or not client:online() do client:poll(1) end
     fake.reply(held, fake.usual_answer(held))
     for _ = 1, 3 do client:poll() end
     assert.equal(2, #fake.requests)
     assert.truthy(fake.requests[2].query:find("connection_id=connection-2", 1, true))
+    -- What comes before the second answer need not have reached this client.
+    assert.same({ false, nil }, { channel.watching, watched })
+    fake.reply(fake.requests[2], fake.usual_answer(fake.requests[2]))
+    for _ = 1, 3 do client:poll() end
     assert.is_true(channel.watching)
+    assert.equal(channel, watched)
   end)
 
   for _, code in ipairs { 2, 5, 41, 42, 43, 40 } do

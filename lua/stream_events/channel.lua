@@ -156,14 +156,19 @@ local function in_turn(self, receive, begin)
   end)
 end
 
--- Queries with a watch that is bound to the present connection.
+-- Queries with a watch that is bound to the present connection. Where that is another one by the answer, the
+-- watch went with the one before: events would be missing, and nobody told, until it was made again.
 local function watch(self, presence, receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(nil, offline(self)) end
   self.context.recovery:expect()
   query(self, { creates = true, state = true, watch = true, presence = presence }, function(ok, err)
-    if ok then self.presence = presence end
-    if ok then self.context.recovery:watched(self, connection_id) end
+    local current = self.context.identity.connection_id
+    if ok and current and current ~= connection_id then return watch(self, presence, receive) end
+    if ok then
+      self.presence = presence
+      self.context.recovery:watched(self)
+    end
     receive(ok, err)
   end)
 end

@@ -66,23 +66,15 @@ local function new_run(self)
   return { begins = self.context.clock.now(), rewatch = rewatch.new(self.context) }
 end
 
---- A channel is watched now, on the connection that the query named.
+--- A channel is watched now, on the present connection; or was, on the last one, where there is none.
 ---@param channel stream_events.Channel
----@param connection_id string
-function Recovery:watched(channel, connection_id)
+function Recovery:watched(channel)
   self.watches[channel.cid] = channel
   self.lost[channel.cid] = nil
   channel.watching = true
   self:use(channel)
   follow_connection(self, channel)
-  local current = self.context.identity.connection_id
-  if current == connection_id then
-    if self.run then self.run.rewatch:settle(channel) end
-  elseif current then
-    -- Reconnected while the query was under way: the watch is bound to a connection that is gone.
-    self.run = self.run or new_run(self)
-    self.run.rewatch:add { channel }
-  end
+  if self.run then self.run.rewatch:settle(channel) end
 end
 
 --- A channel is not watched any more.
@@ -100,7 +92,7 @@ end
 --- that among what could not be restored.
 ---@param channel stream_events.Channel
 function Recovery:gone(channel)
-  if self.run and self.run.report then self.run.rewatch:lose(channel) end
+  if self.run then self.run.rewatch:lose(channel) end
   self:forget(channel)
 end
 
@@ -159,7 +151,7 @@ end
 function Recovery:start(link)
   cancel(self)
   local run = new_run(self)
-  run.report, run.waits = true, true
+  run.waits = true
   run.rewatch:add(self.watches)
   if next(self.watches) then run.begins = run.begins + SPREAD * self.context.random() end
   self.run = run
@@ -204,7 +196,7 @@ local function go_on(self, failed, since)
   end
   if not last then return end
   local run = new_run(self)
-  run.report, run.is_late, run.since = true, true, since
+  run.is_late, run.since = true, since
   run.rewatch:go_on_with(left, last)
   self.run = run
 end
@@ -216,8 +208,8 @@ local function finish(self, run)
   for cid, err in pairs(self.lost) do failed[cid] = failed[cid] or err end
   self.lost = {}
   local has_failed = next(failed) ~= nil
-  -- A late run whose channels the program has taken back, or one for a single watch that went well.
-  if not has_failed and (not run.report or (run.is_late and not run.rewatch.restored[1])) then return end
+  -- A late run whose channels the program has taken back.
+  if run.is_late and not has_failed and not run.rewatch.restored[1] then return end
   local since, gap_cids = self.since or run.since, gaps(self, run)
   self.since = nil
   table.sort(run.rewatch.restored)
