@@ -523,6 +523,19 @@ describe("while channels are watched again", function()
     assert.same({}, fake.requests)
   end)
 
+  -- Loses the connection, and gives the call that watches the channels anew before its answer.
+  local function hold_the_group()
+    local held
+    fake.answer = function(request)
+      if not fakes.cids_of(request) then return fake.usual_answer(request) end
+      held = request
+      return nil
+    end
+    lose()
+    poll_until(function() return held end)
+    return held
+  end
+
   it("a channel that the program watches itself is not asked for again", function()
     begin(60)
     local held
@@ -550,14 +563,7 @@ describe("while channels are watched again", function()
 
   it("a channel that the program stops to watch stays so", function()
     begin(3)
-    local held
-    fake.answer = function(request)
-      if not fakes.cids_of(request) then return fake.usual_answer(request) end
-      held = request
-      return nil
-    end
-    lose()
-    poll_until(function() return held end)
+    local held = hold_the_group()
     assert(channels[2]:stop_watching())
     fake.requests = {}
     fake.reply(held, fake.usual_answer(held))
@@ -569,14 +575,7 @@ describe("while channels are watched again", function()
 
   it("a channel that is stopped and watched anew is not stopped once more", function()
     begin(3)
-    local held
-    fake.answer = function(request)
-      if not fakes.cids_of(request) then return fake.usual_answer(request) end
-      held = request
-      return nil
-    end
-    lose()
-    poll_until(function() return held end)
+    local held = hold_the_group()
     assert(channels[2]:stop_watching())
     assert(channels[2]:watch())
     fake.requests = {}

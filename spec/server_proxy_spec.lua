@@ -3,6 +3,7 @@
 local command = require "support.command"
 local fixtures = require "support.server"
 local folders = require "support.folder"
+local free_port = require "support.free_port"
 local luv = require "luv"
 local manual = require "support.manual"
 local native = require "stream_events.native"
@@ -14,21 +15,11 @@ local tokens = require "stream_events.token"
 local SECRET = "behind-a-proxy"
 local PATIENCE = 20 -- seconds: a guard, the spec waits on conditions
 
--- A port that is free now. Nobody else in a spec asks for a certain one.
-local function free_port()
-  local socket = assert(luv.new_tcp())
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  socket:close()
-  luv.run "nowait"
-  return tostring(port)
-end
-
 -- Programs for servers are not on everybody's path; no sanitizer that these specs run under is theirs.
 local ENVIRONMENT = { PATH = os.getenv "PATH" .. ":/usr/sbin:/usr/local/sbin", LD_PRELOAD = false }
 
 local function start_nginx(folder, certificate, key, backend)
-  local port = free_port()
+  local port = tostring(free_port.tcp())
   local server = manual.with(manual.block "nginx", {
     { "listen 443 ssl", ("listen 127.0.0.1:%s ssl"):format(port) },
     { "127.0.0.1:3030", backend },
@@ -47,7 +38,7 @@ local function start_nginx(folder, certificate, key, backend)
 end
 
 local function start_caddy(folder, certificate, key, backend)
-  local port = free_port()
+  local port = tostring(free_port.tcp())
   local site = manual.with(manual.block "caddy", {
     { "chat.example.com {",
       ("https://localhost:%s {\n  bind 127.0.0.1\n  tls %s %s\n"):format(port, certificate, key) },

@@ -1,6 +1,7 @@
 --- The bot for a supervisor: what it does and says, how it ends, and the unit that starts it.
 local command = require "support.command"
 local folder = require "support.folder"
+local free_port = require "support.free_port"
 local luv = require "luv"
 local native = require "stream_events.native"
 local people = require "support.people"
@@ -9,16 +10,6 @@ local prometheus = require "support.prometheus"
 local tokens = require "stream_events.token"
 
 local EXAMPLE = command.ROOT .. "lua/examples/bot/"
-
-local function free_port()
-  local socket = assert(luv.new_tcp())
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  local closed = false
-  socket:close(function() closed = true end)
-  process.wait(function() return closed end, "the port is free")
-  return port
-end
 
 -- What it has said: every line an object.
 local function lines(bot)
@@ -158,7 +149,7 @@ describe("the bot", function()
   end)
 
   it("comes back by itself, and ends when it is refused then", function()
-    local port = tostring(free_port())
+    local port = tostring(free_port.tcp())
     local function serve(secret)
       local server = command.start { "serve", "--port", port, "--data", ":memory:", "--api-secret", secret }
       server:wait_for("stdout", "listening on ")

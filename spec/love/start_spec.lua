@@ -2,6 +2,7 @@
 local casts = require "support.lobby_cast"
 local command = require "support.command"
 local folder = require "support.folder"
+local free_port = require "support.free_port"
 local love = require "support.love"
 local manual = require "support.manual"
 local luv = require "luv"
@@ -10,17 +11,6 @@ local process = require "support.process"
 local ARCHIVE = "build/lobby.love"
 local ONLINE_NOW = "(game:key 'r' or true) and game.network.state == 'online'" -- a player who does not wait
 local NOWHERE = { LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so" }
-
--- A port that nothing listens on.
-local function free_port()
-  local socket = assert(luv.new_tcp())
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  local closed = false
-  socket:close(function() closed = true end)
-  process.wait(function() return closed end, "the port is free")
-  return port
-end
 
 local function serve(port, secret)
   local server = command.start {
@@ -102,7 +92,7 @@ describe("the lobby", function()
   end)
 
   it("waits for a server, joins it by itself, and comes back when it comes back", function()
-    local port = free_port()
+    local port = free_port.tcp()
     local game = love.probe("http://127.0.0.1:" .. port, "Robin")
     game:wait("game.network.problem ~= nil and game.network:retry_in() ~= nil", "it has tried")
     assert.equal("false", (game:ask "return game.network.was_online"))
@@ -192,7 +182,7 @@ describe("the lobby", function()
   end)
 
   it("has company: players who run and a cheater, with a server of their own", function()
-    local url = "http://127.0.0.1:" .. free_port()
+    local url = "http://127.0.0.1:" .. free_port.tcp()
     local players = process.start("lua5.4", { love.LOBBY .. "/players.lua", "--serve", "--url", url }, {
       STREAM_API_KEY = false, STREAM_API_SECRET = false,
     })
@@ -216,7 +206,7 @@ describe("the lobby", function()
   end)
 
   it("has company that waits for a server, too", function()
-    local port = free_port()
+    local port = free_port.tcp()
     local url = "http://127.0.0.1:" .. port
     local players = process.start("lua5.4", { love.LOBBY .. "/players.lua", "--url", url })
     players:wait_for("stderr", "Ada is not in: [^\n]+\n")

@@ -1,6 +1,7 @@
 --- The mod for Luanti, in a real server of it that has no players: a probe mod does what they would do.
 local command = require "support.command"
 local folder = require "support.folder"
+local free_port = require "support.free_port"
 local love = require "support.love"
 local luv = require "luv"
 local manual = require "support.manual"
@@ -22,17 +23,6 @@ local function settings_of_manual()
 end
 
 local BARE = { LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so" }
-
--- A UDP port that is free.
-local function free_port()
-  local socket = assert(luv.new_udp())
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  local closed = false
-  socket:close(function() closed = true end)
-  process.wait(function() return closed end, "the port is free")
-  return port
-end
 
 describe("the mod for Luanti", function()
   local place, world, base_url, bob, backend
@@ -86,7 +76,7 @@ load_mod_probe = true
     for name, value in pairs(env or {}) do variables[name] = value end
     return process.start(os.getenv "LUANTI_SERVER" or "/usr/games/minetestserver", {
       "--world", world, "--config", place:write("conf", table.concat(lines, "\n") .. "\n"),
-      "--logfile", "", "--port", tostring(free_port()), "--color", "never",
+      "--logfile", "", "--port", tostring(free_port.udp()), "--color", "never",
     }, variables)
   end
 
