@@ -81,7 +81,7 @@ struct se_http {
   se_headers *no_headers; /* for requests that bring none */
   size_t max_in_flight, max_waiting, max_body, read_size;
   double connect_timeout;
-  int has_proxy, keeps_date;
+  int has_proxy, keeps_date, keeps_content_type;
   slot **slots;
   size_t slots_used;
   slot *free_slots;
@@ -255,7 +255,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
         return all;
       break;
     case 'c':
-      if (!begins(line, len, "content-type:"))
+      if (!at->http->keeps_content_type || !begins(line, len, "content-type:"))
         return all;
       break;
     case 'd':
@@ -634,6 +634,7 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
   http->connect_timeout = options->connect_timeout;
   http->has_proxy = se_multi_has_proxy(options->proxy);
   http->keeps_date = options->keeps_date;
+  http->keeps_content_type = options->keeps_content_type;
   http->earliest = SE_NEVER;
   http->user_agent = copy(options->user_agent, &failed);
   http->ca_file = copy(options->ca_file, &failed);
@@ -671,9 +672,16 @@ void se_http_free(se_http *http) {
   free(http);
 }
 
+/* In capitals. */
+static int is_word(const char *text) {
+  const char *at = text;
+  while (*at >= 'A' && *at <= 'Z')
+    at++;
+  return at != text && *at == '\0';
+}
+
 int se_http_start(se_http *http, const se_http_request *from, int64_t *id) {
-  size_t capitals = strspn(from->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-  if (capitals == 0 || from->method[capitals] != '\0')
+  if (!is_word(from->method))
     return SE_ERR_ARGUMENT;
   if (strncasecmp(from->url, "http://", 7) != 0 && strncasecmp(from->url, "https://", 8) != 0)
     return SE_ERR_ARGUMENT;

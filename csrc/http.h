@@ -19,6 +19,7 @@ typedef struct {
   size_t read_size;       /* bytes of an answer that are read at a time */
   double connect_timeout; /* seconds */
   int keeps_date;         /* the header Date is of interest, too */
+  int keeps_content_type; /* and so is Content-Type */
 } se_http_options;
 
 typedef struct se_http se_http;
@@ -65,8 +66,9 @@ typedef struct {
   int unsent;          /* when there was none: the server has seen nothing of the request */
   const char *body;
   size_t body_len;
-  const char *headers; /* of interest (retry-after, x-ratelimit-*, content-type; date, of what is
-                          no 2xx): lines "name: value" ended by '\n', the names in lower case */
+  const char *headers; /* of interest (retry-after, x-ratelimit-*; date, of what is no 2xx; and as
+                          the options say): lines "name: value" ended by '\n', the names in lower
+                          case */
   size_t headers_len;
 } se_http_answer;
 

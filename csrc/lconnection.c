@@ -150,7 +150,7 @@ int se_push_connection(lua_State *L, se_transport *const *transport, int default
 }
 
 static lconnection *check_box(lua_State *L) {
-  lconnection *box = luaL_checkudata(L, 1, CONNECTION_MT);
+  lconnection *box = se_check_self(L, CONNECTION_MT);
   luaL_argcheck(L, box->connection != NULL, 1, "connection is collected");
   return box;
 }

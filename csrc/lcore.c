@@ -72,11 +72,23 @@ void se_define_class(lua_State *L, const char *name, const luaL_Reg *meta, const
       luaL_setfuncs(L, meta, 0);
     if (methods != NULL) {
       lua_newtable(L);
-      luaL_setfuncs(L, methods, 0);
+      lua_pushvalue(L, -2);
+      luaL_setfuncs(L, methods, 1);
       lua_setfield(L, -2, "__index");
     }
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
+}
+
+void *se_check_self(lua_State *L, const char *name) {
+  void *self = lua_touserdata(L, 1);
+  if (self != NULL && lua_getmetatable(L, 1)) {
+    int same = lua_rawequal(L, -1, lua_upvalueindex(1));
+    lua_pop(L, 1);
+    if (same)
+      return self;
+  }
+  return luaL_checkudata(L, 1, name);
 }

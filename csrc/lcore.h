@@ -18,6 +18,9 @@ void se_push_fleeting(lua_State *L, const char *text, size_t len);
 /* Makes the metatable of a kind of userdata, the first time in a Lua state. 'meta' and 'methods'
  * may be NULL. A program does not get at it: it could call __gc on what is in use. */
 void se_define_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods);
+/* The object that one of these methods is called on, as luaL_checkudata gives it for argument 1, and
+ * faster. */
+void *se_check_self(lua_State *L, const char *name);
 
 /* Each pushes one new table of functions. */
 void se_open_json(lua_State *L);   /* ljson.c */

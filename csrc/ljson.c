@@ -275,6 +275,8 @@ typedef struct {
   } path[SE_JSON_DEPTH];
   int steps;
   void (*tick)(lua_State *L); /* called now and then, or NULL: see se_json_encode */
+  int taken;                  /* index of a table of names that no member of the outermost object may
+                                 have, or 0 */
   size_t limit;               /* bytes; what is longer is refused soon after */
   char first[1024];
 } encoder;
@@ -429,6 +431,15 @@ static int encode_array(encoder *e) {
   return 1;
 }
 
+/* Whether the key below the value on top is one that the outermost object may not have. */
+static int is_taken(const encoder *e) {
+  lua_pushvalue(e->L, -2);
+  lua_rawget(e->L, e->taken);
+  int taken = lua_toboolean(e->L, -1);
+  lua_pop(e->L, 1);
+  return taken;
+}
+
 static int encode_object(encoder *e) {
   lua_State *L = e->L;
   int first = 1;
@@ -440,6 +451,8 @@ static int encode_object(encoder *e) {
                        "cannot be encoded");
     size_t len;
     const char *key = lua_tolstring(L, -2, &len);
+    if (e->taken != 0 && e->depth == 1 && is_taken(e))
+      return refuse(e, "a member has a name that is taken");
     if (!first)
       put_byte(e, ',');
     first = 0;
@@ -581,6 +594,7 @@ static void begin(encoder *e, lua_State *L, int box) {
   e->L = L;
   e->box = box;
   e->tick = NULL;
+  e->taken = 0;
   e->limit = SIZE_MAX;
   e->text = e->first;
   e->size = sizeof e->first;
@@ -622,15 +636,19 @@ int se_json_encode(lua_State *L, void (*tick)(lua_State *L), se_buffer *out) {
   return status;
 }
 
-/* extend(before, object, after) -> text | nil, kind, message */
+/* extend(before, object, after [, taken]) -> text | nil, kind, message */
 static int json_extend(lua_State *L) {
   encoder e;
   size_t before_len, after_len;
   const char *before = luaL_checklstring(L, 1, &before_len);
   const char *after = luaL_checklstring(L, 3, &after_len);
   luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 3);
+  lua_settop(L, 4);
   begin(&e, L, 1);
+  if (!lua_isnil(L, 5)) {
+    luaL_argcheck(L, lua_istable(L, 5), 4, "table expected");
+    e.taken = 5;
+  }
   put(&e, before, before_len);
   lua_pushvalue(L, 3);
   if (!encode_value(&e))

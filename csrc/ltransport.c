@@ -31,7 +31,7 @@ typedef struct {
 } lprepared;
 
 static ltransport *check_box(lua_State *L) {
-  return luaL_checkudata(L, 1, TRANSPORT_MT);
+  return se_check_self(L, TRANSPORT_MT);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -73,7 +73,9 @@ static int transport_new(lua_State *L) {
   options.connect_timeout = se_number_field(L, 1, "connect_timeout", 10, 0, 1e6);
   lua_getfield(L, 1, "keep_date");
   options.keeps_date = lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  lua_getfield(L, 1, "keep_content_type");
+  options.keeps_content_type = lua_isnil(L, -1) || lua_toboolean(L, -1);
+  lua_pop(L, 2);
 
   ltransport *box = lua_newuserdatauv(L, sizeof *box, 1);
   box->transport = NULL;
@@ -317,14 +319,10 @@ static int transport_send(lua_State *L) {
   return start(L, box, &request);
 }
 
-/* Pushes the lines "name: value\n" of the string at 'index' as a table, nil when there are none. */
+/* Pushes the lines "name: value\n" of the string at 'index' as a table. */
 static void push_header_table(lua_State *L, int index) {
   size_t len;
   const char *lines = lua_tolstring(L, index, &len);
-  if (len == 0) {
-    lua_pushnil(L);
-    return;
-  }
   lua_createtable(L, 0, 2);
   for (const char *end = lines + len; lines < end;) {
     const char *newline = memchr(lines, '\n', (size_t)(end - lines));
@@ -366,9 +364,13 @@ static int transport_next_response(lua_State *L) {
     se_push_fleeting(L, answer.body, answer.body_len); /* 2 */
     if (!find_answer(box, id, &answer))
       return 0;
-    se_push_fleeting(L, answer.headers, answer.headers_len); /* 3 */
-    push_header_table(L, 3);
-    lua_replace(L, 3);
+    if (answer.headers_len > 0) {
+      se_push_fleeting(L, answer.headers, answer.headers_len); /* 3 */
+      push_header_table(L, 3);
+      lua_replace(L, 3);
+    } else {
+      lua_pushnil(L);
+    }
   } else {
     lua_pushstring(L, se_status_kind(failure)); /* 2 */
     if (!find_answer(box, id, &answer))

@@ -333,10 +333,12 @@ int se_multi_prepare(se_multi *multi, CURL *easy, se_trace *trace, const char *c
     SET(CURLOPT_CAINFO, ca_file);
     SET(CURLOPT_PROXY_CAINFO, ca_file);
   }
-  if (!se_multi_has_proxy(proxy))
+  if (!se_multi_has_proxy(proxy)) {
     SET(CURLOPT_PROXY, ""); /* or libcurl looks through the environment for every request */
-  else if (proxy != NULL)
+    SET(CURLOPT_NOPROXY, ""); /* and for what needs none */
+  } else if (proxy != NULL) {
     SET(CURLOPT_PROXY, proxy);
+  }
   if (result == CURLE_OK)
     return SE_OK;
   return result == CURLE_OUT_OF_MEMORY ? SE_ERR_MEMORY : SE_ERR_ARGUMENT;

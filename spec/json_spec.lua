@@ -416,9 +416,24 @@ describe("json.extend", function()
       assert.truthy(message:find(says, 1, true), message)
     end
     assert.is_nil((json.extend("{", { 1 }, "}")))
+  end)
+
+  it("refuses members with a name that is taken, the outermost ones", function()
+    local taken = { cid = true, type = true, text = false }
+    for _, data in ipairs { { cid = 1 }, { a = 1, b = 2, type = {} } } do
+      local text, kind = json.extend("{", data, "}", taken)
+      assert.same({ nil, "argument" }, { text, kind })
+    end
+    local text = json.extend('{"a":1', { text = { cid = { { type = 1 } } } }, "}", taken)
+    assert.equal('{"a":1,"text":{"cid":[{"type":1}]}}', text)
+    assert.equal('{"a":1,"cid":2}', json.extend('{"a":1', { cid = 2 }, "}"))
+  end)
+
+  it("takes texts, tables and nothing else", function()
     for _, wrong in ipairs { { "{", "x", "}" }, { nil, {}, "}" }, { "{", {} }, { "{" } } do
       assert.has_error(function() json.extend(wrong[1], wrong[2], wrong[3]) end)
     end
+    assert.has_error(function() json.extend("{", {}, "}", "cid") end)
   end)
 end)
 

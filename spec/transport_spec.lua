@@ -300,6 +300,25 @@ describe("transport", function()
     assert.same({ 503, date }, { status, headers.date })
   end)
 
+  it("keeps the type of an answer unless it is asked not to", function()
+    local server = peer.http(function(_, connection)
+      connection:answer(200, "", { "Content-Type: text/plain", "Retry-After: 7" })
+    end)
+    for _, case in ipairs { {}, { asked = true }, { asked = false } } do
+      local other = core.transport { keep_content_type = case.asked }
+      other:request { method = "GET", url = server:url "http" }
+      local headers
+      peer.pump(other, function()
+        local id, _, _, found = other:next_response()
+        headers = found
+        return id
+      end)
+      assert.same({ ["content-type"] = case.asked ~= false and "text/plain" or nil, ["retry-after"] = "7" },
+        headers)
+      other:close()
+    end
+  end)
+
   it("resolves names without stopping the loop", function()
     local server = peer.http(function(_, connection) connection:answer(200, "x") end)
     local id = transport:request { method = "GET", url = "http://localhost:" .. server.port .. "/" }

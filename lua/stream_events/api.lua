@@ -7,10 +7,14 @@ local url = require "stream_events.url"
 
 local M = {}
 
+local NEVER = math.huge
+
 ---@class stream_events.Api
 ---@field package pending table<integer, stream_events.Call> by the transport's id
 ---@field package parked table<stream_events.Call, true> those that wait for a new token
 ---@field counts { sent: integer, failed: integer, in_flight: integer }
+---@field due number monotonic time at which sweep() has something to do; math.huge: no such time
+---@field closed stream_events.Error|false
 local Api = { __name = "stream_events.api" }
 Api.__index = Api
 
@@ -26,13 +30,8 @@ function M.new(context)
     timeout = context.options.timeouts.request,
     pending = {}, parked = {},
     counts = { sent = 0, failed = 0, in_flight = 0 },
+    due = NEVER, closed = false,
   }, Api)
-end
-
-local function watch_time(self, request)
-  if not self.next_sweep or request.expires < self.next_sweep then
-    self.next_sweep = request.expires
-  end
 end
 
 local function start(self, request)
@@ -48,10 +47,15 @@ end
 ---@param request stream_events.Call|table
 function Api:send(request)
   if self.closed then return request:settle(self.closed) end
-  if not request.timeout then request.timeout = self.timeout end
-  if not request.expires then request.expires = self.now() + request.timeout end
-  local counts = self.counts
-  if request.unsent then request.unsent = nil end
+  local timeout, expires, counts = request.timeout, request.expires, self.counts
+  if not timeout then
+    timeout = self.timeout
+    request.timeout = timeout
+  end
+  if not expires then
+    expires = self.now() + timeout
+    request.expires = expires
+  end
   local id, kind, message = start(self, request)
   if not id then
     counts.failed = counts.failed + 1
@@ -59,10 +63,11 @@ function Api:send(request)
     return request:settle(native.error(kind, message))
   end
   self.pending[id] = request
-  if request.pace then request.pace:made() end
+  local pace = request.pace
+  if pace then pace:made() end
   counts.sent = counts.sent + 1
   counts.in_flight = counts.in_flight + 1
-  watch_time(self, request)
+  if expires < self.due then self.due = expires end
 end
 
 -- Repeats a request with a new token; true when it will be.
@@ -75,12 +80,12 @@ local function renew(self, request, err)
   end
   request.renewed, request.unsent = true, true
   self.parked[request] = true
-  watch_time(self, request)
+  self.due = math.min(self.due, request.expires)
   self.identity:need_token(request.token, function(token, failure)
     if not self.parked[request] then return end -- too late, or closed
     self.parked[request] = nil
     if not token then return request:settle(failure) end
-    request.headers, request.token = self.identity.acting, token
+    request.headers, request.token, request.unsent = self.identity.acting, token, nil
     request.prepared = false -- with the token that was refused
     self:send(request)
   end)
@@ -91,7 +96,6 @@ local NO_HEADERS = {}
 
 -- Tells the pace of a call what its answer says of the rate (protocol §1.5).
 local function heed(self, pace, status, headers, err)
-  if status and status ~= 429 and pace:answered_freely(headers) then return end
   local now = self.now()
   if status == 429 then
     pace:refused(now, err.retry_after)
@@ -108,7 +112,8 @@ local function answered(self, request, status, body, headers, unsent)
   elseif status < 200 or status > 299 then
     err = errors.from_response(status, body, headers)
   end
-  if request.pace then heed(self, request.pace, status, headers, err) end
+  local pace = request.pace
+  if pace and (err or not pace:answered_freely(headers)) then heed(self, pace, status, headers, err) end
   if not err then return request:settle(nil, status, body) end
   if status and renew(self, request, err) then return end
   request:settle(err)
@@ -118,17 +123,18 @@ end
 --- Takes in the answers that have come.
 ---@param late (fun(): boolean)? whether the others have to wait for the next time
 function Api:collect(late)
-  local transport, pending = self.transport, self.pending
-  local id, status, body, headers, unsent = transport:next_response()
-  while id do
+  local counts = self.counts
+  while counts.in_flight > 0 do -- nothing is once it is closed
+    local id, status, body, headers, unsent = self.transport:next_response()
+    if not id then return end
+    local pending = self.pending
     local request = pending[id]
     if request then
       pending[id] = nil
-      self.counts.in_flight = self.counts.in_flight - 1
+      counts.in_flight = counts.in_flight - 1
       answered(self, request, status, body, headers, unsent)
     end
-    if self.closed or (late and late()) then return end
-    id, status, body, headers, unsent = transport:next_response()
+    if late and late() then return end
   end
 end
 
@@ -140,15 +146,15 @@ end
 --- have gone out: this one covers what waits for its turn, or for a token.
 function Api:sweep()
   local now = self.now()
-  if not self.next_sweep or now < self.next_sweep then return end
-  self.next_sweep = nil
-  local late = {}
+  if now < self.due then return end
+  local late, due = {}, NEVER
   for id, request in pairs(self.pending) do
-    if request.expires <= now then late[request] = id else watch_time(self, request) end
+    if request.expires <= now then late[request] = id else due = math.min(due, request.expires) end
   end
   for request in pairs(self.parked) do
-    if request.expires <= now then late[request] = false else watch_time(self, request) end
+    if request.expires <= now then late[request] = false else due = math.min(due, request.expires) end
   end
+  self.due = due
   for request, id in pairs(late) do
     if self.closed then return end -- by whoever read of one of them in the log
     if id then
@@ -163,12 +169,6 @@ function Api:sweep()
   end
 end
 
---- Monotonic time at which sweep() has something to do.
----@return number?
-function Api:deadline()
-  return self.next_sweep
-end
-
 --- Ends everything that is under way.
 ---@param err stream_events.Error
 function Api:close(err)
@@ -176,7 +176,7 @@ function Api:close(err)
   local open = {}
   for _, request in pairs(self.pending) do open[#open + 1] = request end
   for request in pairs(self.parked) do open[#open + 1] = request end
-  self.pending, self.parked, self.next_sweep = {}, {}, nil
+  self.pending, self.parked, self.due = {}, {}, NEVER
   self.counts.in_flight = 0
   for _, request in ipairs(open) do request:settle(err) end
 end

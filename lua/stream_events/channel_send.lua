@@ -8,6 +8,8 @@ local send_options = require "stream_events.send_options"
 
 local M = { methods = {} }
 
+local new_event = native.plain.new_event
+
 ---@class stream_events.Channel
 local methods = M.methods
 
@@ -20,7 +22,8 @@ local function settle_sent(call, err, _, body)
     capabilities.refused(call.channel, err, call.body)
     call:finish(nil, failure)
   else
-    call:finish(native.event.new(body, call.event_options))
+    local event, kind, message = new_event(body, call.event_options)
+    call:finish(event, kind and native.error(kind, message))
   end
   if gate.queue then call.context.sender:answered(call, not err) end
 end
@@ -179,10 +182,10 @@ end
 ---@return stream_events.Event? event
 ---@return stream_events.Error? err
 function methods:send_event(event_type, data, options, callback)
-  if type(options) == "function" then options, callback = nil, options end
-  if options ~= nil then check_options(options, 2) end
   local sender, id, is_made_up
-  if options then
+  if type(options) == "function" then options, callback = nil, options end
+  if options ~= nil then
+    check_options(options, 2)
     sender = options.user_id
     id, is_made_up = id_of(self, data, options)
   end

@@ -28,6 +28,7 @@ local function new_transport(options)
     connect_timeout = math.min(options.timeouts.connect, 10),
     ca_file = options.ca_file,
     proxy = options.proxy,
+    keep_content_type = false, -- what answers say of the rate is all that is read
   }
 end
 

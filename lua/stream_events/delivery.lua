@@ -16,7 +16,7 @@ local NOTHING = { n = 0 }
 ---  finite number; `late` says that no handler may begin any more, but for one; returns how many ran
 ---@field aside fun(run: function, ...): any runs a function while no event is delivered
 ---@field discard fun() forgets everything that has not been delivered
----@field waiting fun(): boolean whether run() has something to do that it knows of
+---@field waiting boolean whether run() has something to do that it knows of
 ---@field dry fun(): boolean whether the last run() read everything there was
 ---@field totals fun(): { delivered: integer, unhandled: integer, malformed: integer }
 
@@ -39,16 +39,19 @@ function M.new(context, malformed, ruled_out)
   local connection, receive = nil, nil
   local seen, seen_type, seen_cid, seen_excerpt = nil, nil, nil, nil -- received, and not yet begun
   local own, first_own, last_own = {}, 1, 0
+  local self = { waiting = false }
 
   local function push(item)
     last_own = last_own + 1
     own[last_own] = item
+    self.waiting = true
   end
 
   local function next_own()
     local item = own[first_own]
     own[first_own] = nil
     first_own = first_own + 1
+    self.waiting = first_own <= last_own
     return item, item.type, item.cid
   end
 
@@ -199,25 +202,23 @@ function M.new(context, malformed, ruled_out)
 
   local function discard()
     own, first_own, last_own = {}, 1, 0
+    self.waiting = false
     seen = nil
     settle()
     granted = 0
     event, list, index, count, left = nil, NOTHING, 0, -1, 0
   end
 
-  return {
-    totals = function()
-      settle()
-      return counts
-    end,
-    run = run, aside = aside, discard = discard,
-    source = function(from)
-      connection, receive, seen = from, from and from.next, nil
-    end,
-    push = push,
-    waiting = function() return first_own <= last_own end,
-    dry = function() return dry end,
-  }
+  function self.totals()
+    settle()
+    return counts
+  end
+  function self.source(from)
+    connection, receive, seen = from, from and from.next, nil
+  end
+  function self.dry() return dry end
+  self.push, self.run, self.aside, self.discard = push, run, aside, discard
+  return self
 end
 
 return M

@@ -12,18 +12,6 @@ local UNLIMITED = 9007199254740992
 local Loop = { __name = "stream_events.loop" }
 Loop.__index = Loop
 
----@param context table of the client
----@return stream_events.Loop
-function M.new(context)
-  local self = setmetatable({
-    context = context, stopping = false, more = false, quick = 0, longest = 0, ends = 0,
-  }, Loop)
-  local now = context.clock.now
-  self.late = function() return now() >= self.ends end
-  context.tasks.work = function(call) self:work_for(call) end
-  return self
-end
-
 -- What can be done now, or can first be done within these seconds: answers are taken, connects go on.
 local function io(self, seconds, late)
   local context = self.context
@@ -99,37 +87,49 @@ function Loop:turn(limit, budget)
   return ran, over, began
 end
 
-local function sooner(a, b)
-  if a == nil or (b ~= nil and b < a) then return b end
-  return a
+local NEVER = math.huge
+
+-- Monotonic time at which a part of the client has something to do; NEVER: no such time.
+local function next_timer(context)
+  local timer, other = context.api.due, context.session.due
+  if other and other < timer then timer = other end
+  other = context.upkeep:deadline()
+  if other and other < timer then timer = other end
+  if context.recovery.run then timer = math.min(timer, context.recovery:deadline() or NEVER) end
+  if context.sender.active then timer = math.min(timer, context.sender:deadline() or NEVER) end
+  return timer
 end
 
--- Seconds until something is to be done that does not come from the transport; nil: never.
-local function own_timeout(self)
+-- Seconds until something is to be done that does not come from the transport, `longest` at most.
+local function own_timeout(self, longest)
   local context = self.context
-  local due = context.workers:timeout()
+  local workers = context.workers
+  local due = workers.due
+  if due > longest then due = longest end
   if due == 0 or context.closed then return due end
-  local inside = context.workers.depth > 0
-  if not inside and (self.more or context.delivery.waiting()) then return 0 end
-  local timer = sooner(context.session.due, context.api:deadline())
-  if context.recovery.run then timer = sooner(timer, context.recovery:deadline()) end
-  timer = sooner(timer, context.upkeep:deadline())
-  if context.sender.active then timer = sooner(timer, context.sender:deadline()) end
-  if timer then due = sooner(due, math.max(0, timer - context.clock.now())) end
-  if context.rules then due = sooner(due, context.rules:timeout()) end
+  if (self.more or context.delivery.waiting) and workers.depth == 0 then return 0 end
+  local left = next_timer(context) - context.clock.now()
+  if left < due then due = left > 0 and left or 0 end
+  if context.rules then due = math.min(due, context.rules:timeout() or NEVER) end
   return due
+end
+
+-- Likewise, with what comes from the transport.
+local function timeout(self, longest)
+  local due = own_timeout(self, longest)
+  if due == 0 or self.context.closed then return due end
+  return math.min(due, self.context.transport:timeout() or NEVER)
 end
 
 --- Seconds until the next turn is due even if the descriptor stays quiet; nil: never.
 ---@return number?
 function Loop:timeout()
-  local due = own_timeout(self)
-  if due == 0 or self.context.closed then return due end
-  return sooner(due, self.context.transport:timeout())
+  local due = timeout(self, NEVER)
+  return due < NEVER and due or nil
 end
 
 local function sleep(self, longest)
-  local seconds = sooner(self:timeout(), longest)
+  local seconds = timeout(self, longest)
   if seconds > 0 then self.context.transport:wait(seconds) end
 end
 
@@ -173,21 +173,21 @@ local QUICK_CALLS = 16
 
 -- Seconds that the first step of a call may wait for its answer. While a connection is being made or
 -- ended its state has to be looked at first.
-local function patience(self, inside)
+local function patience(self)
   local session = self.context.session
-  if inside or not (session.state == "online" or session:at_rest()) then return 0 end
-  return sooner(own_timeout(self), LONGEST)
+  if session.state ~= "online" and not session:at_rest() then return 0 end
+  return own_timeout(self, LONGEST)
 end
 
---- Turns until a call has its answer; for calls that cannot suspend.
+-- Turns until a call has its answer; for calls that cannot suspend.
 ---@param call stream_events.Call
-function Loop:work_for(call)
+local function work_for(self, call)
   local context = self.context
   local inside = context.workers.depth > 0
   while not call.done and not context.closed do
     -- Events are not for the turns inside a handler: left unread they must not wake it either.
     if inside and context.session.state == "online" then context.link:pause(true) end
-    io(self, patience(self, inside))
+    io(self, inside and 0 or patience(self))
     if call.done and not inside and self.quick < QUICK_CALLS then
       self.quick = self.quick + 1
       break
@@ -197,12 +197,24 @@ function Loop:work_for(call)
     if ran == 0 and not call.done and not context.closed then sleep(self, LONGEST) end
   end
   if inside then context.link:pause(too_many_wait(context)) end
-  call:finish(nil, context.closed) -- unless it has its answer
+  if not call.done then call:finish(nil, context.closed) end
 end
 
 --- Makes run() and a poll() that waits return after the present turn.
 function Loop:stop()
   self.stopping = true
+end
+
+---@param context table of the client
+---@return stream_events.Loop
+function M.new(context)
+  local self = setmetatable({
+    context = context, stopping = false, more = false, quick = 0, longest = 0, ends = 0,
+  }, Loop)
+  local now = context.clock.now
+  self.late = function() return now() >= self.ends end
+  context.tasks.work = function(call) work_for(self, call) end
+  return self
 end
 
 --- The error that says what a call on a closed client gets.

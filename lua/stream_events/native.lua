@@ -59,4 +59,7 @@ M.json = part("json", { "decode", "encode", "extend", "members" })
 M.event = part("event", { "new" })
 M.crypto = part("crypto", { "base64_decode", "base64url_decode" })
 
+--- What every send goes through, without anything around it: failures are `nil, kind, message`.
+M.plain = { extend = core.json.extend, new_event = core.event.new }
+
 return M

@@ -13,6 +13,7 @@ local SECOND, MINUTE = 1.01, 60.1 -- a little more than they are: timers are not
 
 ---@class stream_events.Pace of one endpoint
 ---@field minute integer? calls in a minute; nil: any number
+---@field is_free boolean no limit is known, so any number may be made
 ---@field second integer? calls in a second
 ---@field in_flight integer calls without an answer
 ---@field is_known boolean whether an answer has shown what is allowed
@@ -27,7 +28,7 @@ local Pace = { __name = "stream_events.pace" }
 Pace.__index = Pace
 
 local function set_limit(self, minute)
-  self.minute, self.second = minute, math.max(1, math.ceil(minute / SECONDS))
+  self.minute, self.second, self.is_free = minute, math.max(1, math.ceil(minute / SECONDS)), false
 end
 
 ---@param limits { minute: integer?, is_spread: boolean? }? minute: at most, whatever the service says; nil:
@@ -37,7 +38,7 @@ end
 function M.new(limits)
   local most = limits and limits.minute
   local self = setmetatable({
-    in_flight = 0, is_known = most ~= nil, times = {}, first = 1, last = 0, most = most,
+    is_free = true, in_flight = 0, is_known = most ~= nil, times = {}, first = 1, last = 0, most = most,
     is_spread = limits and limits.is_spread or false,
   }, Pace)
   if most then set_limit(self, most) end
@@ -123,7 +124,7 @@ local function forget_limit(self, now)
   if not self.told_at or now - self.told_at < MINUTE then return end
   self.told_at, self.left, self.reset = nil, nil, nil
   if self.most then return set_limit(self, self.most) end
-  self.minute, self.second = nil, nil
+  self.minute, self.second, self.is_free = nil, nil, true
   self.times, self.first, self.last = {}, 1, 0
 end
 
@@ -165,8 +166,9 @@ end
 ---@param headers table<string, string>? in lower case
 ---@return boolean done false: answered() is to be called
 function Pace:answered_freely(headers)
-  if self.minute or not self.is_known or (headers and headers["x-ratelimit-limit"]) then return false end
-  self.in_flight = math.max(0, self.in_flight - 1)
+  if not self.is_free or not self.is_known or (headers and headers["x-ratelimit-limit"]) then return false end
+  local in_flight = self.in_flight
+  if in_flight > 0 then self.in_flight = in_flight - 1 end
   return true
 end
 

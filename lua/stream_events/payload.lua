@@ -5,6 +5,8 @@ local names = require "stream_events.names"
 
 local M = {}
 
+local extend = native.plain.extend
+
 -- What the service itself puts at the top level of events: data under these names is overwritten
 -- or lost on the way. A plain table: only ever looked up with rawget's semantics.
 local RESERVED = {}
@@ -41,6 +43,13 @@ local function fail(message, hint)
   return errors.fail("protocol", message, { hint = hint })
 end
 
+local function too_long(size, limit)
+  return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, limit), {
+    retryable = false,
+    hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
+  })
+end
+
 -- `{"event":{"type":"x"` for a type; types come again and again.
 local function head_of(self, event_type)
   local ok, message = names.event_type(event_type)
@@ -62,20 +71,28 @@ local function reserved_name(data, event_type)
   return nil
 end
 
+-- Data that did not go in without more ado: of a built-in event it may have names of the service.
+local function join_with_care(head, data, tail, event_type, level)
+  local name = reserved_name(data, event_type)
+  if name then
+    return fail(("'%s' is a name that the service uses itself in events"):format(name),
+      "Call it something else, or put your data one level deeper: { data = { ... } }.")
+  end
+  local text, _, message = extend(head, data, tail)
+  if not text then error("the data of an event: " .. message, level + 1) end
+  return text
+end
+
 -- The head, the data and the tail in one; nil and an error for names that the service uses.
 local function join(head, data, tail, event_type, level)
   if data == nil then return head .. tail end
   if type(data) ~= "table" then
     error("the data of an event must be a table, not a " .. type(data), level + 1)
   end
-  local name = reserved_name(data, event_type)
-  if name then
-    return fail(("'%s' is a name that the service uses itself in events"):format(name),
-      "Call it something else, or put your data one level deeper: { data = { ... } }.")
-  end
-  local text, failure = native.json.extend(head, data, tail)
-  if not text then error("the data of an event: " .. failure.message, level + 1) end
-  return text
+  local text = extend(head, data, tail, RESERVED)
+  if text then return text end
+  local careful, err = join_with_care(head, data, tail, event_type, level + 1)
+  return careful, err
 end
 
 --- The body of the request that sends an event. Raises on what is no data at all: functions, NaN,
@@ -88,12 +105,15 @@ end
 ---@return string? body
 ---@return stream_events.Error? err kind "protocol" or "full"
 function Encoder:encode(event_type, data, sender, level, id)
-  if type(event_type) ~= "string" then
-    error("an event type must be a string, not a " .. type(event_type), level + 1)
+  local head = self.heads[event_type]
+  if not head then
+    local err
+    if type(event_type) ~= "string" then
+      error("an event type must be a string, not a " .. type(event_type), level + 1)
+    end
+    head, err = head_of(self, event_type)
+    if not head then return nil, err end
   end
-  local head, err = self.heads[event_type]
-  if not head then head, err = head_of(self, event_type) end
-  if not head then return nil, err end
   local tail = sender and (',"user_id":' .. native.json.encode(sender) .. "}}") or TAIL
   if id then
     if type(data) == "table" and data.id ~= nil then
@@ -103,16 +123,9 @@ function Encoder:encode(event_type, data, sender, level, id)
   end
   local body, refusal = join(head, data, tail, event_type, level + 1)
   if not body then return nil, refusal end
-  return self:sized(body, #body - #tail - NOT_EVENT)
-end
-
--- The body, unless the event in it is too long.
-function Encoder:sized(body, size)
-  if size <= self.limit then return body end
-  return errors.fail("full", ("the event is %d bytes long, %d are allowed"):format(size, self.limit), {
-    retryable = false,
-    hint = "Send a reference to what is larger; limits.event_size is for services that take more.",
-  })
+  local size = #body - #tail - NOT_EVENT
+  if size > self.limit then return too_long(size, self.limit) end
+  return body
 end
 
 --- The body that goes out by the word of the client's own rules.
@@ -127,7 +140,8 @@ function Encoder:ruled(body, err, engine, input)
   local changed, refusal = engine:judge_sent(body, input)
   if refusal then return nil, refusal end
   if not changed then return body end
-  return self:sized('{"event":' .. changed .. "}", #changed)
+  if #changed > self.limit then return too_long(#changed, self.limit) end
+  return '{"event":' .. changed .. "}"
 end
 
 return M

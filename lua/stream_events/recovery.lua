@@ -13,7 +13,7 @@ local SPREAD = 0.2
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
 ---@field gaps integer recoveries after which events may be missing
----@field run table? the recovery under way; or `is_late`, what one has left over
+---@field run table|false the recovery under way; or `is_late`, what one has left over
 ---@field private complete_until number? by the server's clock: what was made until then has come
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
@@ -24,7 +24,8 @@ Recovery.__index = Recovery
 ---@return stream_events.Recovery
 function M.new(context)
   return setmetatable({
-    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, replay = replay.new(context),
+    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, run = false,
+    replay = replay.new(context),
   }, Recovery)
 end
 
@@ -106,7 +107,7 @@ end
 
 local function cancel(self)
   if self.run then self.run.rewatch:cancel() end
-  self.run = nil
+  self.run = false
 end
 
 --- No channel is watched any more.
@@ -202,7 +203,7 @@ local function go_on(self, failed, since)
 end
 
 local function finish(self, run)
-  self.run = nil
+  self.run = false
   follow_connection(self)
   local failed = run.rewatch.failed
   for cid, err in pairs(self.lost) do failed[cid] = failed[cid] or err end

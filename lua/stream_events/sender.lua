@@ -182,6 +182,7 @@ local function go(self, send)
     return end_with(send, err)
   end
   if send.max_age then send.expires = nil end -- its time for an answer begins now
+  send.unsent = nil -- of the time before, where it goes again
   if (send.gate.paced_at or -math.huge) >= send.since then
     self.counts.paced = self.counts.paced + 1
     send.since = math.huge -- no second time
@@ -284,7 +285,7 @@ function Sender:send(send)
   local api, gate = self.api, send.gate
   if api.closed then return send:finish(nil, api.closed) end
   local queue = gate.queue
-  if send.order or (queue and queue.count > 0) or gate.pace.minute or gate.held
+  if send.order or (queue and queue.count > 0) or not gate.pace.is_free or gate.held
     or api.counts.in_flight >= self.limits.in_flight or is_offline(self, gate) then
     return submit(self, send)
   end

@@ -7,12 +7,14 @@ local M = {}
 --- costs one small table to send.
 ---@class stream_events.Call
 ---@field tasks stream_events.Tasks
----@field callback (fun(result: any, err: stream_events.Error?))?
+---@field callback (fun(result: any, err: stream_events.Error?)|false)?
 ---@field package waiter thread?
 ---@field parked fun()? called at the end; of a coroutine that is not the client's and waits for it
----@field done boolean?
+---@field done boolean
 ---@field result any
 ---@field err stream_events.Error?
+---@field body string? of a send
+---@field expires (number|false)? monotonic time at which it counts as not answered
 local Call = { what = "a callback" }
 
 --- Ends the call. Only the first time counts.
@@ -20,7 +22,8 @@ local Call = { what = "a callback" }
 ---@param err stream_events.Error?
 function Call:finish(result, err)
   if self.done then return end
-  self.done, self.result, self.err = true, result, err
+  self.done, self.result = true, result
+  if err then self.err = err end
   if self.callback then
     self.tasks.workers:push_job(self)
   elseif self.waiter then
@@ -33,15 +36,15 @@ end
 ---@class stream_events.Tasks
 ---@field package workers stream_events.Workers
 ---@field work fun(call: stream_events.Call) runs the loop until the call is done; set by it
----@field park (fun(call: stream_events.Call): boolean)? suspends the coroutine of a foreign loop until
----  the call is done; false: it cannot. Of the adapter for such a loop
+---@field park (fun(call: stream_events.Call): boolean)|false|nil suspends the coroutine of a foreign loop
+---  until the call is done; false: it cannot. Of the adapter for such a loop
 local Tasks = { __name = "stream_events.tasks" }
 Tasks.__index = Tasks
 
 ---@param workers stream_events.Workers
 ---@return stream_events.Tasks
 function M.new(workers)
-  local self = setmetatable({ workers = workers }, Tasks)
+  local self = setmetatable({ workers = workers, park = false }, Tasks)
   self.plain = self:class {}
   return self
 end
@@ -66,9 +69,10 @@ function Tasks:begin(callback, class)
   local on_wake = self.workers.on_wake
   if on_wake then on_wake() end
   return setmetatable({
-    callback = callback,
+    -- What it has itself is found at once, and not looked for in its class.
+    callback = callback or false, done = false, expires = false,
     -- Room for what comes: a table that has to grow costs more than the rest of a send.
-    body = nil, expires = nil, done = nil, result = nil, err = nil,
+    body = nil, result = nil, err = nil,
   }, class or self.plain)
 end
 

@@ -23,9 +23,10 @@ function M.new(context)
   -- A clock of the program's own need not have slept().
   local slept = clock.slept or function() return clock.time() - clock.now() end
   return setmetatable({
-    context = context, clock = clock, now = clock.now, slept = slept,
+    context = context, session = context.session, supply = context.identity.supply,
+    clock = clock, now = clock.now, slept = slept,
     last = clock.now(), offset = slept(), dates = clock.time() - clock.now() - slept(),
-    sleeps = 0, woke = false,
+    sleeps = 0, woke = false, ticks = false,
   }, Upkeep)
 end
 
@@ -36,7 +37,7 @@ local function look_at_dates(self, now, offset)
   local set = dates - self.dates
   if math.abs(set) < SLEEP then return end
   self.dates = dates
-  self.context.identity.supply:clock_set(set)
+  self.supply:clock_set(set)
 end
 
 -- The alarm goes off by the clock that does not stand still; where there is none, a turn has to come.
@@ -49,7 +50,7 @@ end
 local function awake(self, asleep, paused)
   self.sleeps = self.sleeps + 1
   self.context.log("info", "awake again: the connection is checked", { asleep = asleep, paused = paused })
-  self.context.identity.supply:clock_moved()
+  self.supply:clock_moved()
   self.context.transport:end_idle()
   self.woke = true
 end
@@ -57,7 +58,7 @@ end
 --- To be called after all that had arrived before was read: only what comes now is a sign of life.
 function Upkeep:check()
   self.woke = false
-  self.context.session:input("check")
+  self.session:input("check")
 end
 
 --- To be called once a turn, before events are delivered.
@@ -66,25 +67,24 @@ function Upkeep:step()
   local asleep, paused = offset - self.offset, now - self.last
   self.last, self.offset = now, offset
   look_at_dates(self, now, offset)
-  local session = self.context.session
+  local session = self.session
   if not LOOKS[session.state] then
     self.look_at = nil
     return
   end
   if asleep >= SLEEP or paused >= PAUSE then awake(self, asleep, paused) end
-  if session.state == "online" then self.context.identity.supply:step() end
+  if session.state == "online" then self.supply:step() end
   if not self.look_at or now >= self.look_at then set_alarm(self, now) end
 end
 
 --- Monotonic time at which step() has something to do; nil: no such time.
 ---@return number?
 function Upkeep:deadline()
-  local session = self.context.session
-  if not LOOKS[session.state] then return nil end
-  local due = session.state == "online" and self.context.identity.supply:deadline() or nil
-  local look_at = self.ticks and self.look_at or nil
-  if due and look_at then return math.min(due, look_at) end
-  return due or look_at
+  local state = self.session.state
+  local due = state == "online" and self.supply:deadline() or nil
+  if not self.ticks or not LOOKS[state] then return due end -- an alarm brings the looks, or there are none
+  local look_at = self.look_at
+  return look_at and (not due or look_at < due) and look_at or due
 end
 
 return M

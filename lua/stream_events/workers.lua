@@ -11,6 +11,7 @@ local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yiel
 -- What workers yield. Anything else comes from a handler that yields by itself: it goes on in the
 -- next turn, and such turns come at least this often.
 M.LATER = 0.01 -- seconds
+local NOTHING = math.huge -- seconds until something is due, where nothing is
 M.IDLE = { "idle" }
 M.WAIT = { "wait" }
 
@@ -23,7 +24,8 @@ M.WAIT = { "wait" }
 ---@field depth integer how many workers are active, one inside the other
 ---@field suspended integer how many wait for something
 ---@field failures integer how often something of the user's raised
----@field on_wake fun()? told that something has begun or is due; of the adapter for a foreign loop
+---@field due number seconds until run() has something to do; math.huge: nothing so far
+---@field on_wake (fun()|false)? told that something has begun or is due; of the adapter for a foreign loop
 local Workers = { __name = "stream_events.workers" }
 Workers.__index = Workers
 
@@ -39,6 +41,7 @@ function M.new(log)
     later = {}, -- threads that yielded by themselves
     jobs = {}, first_job = 1, last_job = 0,
     budget = 0, -- jobs that may still begin in this turn
+    due = NOTHING, on_wake = false,
   }, Workers)
   self.job_pool = self:pool(function() self:work() end)
   return self
@@ -123,7 +126,10 @@ function Workers:resume(thread)
     return true
   else
     self.suspended = self.suspended + 1
-    if token ~= M.WAIT then self.later[#self.later + 1] = thread end
+    if token ~= M.WAIT then
+      self.later[#self.later + 1] = thread
+      self.due = math.min(self.due, M.LATER)
+    end
   end
   return false
 end
@@ -159,6 +165,7 @@ end
 function Workers:wake(thread)
   self.last_ready = self.last_ready + 1
   self.ready[self.last_ready] = thread
+  self.due = 0
   if self.on_wake then self.on_wake() end
 end
 
@@ -174,6 +181,7 @@ end
 function Workers:push_job(job)
   self.last_job = self.last_job + 1
   self.jobs[self.last_job] = job
+  self.due = 0
   if self.on_wake then self.on_wake() end
 end
 
@@ -242,6 +250,11 @@ local function run_jobs(self, most, late)
   return ran
 end
 
+local function next_due(self)
+  if self.first_ready <= self.last_ready or self.first_job <= self.last_job then return 0 end
+  return self.later[1] and M.LATER or NOTHING
+end
+
 --- Runs what is due now: workers that were woken, then jobs. What these bring about is for the next
 --- turn, so that a turn ends.
 ---@param most integer? jobs
@@ -252,14 +265,8 @@ function Workers:run(most, late)
   go_on_later(self, late)
   local due = math.min(self.last_job - self.first_job + 1, most or math.huge)
   if due > 0 then ran = ran + run_jobs(self, due, late) end
+  self.due = next_due(self)
   return ran
-end
-
---- Seconds until run() has something to do; nil: nothing so far.
----@return number?
-function Workers:timeout()
-  if self.first_ready <= self.last_ready or self.first_job <= self.last_job then return 0 end
-  return self.later[1] and M.LATER or nil
 end
 
 return M

@@ -30,10 +30,11 @@ function core.json.encode(value) end
 ---@param before string an object with at least one member, without its last brace
 ---@param object table
 ---@param after string
+---@param taken table<string, true>? names that no member of the object may have
 ---@return string? text
----@return string? kind "argument"; also for an array
+---@return string? kind "argument"; also for an array, and for a name that is taken
 ---@return string? message
-function core.json.extend(before, object, after) end
+function core.json.extend(before, object, after, taken) end
 
 --- Marks a table as an array, so that an empty one encodes as `[]`. Returns the same table.
 ---@param list table

@@ -16,6 +16,7 @@ local Transport = {}
 ---@field read_size integer? bytes of an answer that are read at a time, 1024 to 524288, default 16384
 ---@field connect_timeout number? seconds, default 10
 ---@field keep_date boolean? the header Date of answers is of interest, too
+---@field keep_content_type boolean? whether the header Content-Type of answers is; default true
 ---@field ca_file string? PEM bundle instead of the system's
 ---@field proxy string? as libcurl's CURLOPT_PROXY; default: the environment's
 
@@ -89,7 +90,8 @@ function Transport:send(prepared, body, lines, timeout) end
 ---@return string? body, or the kind of the failure: "network" "tls" "certificate" "trust" "proxy" "timeout"
 ---  "full" "protocol"
 ---@return table<string,string>|string|nil headers of interest in lower case (retry-after,
----  x-ratelimit-*, content-type; date, where the status is no 2xx), nil when none; or the failure's message
+---  x-ratelimit-*; date, where the status is no 2xx; and as the options say), nil when none; or the
+---  failure's message
 ---@return true? unsent of a failure: no byte of the request has gone out
 function Transport:next_response(brief) end
 
