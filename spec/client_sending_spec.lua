@@ -331,6 +331,15 @@ describe("a send without an answer", function()
     assert.equal(tries, #fake.requests)
   end)
 
+  it("that a server fails on goes again no sooner than ever, though it says at once", function()
+    begin(nil, { custom_event_ids = true })
+    fake.answer = function(request) fake.reply(request, 503, "busy", { ["retry-after"] = "0" }) end
+    local answer = send("a", { queue = true })
+    pass(10)
+    assert.equal(0, answer.count)
+    assert.is_true(#fake.requests >= 3 and #fake.requests <= 5, #fake.requests)
+  end)
+
   it("that never left goes again sooner after one that went well", function()
     begin()
     local unreached = function(request) fake.reply(request, nil, "network", "could not connect", true) end

@@ -315,10 +315,11 @@ local function put_back(self, send, err)
   return true
 end
 
--- Nothing goes out for a while: the server cannot be reached, or says so itself.
+-- Nothing goes out for a while: the server cannot be reached, or says so itself; "now" from one that fails
+-- would be a storm.
 local function hold(self, gate, seconds)
   gate.failures = gate.failures + 1
-  seconds = seconds or backoff.delay(gate.failures, self.context.random)
+  seconds = math.max(seconds or 0, backoff.delay(gate.failures, self.context.random))
   gate.held = math.max(gate.held or 0, self.now() + seconds)
 end
 
