@@ -409,6 +409,14 @@ describe("the command", function()
       assert.truthy(child.stderr:find("--port 0 picks a port that is free", 1, true), child.stderr)
     end)
 
+    it("says that an address is none of this machine's", function()
+      -- An address for documentation (RFC 5737).
+      local child = run { "serve", "--port", "0", "--data", ":memory:", "--api-secret", "of-my-own", "--host",
+        "203.0.113.1" }
+      assert.equal(1, child.code)
+      assert.matches("\n  %-%-host takes an address of this machine", child.stderr)
+    end)
+
     it("says what to do when there is no place for its state", function()
       local child = command.run({ "serve", "--port", "0" }, { XDG_STATE_HOME = "/dev/null/state" })
       assert.equal(1, child.code)

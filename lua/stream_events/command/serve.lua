@@ -112,10 +112,20 @@ local function announce(server, args, found)
   end
 end
 
+-- Why one cannot listen at an address, by the reason that the system gives.
+local function address_hint(message)
+  if message:find("already in use", 1, true) then
+    return "Is a server running there already? --port 0 picks a port that is free."
+  elseif message:find("permission denied", 1, true) then
+    return "Ports below 1024 are for root: take another one, and let a reverse proxy listen there."
+  end
+  return "--host takes an address of this machine: 127.0.0.1, or 0.0.0.0 for all it has."
+end
+
 local function failed(err, found, args)
   if err.kind == "rule" then return file.fail(err, found.values.rules, args) end
   if err.kind == "network" then
-    err.hint = "Is a server running there already? --port 0 picks a port that is free."
+    err.hint = address_hint(err.message)
   elseif found.origins.data.from == "default" then
     err.hint = "Name a file of your own with --data, or --data :memory:."
   end
