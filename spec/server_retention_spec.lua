@@ -456,6 +456,29 @@ describe("what is kept", function()
     assert.same({}, sync(since).events)
   end)
 
+  it("goes with who sent it, when that user is deleted for good, which is a gap", function()
+    begin()
+    keep { seconds = 600, count = 10 }
+    local before = send("bob", LOBBY, { type = "tick", n = 0 }).created_at
+    send_many(1, 2)
+    local last = send("server", LOBBY, { type = "tick", n = 3, user_id = "alice" }).created_at
+    send("bob", LOBBY, { type = "tick", n = 4, user = { id = "alice" }, data = { user = { id = "alice" } } })
+    local bytes = fixture.server:stats().retention.bytes
+    assert.equal(200, (fixture:call("server", "DELETE", "/users/alice")))
+    assert.same({ 1, 2, 3, 4 }, numbers(sync(before).events))
+    assert.same({}, sync(before).gap_cids)
+    assert.equal(201, (fixture:call("server", "POST", "/users/delete",
+      { user_ids = { "alice" }, user = "hard" })))
+    local answer = sync(before)
+    assert.same({ 4 }, numbers(answer.events))
+    assert.same({ LOBBY }, answer.gap_cids)
+    assert.same({}, sync(last).gap_cids)
+    local stats = fixture.server:stats().retention
+    assert.same({ 2, true }, { stats.events, stats.bytes < bytes })
+    send("bob", LOBBY, { type = "tick", n = 5 })
+    assert.same({ 4, 5 }, numbers(sync(last).events))
+  end)
+
   it("touches no database", function()
     begin()
     keep { seconds = 600, count = 50 }

@@ -55,6 +55,23 @@ function Ring:drop()
   if self.count == 0 and #self.texts > 16 then self.texts, self.stamps, self.first = {}, {}, 1 end
 end
 
+--- Forgets some events, wherever they stand: a gap for whoever was away before the newest of them.
+---@param is_gone fun(text: string): boolean
+function Ring:remove(is_gone)
+  local texts, stamps, count = {}, {}, 0
+  for place = 1, self.count do
+    local text, stamp = self:get(place)
+    if is_gone(text) then
+      self.bytes = self.bytes - #text - OVERHEAD
+      self.lost = math.max(self.lost, stamp)
+    else
+      count = count + 1
+      texts[count], stamps[count] = text, stamp
+    end
+  end
+  self.texts, self.stamps, self.first, self.count = texts, stamps, 1, count
+end
+
 --- The stamp of the oldest event; there must be one.
 ---@return integer
 function Ring:oldest()

@@ -174,6 +174,22 @@ function Retention:drop(channel)
   forget(self, channel.cid)
 end
 
+--- Forgets what a user sent who is gone for good: each event holds its name and data.
+---@param user_id string
+function Retention:forget_sender(user_id)
+  local mark = ('"id":"%s"'):format(user_id)
+  local function is_gone(text)
+    if not text:find(mark, 1, true) then return false end
+    local event = native.json.decode(text)
+    return event ~= nil and event.user.id == user_id
+  end
+  for _, kept in pairs(self.rings) do
+    local before = kept.ring.bytes
+    kept.ring:remove(is_gone)
+    self.bytes = self.bytes - before + kept.ring.bytes
+  end
+end
+
 --- Meets what has changed in the channel types.
 function Retention:follow()
   for _, channel_type in ipairs(self.channel_types:list()) do policy_of(self, channel_type.name) end

@@ -91,6 +91,7 @@ local function delete(context, id, hard)
   end
   local user, failure = server.users[hard and "erase" or "delete"](server.users, id)
   if not user then return nil, failure end
+  if hard then server.retention:forget_sender(id) end
   tell(context, "user.deleted", user, channels, { hard_delete = hard })
   expel_all(server, user)
   return user
