@@ -1,4 +1,5 @@
 --- The database of the server: what was acknowledged stays, what it cannot use is left alone.
+local databases = require "stream_events.server.database"
 local luv = require "luv"
 local native = require "stream_events.native"
 local process = require "support.process"
@@ -210,6 +211,28 @@ describe("stream_events.server.store", function()
     assert.matches("disk full", problem.message)
     database:put("user", "good", {})
     assert.same({ good = {} }, all(database, "user"))
+  end)
+
+  it("waits once for a program that keeps the database, and again when a write has worked", function()
+    local database = opened(path "locked.db")
+    local other = assert(databases.connect(path "locked.db"))
+    local function write(name) return pcall(database.put, database, "user", name, {}) end
+    local function patience() return databases.run(database.connection, "PRAGMA busy_timeout")[1] end
+    local patient = patience()
+    assert.is_true(patient > 0)
+    assert(databases.run(other, "BEGIN IMMEDIATE"))
+    local ok, problem = write "alice"
+    assert.is_false(ok)
+    assert.matches("database is locked", problem.message)
+    assert.equal(0, patience())
+    assert.is_false((write "bob"))
+    assert.is_false((pcall(database.transaction, database, function() database:put("user", "bob", {}) end)))
+    assert.equal(0, patience())
+    assert(databases.run(other, "ROLLBACK"))
+    database:transaction(function() database:put("user", "carol", {}) end)
+    assert.equal(patient, patience())
+    other:close()
+    assert.same({ carol = {} }, all(database, "user"))
   end)
 
   describe("reopening", function()

@@ -41,8 +41,9 @@ M.MIGRATIONS, M.VERSION = MIGRATIONS, #MIGRATIONS
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
 -- who writes from outside is waited for, in milliseconds. What is deleted is written over only where
 -- that costs no write of its own: most of it are deliveries of webhooks.
+M.PATIENCE = 1000
 local PRAGMAS = {
-  "PRAGMA busy_timeout = 1000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+  "PRAGMA busy_timeout = " .. M.PATIENCE, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
   "PRAGMA secure_delete = FAST",
 }
 

@@ -17,6 +17,7 @@ local json, run, reason = native.json, database.run, database.reason
 local TABLES = schema.TABLES
 
 local BEGIN = "BEGIN IMMEDIATE"
+local PATIENCE = schema.PATIENCE
 -- Of the disk: a fast one needs fractions of a millisecond.
 local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1 }
 
@@ -31,6 +32,7 @@ local BATCHES = { 16, 4, 1 }
 ---@field private reading table<table, true> statements of loops that go on
 ---@field private lock table? the connection that holds FILE-lock
 ---@field private depth integer of open transactions
+---@field private patience integer milliseconds for which a write waits for another program
 ---@field commits stream_events.server.Histogram seconds that each write took until it was there to last
 local Store = { __name = "stream_events.server.store" }
 Store.__index = Store
@@ -80,7 +82,7 @@ function M.open(path)
     if ok then
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
-        depth = 0, revision = 0, commits = histograms.new(COMMIT_SECONDS),
+        depth = 0, patience = PATIENCE, revision = 0, commits = histograms.new(COMMIT_SECONDS),
       }, Store)
     end
     connection:close()
@@ -94,6 +96,14 @@ local function broken(self, kind, what, message)
     kind = kind,
     message = ("the database %s cannot %s: %s"):format(self.path, what, reason(message)),
   }, 0)
+end
+
+-- Another program that writes is waited for, and all clients wait meanwhile. One that keeps the database
+-- for longer is therefore waited for once: until a write works again, each is tried without waiting.
+local function wait_for_others(self, milliseconds)
+  if self.patience == milliseconds then return end
+  self.patience = milliseconds
+  run(self.connection, ("PRAGMA busy_timeout = %d"):format(milliseconds))
 end
 
 -- Runs a prepared statement; prepares it at first use. LuaDBI binds large integers wrongly, so
@@ -114,8 +124,10 @@ local function execute(self, sql, ...)
     -- Its error would be reported once more at its next use.
     statement:close()
     self.statements[sql] = nil
+    if tostring(message):find("locked", 1, true) then wait_for_others(self, 0) end
     broken(self, "full", "be written", message)
   end
+  wait_for_others(self, PATIENCE)
 end
 
 local function table_of(kind)
