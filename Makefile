@@ -46,7 +46,7 @@ SHARED = $(LIBFLAG) $(LDFLAGS)
 
 CORE_SOURCES   = $(wildcard csrc/*.c)
 # What the server's module takes from the client's C parts: framing and what that needs.
-SERVER_SHARES  = clock status buffer utf8 ws upgrade crypto poller lcore
+SERVER_SHARES  = clock status buffer utf8 ws upgrade sha1 crypto poller lcore
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
@@ -277,7 +277,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	clang $(FUZZ_FLAGS) -o build/fuzz/json_fuzz spec/fuzz/json_fuzz.c csrc/json.c csrc/json_split.c \
 	  csrc/scan.c csrc/number.c csrc/utf8.c
 	clang $(FUZZ_FLAGS) -o build/fuzz/ws_fuzz spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c csrc/buffer.c \
-	  -lcrypto
+	  csrc/crypto.c -lcrypto
 	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_request.c \
 	  csrc/buffer.c csrc/crypto.c -lhttp_parser -lcrypto
 	@$(MAKE) --no-print-directory -s objects BUILD=build/fuzz/objects CC=clang \

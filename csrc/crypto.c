@@ -1,6 +1,7 @@
 /* crypto.c -- libcrypto's primitives behind plain calls, and base64 (RFC 4648). */
 #include "crypto.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -9,9 +10,12 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
-int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]) {
-  return EVP_Digest(data, len, digest, NULL, EVP_sha1(), NULL) == 1 ? 0 : -1;
-}
+#if defined(__linux__) && defined(__has_include)
+#if __has_include(<sys/random.h>)
+#include <sys/random.h>
+#define HAS_GETRANDOM
+#endif
+#endif
 
 int se_sha256(const void *data, size_t len, uint8_t digest[SE_SHA256_SIZE]) {
   return EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
@@ -58,9 +62,32 @@ void se_signer_free(se_signer *signer) {
   EVP_MAC_CTX_free(context_of(signer));
 }
 
+/* The kernel's own: to set up libcrypto's generator takes longer than all else that a client does
+ * to connect. 0: it gives none. */
+static int system_random(void *out, size_t len) {
+#ifdef HAS_GETRANDOM
+  while (len > 0) {
+    ssize_t got = getrandom(out, len, 0);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      return 0;
+    out = (uint8_t *)out + got;
+    len -= (size_t)got;
+  }
+  return 1;
+#else
+  (void)out;
+  (void)len;
+  return 0;
+#endif
+}
+
 int se_random(void *out, size_t len) {
   if (len > INT_MAX)
     return -1;
+  if (system_random(out, len))
+    return 0;
   return RAND_bytes(out, (int)len) == 1 ? 0 : -1;
 }
 

@@ -203,8 +203,7 @@ static int upgrade_accept(lua_State *L) {
   char accept[SE_UPGRADE_ACCEPT + 1];
   size_t len;
   const char *key = luaL_checklstring(L, 1, &len);
-  if (se_upgrade_accept(key, len, accept) != 0)
-    return luaL_error(L, "libcrypto failed");
+  se_upgrade_accept(key, len, accept);
   lua_pushstring(L, accept);
   return 1;
 }

@@ -5,10 +5,10 @@
  * fragments and knows no extensions. */
 #include "ws.h"
 
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto.h"
 #include "status.h"
 
 #if !defined(SE_NO_SIMD) && defined(__SSE2__)
@@ -128,7 +128,7 @@ static int next_mask(se_ws *ws, uint8_t mask[4]) {
   if (ws->masks_left < 4) {
     if (ws->masks == NULL)
       ws->masks = malloc(MASK_POOL);
-    if (ws->masks == NULL || RAND_bytes(ws->masks, MASK_POOL) != 1)
+    if (ws->masks == NULL || se_random(ws->masks, MASK_POOL) != 0)
       return 0;
     ws->masks_left = MASK_POOL;
   }

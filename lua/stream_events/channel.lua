@@ -1,13 +1,13 @@
 --- One channel as a client sees it: watching it, and subscribing to its events.
-local changes = require "stream_events.channel_changes"
-local calls = require "stream_events.backend.call"
 local capabilities = require "stream_events.capabilities"
 local dispatch = require "stream_events.dispatch"
 local errors = require "stream_events.error"
+local lazy = require "stream_events.lazy"
 local names = require "stream_events.names"
 local sending = require "stream_events.channel_send"
 local state = require "stream_events.channel_state"
 local subscription = require "stream_events.subscription"
+local turns = require "stream_events.turns"
 local url = require "stream_events.url"
 
 local M = {}
@@ -32,9 +32,11 @@ local M = {}
 local Channel = { __name = "stream_events.channel" }
 Channel.__index = Channel
 
-for _, part in ipairs { changes, sending } do
-  for name, method in pairs(part.methods) do Channel[name] = method end
-end
+for name, method in pairs(sending.methods) do Channel[name] = method end
+lazy.methods(Channel, "stream_events.", {
+  channel_changes = "get update_partial update delete add_members remove_members assign_role "
+    .. "get_grant_overrides set_grant_overrides",
+})
 
 function Channel:__tostring()
   return "channel " .. (self.cid or self.type .. " (no id yet)")
@@ -148,7 +150,7 @@ end
 -- Watching, and no longer watching, the same channel: one call after the other, since two at once may
 -- overtake each other, and what was wanted last would not be what the service does.
 local function in_turn(self, receive, begin)
-  calls.in_turn(self.context, self, function(next_one)
+  turns.take(self.context, self, function(next_one)
     begin(function(ok, err)
       receive(ok, err)
       next_one()

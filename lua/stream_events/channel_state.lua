@@ -79,6 +79,14 @@ local GONE = {
   "channel.deleted", "notification.channel_deleted", "notification.removed_from_channel",
 }
 
+--- Whether the server keeps its custom events for a while, as far as the client knows.
+---@param channel stream_events.Channel
+---@return boolean
+function M.is_kept(channel)
+  local config = channel.config
+  return config ~= nil and type(config.custom_event_retention) == "table"
+end
+
 --- Keeps the known channels up to date.
 ---@param context table of the client: registry, channels, recovery
 function M.register(context)

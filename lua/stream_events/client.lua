@@ -1,7 +1,6 @@
 --- The client: one signed-in user, or one backend. Puts the parts together and is the object that
 -- users hold; what it does is done in the modules it requires.
 local backend = require "stream_events.backend"
-local channels = require "stream_events.channel"
 local channel_state = require "stream_events.channel_state"
 local connect = require "stream_events.connect"
 local context_module = require "stream_events.context"
@@ -11,7 +10,6 @@ local names = require "stream_events.names"
 local native = require "stream_events.native"
 local options_module = require "stream_events.options"
 local poll_options = require "stream_events.poll_options"
-local stats = require "stream_events.stats"
 local subscription = require "stream_events.subscription"
 
 local M = {}
@@ -25,9 +23,8 @@ local M = {}
 local Client = { __name = "stream_events.client" }
 Client.__index = Client
 
-for _, part in ipairs { connect, backend } do
-  for name, method in pairs(part.methods) do Client[name] = method end
-end
+for name, method in pairs(connect.methods) do Client[name] = method end
+backend.add_to(Client)
 
 -- Lua 5.1 and LuaJIT do not ask tables for __gc: a userdata is collected with the client.
 local new_userdata = rawget(_G, "newproxy")
@@ -86,6 +83,7 @@ function Client:channel(channel_type, id, data)
     if data then channel:create_with(data) end
     return channel
   end
+  local channels = require "stream_events.channel" -- only here: backends may have none
   channel = channels.new(self.context, channel_type, id, data)
   if id then known[channel.cid] = channel end
   return channel
@@ -252,7 +250,7 @@ end
 --- What has happened so far, as numbers.
 ---@return stream_events.Stats
 function Client:stats()
-  return stats.collect(self.context)
+  return require("stream_events.stats").collect(self.context)
 end
 
 --- Tells the client that the network may be another one, or back: what a system says to its programs.

@@ -1,6 +1,5 @@
 --- The options of a client: names, types, defaults. An unknown name is an error that says which
 -- one was probably meant.
-local suggest = require "stream_events.suggest"
 
 local M = {}
 
@@ -82,7 +81,7 @@ local MOST = {
 local function refuse_unknown(given, known, prefix, level)
   for name in pairs(given) do
     if known[name] == nil then
-      local meant = suggest.nearest(name, known)
+      local meant = require("stream_events.suggest").nearest(name, known)
       error(("unknown option '%s%s'%s"):format(prefix, tostring(name),
         meant and (": did you mean '%s%s'?"):format(prefix, meant) or ""), level + 1)
     end

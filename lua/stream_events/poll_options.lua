@@ -1,5 +1,4 @@
 --- What poll() is given: how long a turn may take, and how much it may do.
-local suggest = require "stream_events.suggest"
 
 local M = {}
 
@@ -14,7 +13,7 @@ local KNOWN = { seconds = true, max_events = true, max_milliseconds = true }
 function M.take(options, level)
   for name in pairs(options) do
     if not KNOWN[name] then
-      local meant = suggest.nearest(name, KNOWN)
+      local meant = require("stream_events.suggest").nearest(name, KNOWN)
       error(("poll has no option '%s'%s"):format(tostring(name),
         meant and (": did you mean '%s'?"):format(meant) or ""), level + 1)
     end

@@ -2,7 +2,7 @@
 -- A watch ends with its connection. After a reconnect what the server has kept meanwhile is asked for,
 -- and delivered before anything else (replay.lua); then all channels are watched again (rewatch.lua). When
 -- each has its result, connection.recovered tells what could not be restored, and where events are missing.
-local replay = require "stream_events.replay"
+local channel_state = require "stream_events.channel_state"
 local timestamp = require "stream_events.timestamp"
 
 local M = {}
@@ -15,6 +15,7 @@ local SPREAD = 0.2
 ---@field gaps integer recoveries after which events may be missing
 ---@field run table|false the recovery under way; or `is_late`, what one has left over
 ---@field private complete_until number? by the server's clock: what was made until then has come
+---@field private replay stream_events.Replay|false made when watches are lost for the first time
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
 local Recovery = { __name = "stream_events.recovery" }
@@ -24,8 +25,7 @@ Recovery.__index = Recovery
 ---@return stream_events.Recovery
 function M.new(context)
   return setmetatable({
-    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, run = false,
-    replay = replay.new(context),
+    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, run = false, replay = false,
   }, Recovery)
 end
 
@@ -48,15 +48,30 @@ function Recovery:expect()
   self.context.link:track(true)
 end
 
+-- Only here: many a client never comes to it.
+local function replay_of(self)
+  if not self.replay then self.replay = require("stream_events.replay").new(self.context) end
+  return self.replay
+end
+
+-- One of the channels whose events the server keeps; nil: none is. Where there is one, the way of the
+-- connection has to be followed.
+local function find_kept(channels)
+  for _, channel in pairs(channels) do
+    if channel_state.is_kept(channel) then return channel end
+  end
+  return nil
+end
+
 -- `channel`: only it has changed. All of them are looked at where that is not enough, so that many
 -- watches cost no more together than one by one.
 local function follow_connection(self, channel)
   local kept = self.kept
   local is_known = channel and kept ~= channel and (kept == nil or self.watches[kept.cid] == kept)
   if not is_known then
-    kept = self.replay:find_kept(self.watches)
+    kept = find_kept(self.watches)
   elseif kept == nil then
-    kept = self.replay:find_kept { channel }
+    kept = find_kept { channel }
   end
   self.kept = kept
   self.context.link:track(kept ~= nil)
@@ -85,7 +100,7 @@ function Recovery:forget(channel)
   if self.run then self.run.rewatch:forget(channel) end
   if channel.cid then
     self.watches[channel.cid] = nil
-    self.replay:forget(channel.cid)
+    if self.replay then self.replay:forget(channel.cid) end
   end
 end
 
@@ -115,14 +130,14 @@ function Recovery:forget_all()
   for _, channel in pairs(self.watches) do channel.watching = false end
   cancel(self)
   self.watches, self.lost, self.since = {}, {}, nil
-  self.replay:forget_all()
+  if self.replay then self.replay:forget_all() end
 end
 
 --- A connection that events were delivered from is gone.
 ---@param position string? as of Connection:position()
 ---@param replaying boolean
 function Recovery:left_off(position, replaying)
-  self.replay:left_off(self.watches, position, replaying)
+  if next(self.watches) ~= nil then replay_of(self):left_off(self.watches, position, replaying) end
 end
 
 --- A health check has come, and with it every event that the server sent before.
@@ -143,7 +158,7 @@ function Recovery:interrupted(silent)
   -- Where a channel was not watched since an earlier loss, events are missing since then.
   self.since = self.since or (self.run and self.run.since)
   cancel(self)
-  self.replay:cancel()
+  if self.replay then self.replay:cancel() end
   self.since = self.since or self.complete_until or self.context.clock.time() - silent
 end
 
@@ -157,7 +172,7 @@ function Recovery:start(link)
   if next(self.watches) then run.begins = run.begins + SPREAD * self.context.random() end
   self.run = run
   self:expect()
-  local asks = self.replay:begin(self.watches, function(texts)
+  local asks = next(self.watches) ~= nil and replay_of(self):begin(self.watches, function(texts)
     run.waits, run.replayed = false, #texts
     link:deliver(texts)
   end)
@@ -179,7 +194,7 @@ local function gaps(self, run)
       known[cid], cids[#cids + 1] = true, cid
     end
   end
-  for _, cid in ipairs(self.replay:report()) do add(cid) end
+  for _, cid in ipairs(self.replay and self.replay:report() or {}) do add(cid) end
   for cid in pairs(run.rewatch.failed) do add(cid) end
   if run.is_late then
     for _, cid in ipairs(run.rewatch.restored) do add(cid) end

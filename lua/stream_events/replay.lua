@@ -48,22 +48,6 @@ local function date(value)
   return type(value) == "string" and value:sub(-1) == "Z" and timestamp.parse(value) and value or nil
 end
 
-local function is_kept(channel)
-  local config = channel.config
-  return config ~= nil and type(config.custom_event_retention) == "table"
-end
-
---- One of the channels that are kept; nil: none is. Where there is one, the way of the connection has to
---- be followed.
----@param watches table<string, stream_events.Channel>
----@return stream_events.Channel?
-function Replay.find_kept(_, watches)
-  for _, channel in pairs(watches) do
-    if is_kept(channel) then return channel end
-  end
-  return nil
-end
-
 --- Notes where the channels were left off: their connection is gone.
 ---@param watches table<string, stream_events.Channel>
 ---@param position string? date of the last event that the connection gave
@@ -71,7 +55,7 @@ end
 function Replay:left_off(watches, position, replaying)
   position = date(position)
   for cid, channel in pairs(watches) do
-    local began = is_kept(channel) and date(channel.watched_at)
+    local began = channel_state.is_kept(channel) and date(channel.watched_at)
     if began and replaying then
       -- What came live after the sync of this channel was not given yet.
       local reached = position and (is_later(began, position) and position or began)
@@ -286,7 +270,7 @@ local function calls_for(self, watches)
   local cids, calls = {}, {}
   for cid, channel in pairs(watches) do
     channel.watched_at = nil -- on the connection that is gone
-    if is_kept(channel) and self.since[cid] then
+    if channel_state.is_kept(channel) and self.since[cid] then
       cids[#cids + 1] = cid
     else
       self.missing[cid] = true

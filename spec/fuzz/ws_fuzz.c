@@ -1,7 +1,7 @@
 /* ws_fuzz.c -- libFuzzer target: however a stream of frames is cut, the same must come out of it.
  *
  * clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c
- *   csrc/buffer.c -lcrypto
+ *   csrc/buffer.c csrc/crypto.c -lcrypto
  *
  * The first byte of the input chooses the side and the size limit, the second how the stream is
  * cut. The rest is the stream, read whole, byte by byte, in pieces, and in pieces with an output

@@ -5,6 +5,7 @@ local channel_state = require "stream_events.channel_state"
 local errors = require "stream_events.error"
 local names = require "stream_events.names"
 local native = require "stream_events.native"
+local turns = require "stream_events.turns"
 
 local M = {}
 
@@ -63,26 +64,6 @@ function M.member_or_whole(name)
   return function(answer) return pick(answer) or M.whole(answer) end
 end
 
---- Runs begin(next_one) as soon as no other about the same subject is under way.
----@param context table of the client
----@param subject any
----@param begin fun(next_one: fun()) has to call next_one once, when it is over
-function M.in_turn(context, subject, begin)
-  local waiting = context.turns[subject]
-  if waiting then
-    waiting[#waiting + 1] = begin
-    return
-  end
-  waiting = {}
-  context.turns[subject] = waiting
-  local function next_one()
-    local run = table.remove(waiting, 1)
-    if run then return run(next_one) end
-    context.turns[subject] = nil
-  end
-  begin(next_one)
-end
-
 --- Changes something that the service only takes as a whole: reads it, lets `change` say what is to be
 --- written, and writes that. Such calls of one client about one subject are made one after the other,
 --- or the later one would undo the earlier; two clients at once can still do so.
@@ -97,7 +78,7 @@ end
 function M.change(client, call, subject, read, change)
   local api = client.context.api
   read.exact = true
-  M.in_turn(client.context, subject, function(next_one)
+  turns.take(client.context, subject, function(next_one)
     local function finish(result, err)
       call:finish(result, err)
       next_one()
