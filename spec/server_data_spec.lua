@@ -34,8 +34,8 @@ describe("the server's data", function()
       { target_user_id = "bob", banned_by_id = "alice" })))
     fixture:stop()
     sql(path, [[INSERT INTO webhooks VALUES
-      ('0000000000000001', '{"hook":"h","id":"i","type":"t","body":"{}"}', NULL),
-      ('0000000000000002', '{"hook":"h","id":"i","type":"t"}', '{}')]])
+      (1, '{"hook":"h","id":"i","type":"t","body":"{}"}', NULL),
+      (2, '{"hook":"h","id":"i","type":"t"}', '{}')]])
   end
 
   before_each(function()
@@ -146,9 +146,9 @@ describe("the server's data", function()
         { "INSERT INTO app VALUES ('other', '{}')", "^app other: nothing is kept under this key" },
       ["a delivery that is no event"] =
         { "UPDATE webhooks SET document = json_set(document, '$.body', 'x')",
-          "^webhook 0000000000000001: its body is no event" },
+          "^webhook 1: its body is no event" },
       ["a delivery without a body"] =
-        { "UPDATE webhooks SET body = NULL", "^webhook 0000000000000002: its body is no event" },
+        { "UPDATE webhooks SET body = NULL", "^webhook 2: its body is no event" },
       ["a table that is missing"] = { "DROP TABLE app", "^file : the table app is missing" },
     } do
       it("reports " .. name, function()

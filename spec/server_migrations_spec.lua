@@ -12,6 +12,7 @@ local store = require "stream_events.server.store"
 -- changed makes two kinds of databases with the same version. Add the digest of a new one at the end.
 local DIGESTS = {
   "58b4d317edeca574", "1a479ae55dad2a40", "d3ac11d82cfa639f", "cf011d1ebee16099", "427737f55251b0ed",
+  "843ec9621547a700",
 }
 
 local function digest(statements)
@@ -33,7 +34,7 @@ describe("migrations", function()
     fixture:call("server", "POST", "/roles", { name = "elf" })
     fixture:call("server", "POST", "/moderation/ban", { target_user_id = "carol", banned_by_id = "alice" })
     fixture:stop()
-    sql(recent, [[INSERT INTO webhooks (key, document) VALUES ('0000000000000001',
+    sql(recent, [[INSERT INTO webhooks (key, document) VALUES (1,
       '{"hook":"gone","id":"i","type":"t","body":"{}"}')]])
   end)
 
@@ -116,6 +117,19 @@ describe("migrations", function()
     assert.same({ "an id", '{"type": "tick"}' }, { request.id, request.text })
     fixture:stop()
     hook:stop()
+  end)
+
+  it("keep the order in which webhooks are to get it", function()
+    local path = make(5)
+    sql(path, "DELETE FROM webhooks", [[INSERT INTO webhooks VALUES
+      ('0000000000000010', '{"id":"third"}', 'c'), ('0000000000000009', '{"id":"first"}', 'a'),
+      ('000000000000000a', '{"id":"second"}', 'b')]])
+    local database, found = assert(store.open(path)), {}
+    for _, document, body in database:each_with_body "webhook" do
+      found[#found + 1] = document.id .. body
+    end
+    database:close()
+    assert.same({ "firsta", "secondb", "thirdc" }, found)
   end)
 
   it("happen as a whole or not at all", function()

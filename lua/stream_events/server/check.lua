@@ -33,13 +33,15 @@ end
 -- Calls `each(key, text, body)` for the documents of a table, with a body where the table has one. When
 -- it cannot be read further: nil, why.
 local function walk(connection, name, each)
-  local statement, message = connection:prepare(("SELECT * FROM %s ORDER BY key"):format(name))
+  -- LuaDBI cuts large numbers.
+  local statement, message =
+    connection:prepare(("SELECT CAST(key AS TEXT), * FROM %s ORDER BY key"):format(name))
   if not statement then return nil, database.reason(message) end
   local ok
   ok, message = statement:execute()
   if ok then
     ok, message = pcall(function()
-      for row in statement:rows() do each(tostring(row[1]), tostring(row[2]), row[3]) end
+      for row in statement:rows() do each(tostring(row[1]), tostring(row[3]), row[4]) end
     end)
   end
   statement:close()

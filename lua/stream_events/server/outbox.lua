@@ -29,7 +29,7 @@ local CACHE_ENTRIES = 1024
 ---@field private store stream_events.server.Store
 ---@field private number integer of the last key
 ---@field private added stream_events.server.HookDelivery[]
----@field private rows string[] of these: key, document and body of each
+---@field private rows any[] of these: key, document and body of each
 ---@field private removed integer[] their numbers
 local Outbox = { __name = "stream_events.server.outbox" }
 Outbox.__index = Outbox
@@ -43,16 +43,12 @@ function M.new(store)
   }, Outbox)
 end
 
-local function key_of(number)
-  return ("%016x"):format(number)
-end
-
 --- What an earlier run has left, the oldest first. To be called before anything is added.
 ---@return stream_events.server.HookDelivery[]
 function Outbox:load()
   local deliveries = {}
   for key, document, body in self.store:each_with_body(KIND) do
-    self.number = tonumber(key, 16)
+    self.number = key
     document.number, document.attempt = self.number, 0
     document.body = body or document.body
     deliveries[#deliveries + 1] = document
@@ -91,7 +87,7 @@ function Outbox:add(hook, delivery)
   local rows, n = self.rows, 3 * self.unwritten
   self.number = self.number + 1
   delivery.number = self.number
-  rows[n + 1] = key_of(delivery.number)
+  rows[n + 1] = delivery.number + 0.0
   rows[n + 2] = beginning(self, hook, delivery.type) .. delivery.id .. '"}'
   rows[n + 3] = delivery.body
   self.unwritten = self.unwritten + 1
@@ -118,7 +114,7 @@ local function ranges_of(numbers)
   local ranges, first = {}, 1
   for i, number in ipairs(numbers) do
     if numbers[i + 1] ~= number + 1 then
-      ranges[#ranges + 1] = { key_of(numbers[first]), key_of(number) }
+      ranges[#ranges + 1] = { numbers[first] + 0.0, number + 0.0 }
       first = i + 1
     end
   end

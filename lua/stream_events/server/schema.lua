@@ -10,7 +10,8 @@ local run = database.run
 -- Version 1: a table for each kind of document. Version 2: what webhooks have not delivered yet.
 -- Version 3: the events that are kept for those who were away, while no server runs.
 -- Version 4: custom roles and permissions, bans. Version 5: the bodies of webhooks as they are, beside
--- their documents; those of earlier ones are in them.
+-- their documents; those of earlier ones are in them. Version 6: the keys of what webhooks have not
+-- delivered are numbers, which take no index beside the table.
 local MIGRATIONS = {
   {
     "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
@@ -27,6 +28,12 @@ local MIGRATIONS = {
     "CREATE TABLE bans (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
   },
   { "ALTER TABLE webhooks ADD COLUMN body TEXT" },
+  {
+    "CREATE TABLE outbox (key INTEGER PRIMARY KEY NOT NULL, document TEXT NOT NULL, body TEXT)",
+    "INSERT INTO outbox (document, body) SELECT document, body FROM webhooks ORDER BY key",
+    "DROP TABLE webhooks",
+    "ALTER TABLE outbox RENAME TO webhooks",
+  },
 }
 
 --- The table of each kind of document.

@@ -107,7 +107,7 @@ local function wait_for_others(self, milliseconds)
 end
 
 -- Runs a prepared statement; prepares it at first use. LuaDBI binds large integers wrongly, so
--- everything is bound as text.
+-- texts and floats are all that is bound.
 local function execute(self, sql, ...)
   if not self.connection then error("the store is closed", 3) end
   local statement = self.statements[sql]
@@ -186,7 +186,8 @@ end
 --- Writes many new documents that are JSON texts already, each with a body, in few statements: to be
 --- called in a transaction, which ends when one of them is there already.
 ---@param kind "webhook" the one whose documents have bodies
----@param values string[] of each the key, the text of a JSON object, and the body, any text
+---@param values any[] of each the key, a whole number as a float, the text of a JSON object, and the body,
+---  any text
 function Store:add_all(kind, values)
   table_of(kind)
   local done, n = 0, #values
@@ -201,7 +202,7 @@ end
 
 --- Removes all documents whose keys lie in one of these ranges.
 ---@param kind string
----@param ranges string[][] the first and the last key of each
+---@param ranges number[][] the first and the last key of each, floats
 function Store:delete_ranges(kind, ranges)
   table_of(kind)
   for _, range in ipairs(ranges) do execute(self, DELETE_RANGE[kind], range[1], range[2]) end
@@ -289,15 +290,17 @@ function Store:each(kind)
   end, nil, nil, closing
 end
 
---- As each(), with their bodies: key, document, and the body where it has one.
+--- As each(), for documents whose keys are numbers and which have bodies: key, document, and the body
+--- where it has one.
 ---@param kind "webhook"
----@return fun(): string?, table?, string?
+---@return fun(): integer?, table?, string?
 function Store:each_with_body(kind)
-  local step, _, _, closing =
-    rows(self, ("SELECT key, document, body FROM %s ORDER BY key"):format(table_of(kind)))
+  -- LuaDBI cuts large numbers.
+  local step, _, _, closing = rows(self,
+    ("SELECT CAST(key AS TEXT), document, body FROM %s ORDER BY key"):format(table_of(kind)))
   return function()
     local key, text, body = step()
-    if key then return key, self:decode(kind, key, text), body end
+    if key then return math.tointeger(key), self:decode(kind, key, text), body end
   end, nil, nil, closing
 end
 
