@@ -156,4 +156,19 @@ describe("the backend", function()
     assert.equal(1, torn:finish())
     assert.truthy(torn.stderr:find("a line is not ID KEY", 1, true))
   end)
+
+  it("says which of its settings is not usable, and ends", function()
+    local taken = base_url:match ":(%d+)$"
+    for _, case in ipairs {
+      { "BACKEND_PORT", "http", "must be a number" }, { "BACKEND_PORT", "-1", "must be a number" },
+      { "BACKEND_PORT", "0x50", "must be a number" }, { "BACKEND_PORT", "65536", "must be a number" },
+      { "BACKEND_PORT", taken, "address already in use" }, { "BACKEND_PLAYERS", "", "is not set" },
+      { "BACKEND_PLAYERS", place:at "missing", "No such file" },
+    } do
+      local wrong = start { [case[1]] = case[2] }
+      assert.equal(1, wrong:finish(), case[2])
+      assert.truthy(wrong.stderr:find("^" .. case[1]), wrong.stderr)
+      assert.truthy(wrong.stderr:find(case[3], 1, true), wrong.stderr)
+    end
+  end)
 end)

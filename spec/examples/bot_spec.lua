@@ -130,6 +130,17 @@ describe("the bot", function()
     assert.equal(0, bot:finish())
   end)
 
+  it("says that its numbers cannot be written, and leaves the old ones", function()
+    place:write("metrics", "the old ones")
+    assert(luv.fs_symlink("/dev/full", place:at "metrics.new")) -- a disk on which nothing has room
+    local bot = ready()
+    local line = said(bot, "the metrics cannot be written")
+    assert.same({ "warning", "No space left on device" }, { line.level, line.error })
+    assert.equal("the old ones", place:read "metrics")
+    bot:kill "sigterm"
+    ends(bot, 0, "stopped")
+  end)
+
   it("ends with 75 when the service is away: another try may help", function()
     local last = ends(start { STREAM_BASE_URL = "http://127.0.0.1:1" }, 75, "no connection")
     assert.equal("network", last.kind)

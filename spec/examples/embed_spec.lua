@@ -167,6 +167,30 @@ describe("the program that embeds the plugin", function()
     stop(host)
   end)
 
+  it("goes on in step after a frame that took long", function()
+    local engine = place:write("engine.lua", [[
+      local count, first = 0, nil
+      return {
+        load = function() end, leave = function() end,
+        frame = function(now)
+          count = count + 1
+          if count == 2 then
+            local ends = os.clock() + 0.3
+            while os.clock() < ends do end
+          end
+          if count == 4 then first = now end
+          if count == 14 then
+            print(now - first)
+            host.leave "end"
+          end
+        end,
+      }]])
+    local host = process.run(place:at "host", { engine, place:write("script.lua", "") })
+    assert.equal(0, host.code, host.stderr)
+    local took = tonumber(host.stdout)
+    assert.is_true(took > 9 / 60, took) -- ten frames: no more of them a second than else
+  end)
+
   it("waits for a server that is not there yet", function()
     local host = start(read "script.lua", { STREAM_BASE_URL = "http://127.0.0.1:1" })
     host:wait_for("stderr", "network: [^\n]+\n")

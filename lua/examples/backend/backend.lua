@@ -31,13 +31,17 @@ local function setting(name, default)
   return value and value ~= "" and value or default
 end
 
-local port = tonumber(setting("BACKEND_PORT", "3040"))
-local secret = setting("STREAM_API_SECRET", "lan-dev-secret")
-local known, problem = players.read(setting("BACKEND_PLAYERS", ""))
-if not known then
-  say("BACKEND_PLAYERS: %s", problem)
+local function give_up(...)
+  say(...)
   os.exit(1)
 end
+
+local port = tonumber((setting("BACKEND_PORT", "3040"):match "^%d+$"))
+if not port or port > 65535 then give_up "BACKEND_PORT must be a number up to 65535" end
+local secret = setting("STREAM_API_SECRET", "lan-dev-secret")
+local file = setting("BACKEND_PLAYERS") or give_up "BACKEND_PLAYERS is not set: a file with lines ID KEY"
+local known, problem = players.read(file)
+if not known then give_up("BACKEND_PLAYERS: %s", problem) end
 
 local client = assert(stream_events.new {
   api_key = setting("STREAM_API_KEY", "devkey"), secret = secret,
@@ -46,7 +50,8 @@ local client = assert(stream_events.new {
   timeouts = { request = 3 }, -- the service waits six seconds for what a webhook is answered with
 })
 local hooks = stream_events.webhook.receiver { secret = secret }
-local web = assert(listener.open { port = port, max_body = 65536 })
+local web, trouble = listener.open { port = port, max_body = 65536 }
+if not web then give_up("BACKEND_PORT: %s", tostring(trouble)) end
 local _, actual = web.core:address()
 local address = setting("BACKEND_URL", ("http://127.0.0.1:%d"):format(actual))
 

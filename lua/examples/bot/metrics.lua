@@ -66,8 +66,8 @@ function M.write(path, stats)
   if not file then return nil, problem end
   local ok
   ok, problem = file:write(M.text(stats))
-  file:close()
-  if not ok then return nil, problem end
+  local closed, trouble = file:close() -- which is when a full disk shows
+  if not ok or not closed then return nil, problem or trouble end
   return os.rename(path .. ".new", path)
 end
 

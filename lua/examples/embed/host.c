@@ -110,11 +110,15 @@ static int has_changed(const char *path, struct stat *seen) {
 }
 
 static void wait_for_frame(struct timespec *due) {
+  struct timespec now;
   due->tv_nsec += FRAME;
   if (due->tv_nsec >= 1000000000L) {
     due->tv_nsec -= 1000000000L;
     due->tv_sec++;
   }
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (now.tv_sec > due->tv_sec || (now.tv_sec == due->tv_sec && now.tv_nsec > due->tv_nsec))
+    *due = now; /* whoever is late does not make up for it with frames that wait for nothing */
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, due, NULL);
 }
 
