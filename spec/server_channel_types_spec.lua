@@ -396,6 +396,7 @@ describe("stream_events.server.app", function()
       ["a wrong date"] = { '{"revoke_tokens_issued_before":"yesterday"}', "RFC 3339" },
       ["a name that is too long"] = { { name = ("x"):rep(256) }, "255 bytes" },
       ["many tenants"] = { '{"multi_tenant_enabled":true}', "can only be false" },
+      ["no service at all"] = { '{"suspended":true}', "can only be false" },
       ["old permissions"] = { '{"permission_version":"v1"}', 'can only be "v2"' },
       ["wrong grants"] = { '{"grants":{"user":["fly"]}}', "unknown permission" },
       ["a good field beside a bad one"] = { '{"name":"x","disable_auth_checks":1}', "true or false" },

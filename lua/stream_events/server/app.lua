@@ -47,6 +47,7 @@ local CHECKS = {
   permission_version = only "v2",
   multi_tenant_enabled = only(false),
   enforce_unique_usernames = only "no",
+  suspended = only(false), -- whoever wants that is not to believe that it was done
   event_hooks = hook_settings.check_hooks,
   webhook_url = hook_settings.check_url,
   webhook_events = hook_settings.check_types,
