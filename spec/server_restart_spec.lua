@@ -41,7 +41,7 @@ local CALLS = {
   function() return "POST", "/channels/" .. pick(CHANNELS), { remove_members = some(USERS) } end,
   function() return "POST", "/channels/" .. pick(CHANNELS),
     { assign_roles = { { user_id = pick(USERS), channel_role = pick { "channel_member", "elf" } } } } end,
-  function() return "DELETE", "/channels/" .. pick(CHANNELS) end,
+  function() return random(4) == 1 and "DELETE" or "GET", "/channels/" .. pick(CHANNELS) end,
   function() return "POST", "/users",
     { users = { carol =
       { id = "carol", role = pick { "user", "elf" }, invisible = flip(), age = random(9) } } } end,
@@ -49,8 +49,8 @@ local CALLS = {
     { users = { { id = pick(USERS), set = { ["at.home"] = flip(), name = "N" },
       unset = { "age", "invisible" } } } } end,
   function() return "POST", ("/users/%s/%s"):format(pick(USERS), pick { "deactivate", "reactivate" }), {} end,
-  function() return "POST", "/users/delete", { user_ids = { pick(USERS) }, user = "soft" } end,
-  function() return "POST", "/users/restore", { user_ids = { pick(USERS) } } end,
+  function() return "POST", random(4) == 1 and "/users/delete" or "/users/restore",
+    { user_ids = { pick(USERS) } } end,
   function() return "POST", "/moderation/ban", { target_user_id = pick(USERS), shadow = flip(),
     channel_cid = flip() and pick(CHANNELS):gsub("/", ":") or nil, timeout = flip() and 60 or nil } end,
   function() return "DELETE", "/moderation/ban", nil, { target_user_id = pick(USERS) } end,
@@ -69,7 +69,8 @@ local CALLS = {
     { action = pick { "SendCustomEvent", "ReadChannel" }, owner = flip() } end,
   function() return "DELETE", "/permissions/sing" end,
   function() return "PATCH", "/app", { name = "App " .. random(9), custom_event_ids = flip(),
-    guest_user_creation_disabled = flip(), grants = { user = some { "search-user", "update-user-owner" } } } end,
+    guest_user_creation_disabled = flip(),
+    grants = { user = some { "search-user", "update-user-owner" } } } end,
 }
 
 -- What belongs to the run of a server, not to its data.
@@ -98,7 +99,8 @@ local function everything()
     users = ask("GET", "/users", nil,
       { payload = { filter_conditions = {}, include_deactivated_users = true } }),
     channels = ask("POST", "/channels", { state = true, limit = 30 }),
-    open = ask("POST", "/channels", { filter_conditions = { frozen = false, disabled = false } }),
+    thawed = ask("POST", "/channels", { filter_conditions = { frozen = false } }),
+    open = ask("POST", "/channels", { filter_conditions = { disabled = false } }),
   }
   for _, role in ipairs(ask("GET", "/roles").roles) do
     -- The others are there since the server is.
