@@ -196,7 +196,7 @@ describe("doctor", function()
 
     it("ends at a name that is none", function()
       local found = findings { STREAM_BASE_URL = "https://name.invalid", STREAM_API_KEY = "k" }
-      assert_finding("fail", "name.invalid has no address", found.dns, "STREAM_BASE_URL")
+      assert_finding("fail", "name.invalid has no address: %l", found.dns, "STREAM_BASE_URL")
       assert_finding("skip", "needs dns", found.tcp)
     end)
 

@@ -139,6 +139,13 @@ describe("fields.parse", function()
     assert.equal(native.json.null, fields.parse({ "a:=null" }).a)
   end)
 
+  it("says what is wrong with JSON, and how a text is written", function()
+    local _, message = fields.parse { "a:=hello" }
+    assert.equal("a:=hello is not JSON: a value is missing at byte 1; a text is a=hello", message)
+    _, message = fields.parse { "a:=" .. ("["):rep(100) }
+    assert.truthy(message:find("^a:=%.%.%. is not JSON: "), message)
+  end)
+
   for name, words in pairs {
     ["a word without a sign"] = { "text" },
     ["no key"] = { "=a" },

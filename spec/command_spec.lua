@@ -95,7 +95,10 @@ describe("the command", function()
   end)
 
   it("fails when what it says cannot be written", function()
-    for _, line in ipairs { "token john", "rules new", "rules check lua/examples/rules.lua" } do
+    for _, line in ipairs {
+      "token john", "rules new", "rules check lua/examples/rules.lua",
+      "--help", "send --help", "admin users ban --help", "help rules check", "--version", "--man",
+    } do
       local child = process.run("sh", { "-c", command.COMMAND .. " " .. line .. " > /dev/full" }, env)
       assert.equal(1, child.code, line)
       assert.truthy(child.stderr:find("cannot be written: No space left on device", 1, true), child.stderr)

@@ -3,6 +3,8 @@ local json = require("stream_events.native").json
 
 local M = {}
 
+local SHOWN = 60 -- bytes of what is wrong; longer ones would hide what is said of them
+
 --- Reads the words into one table.
 ---@param words string[]
 ---@return table<string, any>? data
@@ -20,7 +22,10 @@ function M.parse(words)
     if mark == ":=" then
       local err
       value, err = json.decode(text)
-      if err then return nil, ("%s: %s"):format(key, err.message) end
+      if err then
+        local shown = #text <= SHOWN and text or "..."
+        return nil, ("%s:=%s is not JSON: %s; a text is %s=%s"):format(key, shown, err.message, key, shown)
+      end
     end
     data[key] = value
   end

@@ -105,10 +105,7 @@ function M.run(args)
   end
   local run = RUNS[result.command]
   result.program = format.program(args[0])
-  local code = run_subcommand(require("stream_events.command." .. run[1])[run[2]], result)
-  if not output.unwritten then return code end
-  local failed = output.fail("the output cannot be written: " .. output.unwritten)
-  return code == output.OK and failed or code
+  return output.ended(run_subcommand(require("stream_events.command." .. run[1])[run[2]], result))
 end
 
 return M

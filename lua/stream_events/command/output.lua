@@ -103,6 +103,15 @@ function M.fail(err, as_json)
   return M.FAILURE
 end
 
+--- The number to end with once all is written: what could not be written is a failure, and is reported.
+---@param code integer what it is else
+---@return integer
+function M.ended(code)
+  if not M.unwritten then return code end
+  local failed = M.fail("the output cannot be written: " .. M.unwritten)
+  return code == M.OK and failed or code
+end
+
 --- Reports that the command was called in a way that cannot work.
 ---@param message string
 ---@return integer

@@ -169,6 +169,20 @@ local function add_help(parser)
   command._is_help_command = true -- completions offer the commands then
 end
 
+-- Options after which nothing else is done.
+local function tell(text)
+  output.write(text)
+  os.exit(output.ended(output.OK))
+end
+
+-- argparse prints its help without a look at whether that worked.
+local function tell_help(parser)
+  for _, option in ipairs(parser._options) do
+    if option._aliases[2] == "--help" then option:action(function() tell(parser:get_help() .. "\n") end) end
+  end
+  for _, command in ipairs(parser._commands) do tell_help(command) end
+end
+
 --- Makes the parser.
 ---@param with_admin boolean all of the subcommands of `admin`, too: they are many
 ---@return table parser of argparse
@@ -178,12 +192,10 @@ function M.new(with_admin)
   parser:help_max_width(100)
   parser:command_target("command"):require_command(true)
   parser:flag("--version", "Show the version."):action(function()
-    print("stream-events " .. native.version)
-    os.exit(output.OK)
+    tell("stream-events " .. native.version .. "\n")
   end)
   parser:flag("--man", "Print the manual page, for `man -l -`."):action(function()
-    output.write(require "stream_events.command.man_page".text(M.new(true)))
-    os.exit(output.OK)
+    tell(require "stream_events.command.man_page".text(M.new(true)))
   end)
   add_serve(parser)
   add_backup(parser)
@@ -201,6 +213,7 @@ function M.new(with_admin)
     .. "  stream-events doctor\n\n"
     .. "`stream-events COMMAND --help` and `stream-events help COMMAND` say more.\n\n" .. ENVIRONMENT
     .. "\n  NO_COLOR           not empty: no colours\n\n" .. STATUS)
+  tell_help(parser)
   return parser
 end
 

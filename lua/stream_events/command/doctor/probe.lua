@@ -21,6 +21,14 @@ local function wait(seconds, done)
   close(timer)
 end
 
+-- What the names of errors stand for.
+local WORDS = {
+  ECONNREFUSED = "refuses connections", ETIMEDOUT = "does not answer", ECONNRESET = "ends the connection",
+  EHOSTUNREACH = "cannot be reached: there is no way to it", ENETUNREACH = "cannot be reached: there is "
+    .. "no network to it",
+  EAI_AGAIN = "no name server answers", EAI_NONAME = "nobody knows the name",
+}
+
 --- Looks a name up.
 ---@param host string
 ---@param seconds number
@@ -34,17 +42,13 @@ function M.addresses(host, seconds)
   end)
   if not request then return nil, tostring(message) end
   wait(seconds, function() return failure or found end)
-  if not found then return nil, failure or ("no answer within %d seconds"):format(seconds) end
+  if not found then
+    return nil, WORDS[failure] or failure or ("no answer within %d seconds"):format(seconds)
+  end
   local addresses = {}
   for i, entry in ipairs(found) do addresses[i] = entry.addr end
   return addresses
 end
-
-local WORDS = {
-  ECONNREFUSED = "refuses connections", ETIMEDOUT = "does not answer", ECONNRESET = "ends the connection",
-  EHOSTUNREACH = "cannot be reached: there is no way to it", ENETUNREACH = "cannot be reached: there is "
-    .. "no network to it",
-}
 
 --- Connects to one address.
 ---@param address string
