@@ -26,8 +26,8 @@ struct se_headers {
 
 typedef struct slot slot;
 
-/* A request from start to release. Behind 'lines', its own ones, lie the texts that they and the
- * other pointers lead to: the method, the URL, the lines and the body. */
+/* A request from start to release. Behind it lie the texts that its pointers lead to: the method, the
+ * URL, its own lines and the body. */
 typedef struct request {
   struct request *previous, *next;
   int64_t id;
@@ -38,8 +38,7 @@ typedef struct request {
   size_t url_len, body_len;
   int failure; /* once finished without an answer */
   int unsent;  /* likewise: no byte of it has gone out */
-  size_t line_count;
-  struct curl_slist lines[];
+  struct curl_slist own; /* its own lines, with line ends between them; data: NULL when there are none */
 } request;
 
 typedef struct {
@@ -116,14 +115,20 @@ se_headers *se_headers_new(void) {
 }
 
 int se_header_is_line(const char *line) {
-  size_t name = strcspn(line, ": \t");
-  if (name == 0 || line[name] != ':')
+  size_t len = strlen(line);
+  const char *colon = memchr(line, ':', len);
+  if (colon == NULL || colon == line)
     return 0;
-  for (const char *at = line; *at != '\0'; at++) {
-    if (((unsigned char)*at < ' ' && *at != '\t') || *at == 127)
+  for (const char *at = line; at < colon; at++) {
+    if (*at == ' ' || *at == '\t')
       return 0;
   }
-  return 1;
+  unsigned is_wrong = 0; /* no way out of the loop, so that it can be done for many bytes at once */
+  for (size_t i = 0; i < len; i++) {
+    unsigned char byte = (unsigned char)line[i];
+    is_wrong |= (unsigned)((byte < ' ') & (byte != '\t')) | (unsigned)(byte == 127);
+  }
+  return !is_wrong;
 }
 
 int se_headers_add(se_headers *headers, const char *line) {
@@ -172,10 +177,26 @@ static char *put_text(char **place, const char *text, size_t len) {
 }
 
 static size_t size_of_lines(const se_http_request *from) {
-  size_t size = from->line_count * sizeof(struct curl_slist);
+  size_t size = 0;
   for (size_t i = 0; i < from->line_count; i++)
-    size += strlen(from->lines[i]) + 1;
+    size += strlen(from->lines[i]) + 2;
   return size;
+}
+
+/* All lines as one: libcurl passes on what it is given, and looks through the list of lines once for
+ * each header that it knows itself. NULL: there are none. */
+static char *put_lines(char **place, const se_http_request *from) {
+  if (from->line_count == 0)
+    return NULL;
+  char *put = *place;
+  for (size_t i = 0; i < from->line_count; i++) {
+    put_text(place, from->lines[i], strlen(from->lines[i]));
+    if (i + 1 < from->line_count) {
+      memcpy(*place - 1, "\r\n", 2); /* over the zero */
+      *place += 1;
+    }
+  }
+  return put;
 }
 
 static request *request_new(const se_http_request *from) {
@@ -184,15 +205,11 @@ static request *request_new(const se_http_request *from) {
   request *made = malloc(sizeof *made + size_of_lines(from) + method + url + body + 3);
   if (made == NULL)
     return NULL;
-  char *place = (char *)(made->lines + from->line_count);
+  char *place = (char *)(made + 1);
   made->method = put_text(&place, from->method, method);
   made->url = put_text(&place, from->url, url);
   made->url_len = url;
-  made->line_count = from->line_count;
-  for (size_t i = 0; i < from->line_count; i++) {
-    made->lines[i].data = put_text(&place, from->lines[i], strlen(from->lines[i]));
-    made->lines[i].next = made->lines + i + 1;
-  }
+  made->own.data = put_lines(&place, from);
   made->body = from->body == NULL ? NULL : put_text(&place, from->body, body);
   made->body_len = body;
   made->slot = NULL;
@@ -351,7 +368,9 @@ static slot *slot_new(se_http *http) {
 #endif
   SET(CURLOPT_ACCEPT_ENCODING, ""); /* who does not ask for any may be given any: it is undone */
   SET(CURLOPT_BUFFERSIZE, (long)http->read_size);
-  SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS); /* by ALPN; never in the clear */
+  /* HTTP/2 by ALPN; never in the clear. A libcurl that was built without it refuses, and has nothing
+   * to choose from. */
+  (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   if (http->user_agent != NULL)
     SET(CURLOPT_USERAGENT, http->user_agent);
   if (result != CURLE_OK) {
@@ -483,9 +502,9 @@ static CURLcode set_method(slot *at, const request *from) {
 static CURLcode set_headers(slot *at, request *from) {
   se_headers *headers = from->headers != NULL ? from->headers : at->http->no_headers;
   struct curl_slist *lines = headers->lines;
-  if (from->line_count > 0) { /* its own come first, the others follow */
-    from->lines[from->line_count - 1].next = lines;
-    lines = from->lines;
+  if (from->own.data != NULL) { /* its own come first, the others follow */
+    from->own.next = lines;
+    lines = &from->own;
     headers = NULL; /* never the right ones for the next request */
   } else if (at->headers == headers) {
     return CURLE_OK;

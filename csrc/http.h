@@ -42,7 +42,9 @@ void se_headers_release(se_headers *headers); /* accepts NULL */
 typedef struct {
   const char *method, *url; /* zero-terminated; copied */
   se_headers *headers;      /* or NULL; a reference is taken */
-  const char *const *lines; /* more of them, for this request alone; copied, and not checked */
+  /* More of them, for this request alone; copied, and not checked. libcurl is to know nothing of their
+   * names: "X-...". */
+  const char *const *lines;
   size_t line_count;
   const char *body;         /* copied; NULL: none */
   size_t body_len;

@@ -90,8 +90,9 @@ describe("webhooks", function()
       assert.matches("^POST /hooks HTTP/1.1", request.head)
       assert.is_true(hooks.is_signed(request, SECRET))
       local headers = request.headers
-      assert.same({ "devkey", "1", "application/json", nil },
-        { headers["x-api-key"], request.attempt, headers["content-type"], headers["content-encoding"] })
+      assert.same({ "devkey", "1", "application/json", nil, nil },
+        { headers["x-api-key"], request.attempt, headers["content-type"], headers["content-encoding"],
+          headers["accept"] })
       assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", request.id)
       wait_for("delivered", 1)
     end)

@@ -13,6 +13,7 @@ local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again bef
 ---@class stream_events.server.Courier
 ---@field private transport stream_events.core.Transport
 ---@field private under_way table<integer, any> what was sent along, by the number of the request
+---@field private has_handed boolean? on an answer, since a loop over them began
 ---@field private later table<fun(), number> what is to be called, and when
 local Courier = { __name = "stream_events.server.courier" }
 Courier.__index = Courier
@@ -30,19 +31,28 @@ local function call_due(self)
   end
 end
 
-local function take_answers(self)
-  local transport = self.transport
+-- Hands on the answers that are there.
+local function hand_on(self)
+  local transport, answered = self.transport, self.answered
+  self.has_handed = false
   local id, status, body, headers = transport:next_response(true)
   while id do
-    local tag = self.under_way[id]
-    self.under_way[id] = nil
+    local under_way = self.under_way
+    local tag = under_way[id]
+    under_way[id] = nil
+    self.has_handed = true
     if tag and status then
-      self.guarded(self.answered, tag, status, nil, nil, headers)
+      answered(tag, status, nil, nil, headers)
     elseif tag then
-      self.guarded(self.answered, tag, nil, body, headers) -- here the kind of failure, and the message
+      answered(tag, nil, body, headers) -- here the kind of failure, and the message
     end
     id, status, body, headers = transport:next_response(true)
   end
+end
+
+-- All of them: what a callback raises ends a loop, and another one goes on with those that are left.
+local function take_answers(self)
+  repeat until self.guarded(hand_on, self) or not self.has_handed
 end
 
 -- The timer is left alone when it will ring early enough: a turn too many costs less than setting it
@@ -95,6 +105,7 @@ function M.open(options)
   self.guarded = function(callback, ...)
     local ok, err = xpcall(callback, debug.traceback, ...)
     if not ok then options.failed(err) end
+    return ok
   end
   self.after = function() self.guarded(options.after) end
   self.turn = function()

@@ -20,7 +20,14 @@ local crypto = native.crypto
 local QUEUE_BYTES = 32 << 20  -- and the bytes of their bodies
 local MAX_IN_FLIGHT = 17 * 60 -- of the longest list of hooks and the older setting, the most that each may
 
+local SHORTEST = 0.001 -- second that an attempt may take
 local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
+local ATTEMPT_LINES = {}
+for i = 1, ATTEMPTS_BUSY do ATTEMPT_LINES[i] = "X-Webhook-Attempt: " .. i end
+
+local IDS = 256 -- that have all but the last two digits in common
+local LAST_DIGITS = {}
+for i = 0, IDS - 1 do LAST_DIGITS[i] = ("%02x"):format(i) end
 
 local GONE = "the hook was removed or switched off"
 
@@ -72,7 +79,7 @@ function M.new(parts, options)
   local self = setmetatable({
     app = parts.app, views = parts.views, log = parts.log, options = options,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
-    id_beginning = crypto.uuid():sub(1, 24), last_id = 0,
+    id_beginning = crypto.uuid():sub(1, 24), last_id = -1,
     bodies = hook_bodies.new(), signer = crypto.signer(parts.app.api_secret), lines = {},
     of_gone = no_stats(),
   }, Webhooks)
@@ -140,6 +147,7 @@ local function prepare(self, hook)
       "User-Agent: stream-events/" .. native.version,
       "Content-Type: application/json",
       "X-Api-Key: " .. self.app.api_key:gsub("%c", ""),
+      "Accept:", -- what it answers is not looked at
       self.is_packed and "Content-Encoding: gzip" or nil,
     },
   }
@@ -151,7 +159,7 @@ local function own_lines(self, delivery)
   local lines = self.lines
   lines[1] = "X-Signature: " .. self.signer:sign(delivery.body)
   lines[2] = "X-Webhook-Id: " .. delivery.id
-  lines[3] = "X-Webhook-Attempt: " .. delivery.attempt
+  lines[3] = ATTEMPT_LINES[delivery.attempt]
   return lines
 end
 
@@ -212,9 +220,11 @@ attempt = function(self, delivery)
   delivery.attempt = delivery.attempt + 1
   delivery.deadline = delivery.deadline or now + self.options.webhook_total
   hook.stats.attempts = hook.stats.attempts + 1
+  local timeout, left = hook.target.timeout, delivery.deadline - now
+  if left < timeout then timeout = left > SHORTEST and left or SHORTEST end
   local ok, err = self.courier:send(hook.prepared or prepare(self, hook),
-    self.is_packed and native.gzip(delivery.body) or delivery.body, own_lines(self, delivery),
-    math.min(hook.target.timeout, math.max(0.001, delivery.deadline - now)), delivery)
+    self.is_packed and native.gzip(delivery.body) or delivery.body, own_lines(self, delivery), timeout,
+    delivery)
   if ok then return end
   self.courier:call_later(0, function()
     finished(self, delivery, nil, err.kind, err.message)
@@ -276,8 +286,11 @@ end
 -- A UUID for an event: a random beginning for this run, and a number. One made anew each time would
 -- cost more than all else about it.
 local function next_id(self)
-  self.last_id = self.last_id + 1
-  return ("%s%012x"):format(self.id_beginning, self.last_id)
+  local id = self.last_id + 1
+  self.last_id = id
+  local last = id % IDS
+  if last == 0 then self.id_middle = ("%s%010x"):format(self.id_beginning, id // IDS) end
+  return self.id_middle .. LAST_DIGITS[last]
 end
 
 --- Copies an event for the hooks that want it. The request that caused it may be answered after the
@@ -292,10 +305,11 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
   for _, hook in ipairs(self.hooks) do
     if hook.target.wants(event_type, is_custom) then
       body, id = body or self.bodies:make(text, context, members), id or next_id(self)
-      if queued(hook) + hook.unwritten >= self.options.webhook_queue or hook.bytes + #body > QUEUE_BYTES then
+      local bytes, unwritten = hook.bytes + #body, hook.unwritten
+      if queued(hook) + unwritten >= self.options.webhook_queue or bytes > QUEUE_BYTES then
         refuse(self, hook)
       else
-        hook.bytes, hook.unwritten = hook.bytes + #body, hook.unwritten + 1
+        hook.bytes, hook.unwritten = bytes, unwritten + 1
         self.outbox:add(hook.target.id, {
           id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0,
           deadline = false,
