@@ -160,6 +160,14 @@ refused("§4.2", "a backend that names no creator", 4, 400, "server", "POST", "/
   "either data.created_by or data.created_by_id must be provided when using server side auth." })
 refused("§4.2", "a channel that may not be read", 17, 403, "carol", "POST", QUERY, "{}",
   { says = "^GetOrCreateChannel failed with error: " })
+refused("§4.2", "a new channel by somebody who may make none", 17, 403, "anonymous", "POST",
+  "/channels/messaging/new/query", "{}", { says = "^GetOrCreateChannel failed with error: " })
+refused("§9.2", "a watch of who is banned in the channel", 17, 403, "alice", "POST", QUERY, "{}", {
+  before = function(world)
+    world:done("server", "POST", "/moderation/ban", {
+      target_user_id = "alice", banned_by_id = "bob", channel_cid = "messaging:lobby",
+    })
+  end })
 refused("§4.1", "an id with a colon", 4, 400, "alice", "POST", "/channels/messaging/a%3Ab/query", "{}")
 refused("§4.1", "an id of 65 characters", 4, 400, "alice", "POST",
   "/channels/messaging/" .. ("x"):rep(65) .. "/query", "{}")
@@ -167,17 +175,55 @@ refused("§4.5", "a channel of one", 4, 400, "alice", "POST", "/channels/messagi
   '{"data":{"members":["alice"]}}', { says = "When using member based IDs specify at least 2 members" })
 refused("§4.4", "a role given by a client", 17, 403, "alice", "POST", "/channels/messaging/lobby",
   '{"assign_roles":[{"user_id":"bob","channel_role":"channel_moderator"}]}')
+refused("§4.4", "101 members at once", 22, 413, "server", "POST", "/channels/messaging/lobby",
+  ('{"add_members":["m"%s]}'):format((',"m"'):rep(100)))
+refused("§4.4", "a query of 31 channels", 4, 400, "alice", "POST", "/channels",
+  '{"filter_conditions":{},"limit":31}', { says = "^QueryChannels failed with error: " })
+refused("§4.4", "a query from the 1001st channel on", 4, 400, "alice", "POST", "/channels",
+  '{"filter_conditions":{},"offset":1001}')
+refused("§4.4", "an event to a disabled channel", 17, 403, "alice", "POST", EVENT, FLARE, {
+  before = function(world)
+    world:done("server", "PATCH", "/channels/messaging/lobby", { set = { disabled = true } })
+  end })
+refused("§4.5", "a member more in a distinct channel", 17, 403, "server", "POST", nil,
+  '{"add_members":["carol"]}', { says = "cannot add members to the distinct channel they don't belong to" })
+local distinct = calls[#calls]
+function distinct.before(world)
+  local made = world:call("server", "POST", "/channels/messaging/query",
+    '{"data":{"members":["alice","bob"],"created_by_id":"alice"}}')
+  distinct.path = "/channels/messaging/" .. made.body.channel.id
+end
 refused("§4.4", "a channel that is not there", 16, 404, "server", "GET", "/channels/messaging/x")
 refused("§3.10", "a sync from long ago", 4, 400, "alice", "POST", "/sync",
   '{"channel_cids":["messaging:lobby"],"last_sync_at":"2020-01-01T00:00:00Z"}',
   { says = "Too old last_sync_at time" })
+refused("§3.10", "a sync of no channels", 4, 400, "alice", "POST", "/sync",
+  '{"channel_cids":[],"last_sync_at":"' .. os.date("!%Y-%m-%dT%H:%M:%SZ") .. '"}',
+  { says = "^Sync failed with error: " })
+refused("§3.10", "a sync of 256 channels", 4, 400, "alice", "POST", "/sync",
+  ('{"channel_cids":["messaging:lobby"%s],"last_sync_at":"%s"}'):format((',"messaging:lobby"'):rep(255),
+    os.date "!%Y-%m-%dT%H:%M:%SZ"), { says = "^Sync failed with error: " })
 refused("§7.1", "a setting by a client", 17, 403, "alice", "PUT", "/channeltypes/messaging", "{}")
 refused("§7.1", "a type of channel that is not there", 16, 404, "server", "GET", "/channeltypes/nothing")
 refused("§7.1", "a name in the body", 4, 400, "server", "PUT", "/channeltypes/messaging", '{"name":"x"}')
+refused("§7.1", "a date in the body", 4, 400, "server", "PUT", "/channeltypes/messaging",
+  '{"updated_at":"2026-01-01T00:00:00Z"}')
+refused("§7.1", "an unknown command", 4, 400, "server", "PUT", "/channeltypes/messaging",
+  '{"commands":["make_tea"]}')
+refused("§8.3", "a role made by a client", 17, 403, "alice", "POST", "/roles", '{"name":"boss"}')
+refused("§8.3", "the end of a role that is the service's", 4, 400, "server", "DELETE", "/roles/user")
 refused("§7.1", "a type of channel that is there already", 4, 400, "server", "POST", "/channeltypes",
   '{"name":"messaging"}')
 refused("§7.1", "the end of a type that is in use", 4, 400, "server", "DELETE", "/channeltypes/messaging")
 refused("§9.1", "another user's data", 17, 403, "alice", "POST", "/users", '{"users":{"bob":{"id":"bob"}}}')
+refused("§9.1", "a role that a client gives itself", 17, 403, "alice", "POST", "/users",
+  '{"users":{"alice":{"id":"alice","role":"admin"}}}')
+refused("§9.1", "a query of 101 users", 4, 400, "server", "GET", "/users", nil, { changes = function()
+  return { query = { payload = '{"filter_conditions":{},"limit":101}' } }
+end })
+refused("§3.1", "who was deactivated", 5, 401, "alice", "POST", EVENT, FLARE, { before = function(world)
+  world:done("server", "POST", "/users/alice/deactivate", {})
+end, says = "was deactivated" })
 refused("§2.5", "a guest where there are to be none", 17, 403, "anonymous", "POST", "/guest",
   '{"user":{"id":"gerd"}}', { before = function(world)
     world:done("server", "PATCH", "/app", { guest_user_creation_disabled = true })
