@@ -117,6 +117,15 @@ describe("format.error_json", function()
   end)
 end)
 
+describe("format.file_failure", function()
+  it("names the file first, then what is wrong", function()
+    local luv = require "luv"
+    local _, message = luv.fs_open("/nonexistent/log.jsonl", "r", 0)
+    assert.equal("/nonexistent/log.jsonl: no such file or directory", format.file_failure(message))
+    assert.equal("something else: x", format.file_failure "something else: x")
+  end)
+end)
+
 describe("fields.parse", function()
   for name, case in pairs {
     ["texts"] = { { "text=Hey there", "empty=", "n=1" }, { text = "Hey there", empty = "", n = "1" } },

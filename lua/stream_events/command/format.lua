@@ -35,6 +35,14 @@ function M.plain(text)
   return escape_steering(text)
 end
 
+--- What luv says of a file, as other programs say it: which one, then what is wrong.
+---@param message string such as "ENOENT: no such file or directory: log.jsonl"
+---@return string
+function M.file_failure(message)
+  local what, path = message:match "^E%u+: ([^:]+): (.+)$"
+  return what and ("%s: %s"):format(path, what) or message
+end
+
 --- A word as a shell takes it.
 ---@param word string
 ---@return string

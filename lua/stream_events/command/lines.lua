@@ -1,5 +1,6 @@
 --- Lines of a file or of standard input, one after the other, whatever their number.
 -- Never more than one of them is in memory. One that is longer than the limit is left out, and told.
+local format = require "stream_events.command.format"
 local luv = require "luv"
 
 local M = {}
@@ -24,7 +25,7 @@ function M.open(path)
   if path and path ~= "-" then
     local message
     fd, message = luv.fs_open(path, "r", 0)
-    if not fd then return nil, "cannot read " .. message end
+    if not fd then return nil, "cannot read " .. format.file_failure(message) end
     name = path
   end
   local stat = luv.fs_fstat(fd)

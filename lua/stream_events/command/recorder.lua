@@ -1,5 +1,6 @@
 --- The log of `listen --record`: what arrived, as it arrived, one JSON object a line, with the time.
 -- Appends to what is there, so that a recording can be continued.
+local format = require "stream_events.command.format"
 local judge = require "stream_events.command.rules.judge"
 local luv = require "luv"
 local native = require "stream_events.native"
@@ -17,7 +18,7 @@ Recorder.__index = Recorder
 ---@return string? message
 function M.open(path)
   local fd, message = luv.fs_open(path, "a", 384) -- rw-------: it holds what people wrote
-  if not fd then return nil, "cannot write " .. message end
+  if not fd then return nil, "cannot write " .. format.file_failure(message) end
   return setmetatable({ fd = fd, path = path }, Recorder)
 end
 

@@ -1,5 +1,6 @@
 --- Reads a settings file: lines of Lua like `max_event = 8192`, with Lua's comments, and nothing else.
 -- It is read and never run, so it cannot loop, open files or take memory; and each value has a line.
+local format = require "stream_events.command.format"
 local lexer = require "stream_events.rules.lexer"
 local luv = require "luv"
 
@@ -93,7 +94,7 @@ end
 
 local function read_text(path)
   local stat, message = luv.fs_stat(path)
-  if not stat then return nil, message end
+  if not stat then return nil, format.file_failure(message) end
   if stat.type ~= "file" then return nil, path .. " is no file" end
   if stat.size > MAX_BYTES then return nil, ("%s is larger than %d bytes"):format(path, MAX_BYTES) end
   local file

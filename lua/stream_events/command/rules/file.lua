@@ -24,7 +24,7 @@ function M.readable(path, args)
   if stat.type == "directory" then return nil, ("%s is a folder, not a rule file"):format(path) end
   local fd
   fd, message = luv.fs_open(path, "r", 0)
-  if not fd then return nil, "cannot read " .. message end
+  if not fd then return nil, "cannot read " .. format.file_failure(message) end
   luv.fs_close(fd)
   return true
 end

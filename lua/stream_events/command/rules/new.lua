@@ -81,7 +81,7 @@ local function write(path, program)
       return nil, ("%s is there already and was left alone; give another name, or see what is wrong "
         .. "with it: %s rules check %s"):format(path, program, format.word(path))
     end
-    return nil, "cannot write " .. message
+    return nil, "cannot write " .. format.file_failure(message)
   end
   local written
   written, message = luv.fs_write(fd, M.TEXT, -1)
