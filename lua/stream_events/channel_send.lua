@@ -190,6 +190,7 @@ function methods:send_event(event_type, data, options, callback)
     id, is_made_up = id_of(self, data, options)
   end
   local context = self.context
+  if not context.sender then require("stream_events.sender").begin(context) end
   local tasks, encoder, rules = context.tasks, context.encoder, context.rules
   local class, err = sending(self, sender and "server" or "acting")
   if not class and options and options.queue then class = unsigned(self) end

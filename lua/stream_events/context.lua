@@ -9,9 +9,7 @@ local loggers = require "stream_events.logger"
 local loops = require "stream_events.loop"
 local native = require "stream_events.native"
 local pacing = require "stream_events.pacing"
-local payload = require "stream_events.payload"
 local recovery = require "stream_events.recovery"
-local senders = require "stream_events.sender"
 local sessions = require "stream_events.session"
 local tasks = require "stream_events.task"
 local upkeep = require "stream_events.upkeep"
@@ -110,7 +108,7 @@ local function warn_unwatched(context)
 end
 
 local function established(context, first)
-  context.sender:online()
+  if context.sender then context.sender:online() end
   context.check_unwatched = true
   if not first or next(context.recovery.watches) ~= nil then
     context.recovery:start(context.link)
@@ -123,7 +121,7 @@ local function established(context, first)
 end
 
 local function ended(context, err)
-  context.sender:user_gone(err)
+  if context.sender then context.sender:user_gone(err) end
   context.identity:clear()
   local call = context.connect_call
   context.connect_call = nil
@@ -136,7 +134,9 @@ local function disconnected(context)
   if connecting then
     connecting:finish(nil, errors.new { kind = "closed", message = "disconnected while connecting" })
   end
-  context.sender:user_gone(errors.new { kind = "closed", message = "not sent: disconnected" })
+  if context.sender then
+    context.sender:user_gone(errors.new { kind = "closed", message = "not sent: disconnected" })
+  end
   context.recovery:forget_all()
   context.identity:clear()
   local calls = context.disconnect_calls
@@ -152,7 +152,7 @@ local function announce(context, change)
   if not change.online then
     if NETWORK[change.kind] then context.transport:end_idle() end
     context.recovery:interrupted(context.clock.now() - (context.link.last_heard or context.clock.now()))
-    context.sender:offline()
+    if context.sender then context.sender:offline() end
   end
   change.type = "connection.changed"
   context.emit(change) -- first: whoever reads the log may bring about the next one
@@ -194,6 +194,7 @@ function M.new(client, options, level)
     warned = setmetatable({}, { __mode = "k" }), -- channels that were warned about
     disconnect_calls = {},
     turns = {}, -- changes that wait for the one before, by what they are about
+    sender = false, encoder = false, -- made with the first send: many a client only receives
   }
   context.emit = function(event)
     event = emit(context, event)
@@ -218,11 +219,9 @@ function M.new(client, options, level)
   context.registry = dispatch.new()
   context.workers = workers.new(context.log)
   context.tasks = tasks.new(context.workers)
-  context.encoder = payload.new(options.limits.event_size)
   context.identity = identities.new(context)
   context.paces = pacing.endpoints(options.hosted and pacing.HOSTED or nil)
   context.api = api.new(context)
-  context.sender = senders.new(context)
   context.delivery = delivery.new(context, function(reason, excerpt)
     return dropped(context, reason, excerpt)
   end, function(kind, report)
@@ -261,7 +260,7 @@ function M.close(context, err)
   context.session:close()
   context.recovery:forget_all()
   context.identity:give_up(err)
-  context.sender:close(err)
+  if context.sender then context.sender:close(err) end
   context.api:close(err)
   if context.connect_call then context.connect_call:finish(nil, err) end
   disconnected(context)

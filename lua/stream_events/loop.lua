@@ -49,7 +49,8 @@ local function deliver(self, limit, late)
   if context.rules then context.rules:step() end
   context.upkeep:step()
   context.api:sweep()
-  if context.sender.active then context.sender:step() end
+  local sender = context.sender
+  if sender and sender.active then sender:step() end
   if workers.depth > 0 then return turn_inside(self) end
   local ran = workers:run(limit, late)
   if context.closed then return ran end
@@ -96,7 +97,8 @@ local function next_timer(context)
   other = context.upkeep:deadline()
   if other and other < timer then timer = other end
   if context.recovery.run then timer = math.min(timer, context.recovery:deadline() or NEVER) end
-  if context.sender.active then timer = math.min(timer, context.sender:deadline() or NEVER) end
+  other = context.sender
+  if other and other.active then timer = math.min(timer, other:deadline() or NEVER) end
   return timer
 end
 

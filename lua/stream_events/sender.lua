@@ -20,6 +20,7 @@ local backoff = require "stream_events.backoff"
 local errors = require "stream_events.error"
 local options_module = require "stream_events.options"
 local pacing = require "stream_events.pacing"
+local payload = require "stream_events.payload"
 
 local M = {}
 
@@ -79,6 +80,13 @@ function M.new(context)
     active = false, turn = 0,
     counts = { superseded = 0, expired = 0, paced = 0, retried = 0 },
   }, Sender)
+end
+
+--- Gives a client what it sends with: its sender, and what writes its events.
+---@param context table
+function M.begin(context)
+  context.encoder = payload.new(context.limits.event_size)
+  context.sender = M.new(context)
 end
 
 -- Errors ------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ local M = {}
 ---@field watched integer channels
 ---@field rules stream_events.RuleStats? nil: there are none
 
+-- Of a client that has sent nothing so far.
+local NO_SENDS = { superseded = 0, expired = 0, paced = 0, retried = 0 }
+
 local function size(set)
   local count = 0
   for _ in pairs(set) do count = count + 1 end
@@ -60,6 +63,8 @@ end
 function M.collect(context)
   local totals, counts = context.router:totals(), context.delivery.totals()
   local dropped = context.router:counts()
+  local sender = context.sender
+  local sends = sender and sender.counts or NO_SENDS
   if counts.malformed > 0 then
     dropped["*"] = dropped["*"] or {}
     dropped["*"].malformed = counts.malformed
@@ -77,9 +82,8 @@ function M.collect(context)
     tokens_asked = context.identity.supply.asked, tokens_failed = context.identity.supply.failed,
     sends = context.api.counts.sent, failed = context.api.counts.failed,
     in_flight = context.api.counts.in_flight,
-    queued = context.sender:waiting(),
-    superseded = context.sender.counts.superseded, expired = context.sender.counts.expired,
-    paced = context.sender.counts.paced, retried = context.sender.counts.retried,
+    queued = sender and sender:waiting() or 0,
+    superseded = sends.superseded, expired = sends.expired, paced = sends.paced, retried = sends.retried,
     handlers_waiting = context.workers.suspended, handler_errors = context.workers.failures,
     longest_poll = context.loop.longest,
     subscriptions = subscriptions(context.registry), watched = size(context.recovery.watches),

@@ -62,6 +62,7 @@ function methods:send_user_custom_event(user_id, event, options, callback)
   local context = self.context
   calls.expect_user_id(user_id, 2)
   calls.expect_table(event, "an event", 2)
+  if not context.sender then require("stream_events.sender").begin(context) end
   local class, err = class_of(context)
   local call = context.tasks:begin(callback, class)
   local data = {}
