@@ -65,7 +65,7 @@ struct slot {
   int attempts;
   int is_repeated; /* given up: it would have been sent a second time */
   int over_limit;  /* the body is; or, with head_bytes over MAX_HEAD, the head */
-  size_t head_bytes;
+  size_t head_bytes, body_bytes;
   int has_head; /* the empty line after the headers has come */
   int is_refusal; /* no 2xx: what its Retry-After means may need its Date */
   se_buffer body;
@@ -80,7 +80,7 @@ struct se_http {
   se_headers *no_headers; /* for requests that bring none */
   size_t max_in_flight, max_waiting, max_body, read_size;
   double connect_timeout;
-  int has_proxy, keeps_date, keeps_content_type;
+  int has_proxy, keeps_date, keeps_content_type, keeps_body;
   slot **slots;
   size_t slots_used;
   slot *free_slots;
@@ -114,6 +114,20 @@ se_headers *se_headers_new(void) {
   return headers;
 }
 
+/* How many bytes are in the words at the beginning, of eight bytes each, that hold no control
+ * character at all. */
+static size_t plain_words(const char *text, size_t len) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+  size_t done = 0;
+  for (uint64_t word; len - done >= sizeof word; done += sizeof word) {
+    memcpy(&word, text + done, sizeof word);
+    uint64_t deleted = word ^ (ones * 127);
+    if ((((word - ones * ' ') & ~word) | ((deleted - ones) & ~deleted)) & high)
+      break;
+  }
+  return done;
+}
+
 int se_header_is_line(const char *line) {
   size_t len = strlen(line);
   const char *colon = memchr(line, ':', len);
@@ -123,12 +137,12 @@ int se_header_is_line(const char *line) {
     if (*at == ' ' || *at == '\t')
       return 0;
   }
-  unsigned is_wrong = 0; /* no way out of the loop, so that it can be done for many bytes at once */
   for (size_t i = 0; i < len; i++) {
-    unsigned char byte = (unsigned char)line[i];
-    is_wrong |= (unsigned)((byte < ' ') & (byte != '\t')) | (unsigned)(byte == 127);
+    i += plain_words(line + i, len - i);
+    if (i < len && (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 127))
+      return 0;
   }
-  return !is_wrong;
+  return 1;
 }
 
 int se_headers_add(se_headers *headers, const char *line) {
@@ -230,11 +244,12 @@ static void request_free(request *gone) {
 static size_t on_body(char *data, size_t size, size_t count, void *user) {
   slot *at = user;
   size_t len = size * count;
-  if (!se_buffer_fits(&at->body, len)) {
+  if (len > at->http->max_body - at->body_bytes) {
     at->over_limit = 1;
     return 0;
   }
-  return se_buffer_append(&at->body, data, len) == SE_OK ? len : 0;
+  at->body_bytes += len;
+  return !at->http->keeps_body || se_buffer_append(&at->body, data, len) == SE_OK ? len : 0;
 }
 
 static int begins(const char *line, size_t len, const char *name) {
@@ -541,7 +556,7 @@ static void activate(se_http *http, request *begun, slot *at) {
   at->request = begun;
   at->status = 0;
   at->over_limit = 0;
-  at->head_bytes = 0;
+  at->head_bytes = at->body_bytes = 0;
   at->attempts = at->is_repeated = 0;
   at->has_head = 0;
   at->reason[0] = '\0';
@@ -654,6 +669,7 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
   http->has_proxy = se_multi_has_proxy(options->proxy);
   http->keeps_date = options->keeps_date;
   http->keeps_content_type = options->keeps_content_type;
+  http->keeps_body = options->keeps_body;
   http->earliest = SE_NEVER;
   http->user_agent = copy(options->user_agent, &failed);
   http->ca_file = copy(options->ca_file, &failed);

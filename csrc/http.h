@@ -20,6 +20,7 @@ typedef struct {
   double connect_timeout; /* seconds */
   int keeps_date;         /* the header Date is of interest, too */
   int keeps_content_type; /* and so is Content-Type */
+  int keeps_body;         /* else the answers' bodies are forgotten, and only counted */
 } se_http_options;
 
 typedef struct se_http se_http;

@@ -75,7 +75,9 @@ static int transport_new(lua_State *L) {
   options.keeps_date = lua_toboolean(L, -1);
   lua_getfield(L, 1, "keep_content_type");
   options.keeps_content_type = lua_isnil(L, -1) || lua_toboolean(L, -1);
-  lua_pop(L, 2);
+  lua_getfield(L, 1, "keep_body");
+  options.keeps_body = lua_isnil(L, -1) || lua_toboolean(L, -1);
+  lua_pop(L, 3);
 
   ltransport *box = lua_newuserdatauv(L, sizeof *box, 1);
   box->transport = NULL;

@@ -230,9 +230,9 @@ describe("request", function()
     end
     local prepared, lines, expected = prepare { "A: all" }, {}, {}
     for i = 1, 20 do
-      lines[1], lines[2] = "B: " .. i, i % 2 == 0 and "C: even" or nil
+      lines[1], lines[2] = "B: \tno\tcontrol \195\169 " .. i, i % 2 == 0 and "C: even" or nil
       local id = assert(transport:send(prepared, "x", lines))
-      expected[id] = ("all %d %s"):format(i, i % 2 == 0 and "even" or "none")
+      expected[id] = ("all \tno\tcontrol \195\169 %d %s"):format(i, i % 2 == 0 and "even" or "none")
     end
     lines = nil -- luacheck: ignore 311
     collectgarbage()
@@ -548,6 +548,15 @@ describe("a request that fails", function()
     assert.equal(100, #answer_to { method = "GET", url = server:url "http" }.body)
   end)
 
+  it("forgets bodies that are of no interest, and counts them", function()
+    local server = peer.http(function(request, connection)
+      connection:answer(200, ("x"):rep(request.target == "/" and 100 or 101))
+    end)
+    new_transport { max_body = 100, keep_body = false }
+    for _ = 1, 3 do assert.equal("", answer_to({ method = "GET", url = server:url("http", "/") }).body) end
+    assert.equal("full", (failure { method = "GET", url = server:url("http", "/more") }))
+  end)
+
   it("undoes the compression of an answer that nobody has asked to be compressed", function()
     local server = peer.http(function(_, connection)
       connection:answer(200, core.gzip('{"ok":true}'), { "Content-Encoding: gzip" })
@@ -677,9 +686,17 @@ describe("misuse", function()
     for _, wrong in ipairs { "x", {}, transport } do
       assert.has_error(function() transport:send(wrong) end)
     end
-    for _, lines in ipairs { "A: b", { 1 }, { "no colon" }, { "A: b\r\nC: d" }, { "A: b\0" },
+    for _, lines in ipairs { "A: b", { 1 }, { "no colon" }, { "A: b\r\nC: d" }, { "A: b\0" }, { ": b" },
+      { "A b: c" }, { "A\t: c" },
       { "A: 1", "A: 2", "A: 3", "A: 4", "A: 5", "A: 6", "A: 7", "A: 8", "A: 9" } } do
       assert.has_error(function() transport:send(prepared, "x", lines) end)
+    end
+    -- Lines are looked at in words of eight bytes.
+    for place = 1, 20 do
+      for _, wrong in ipairs { "\1", "\n", "\r", "\31", "\127" } do
+        local line = "A: " .. ("x"):rep(place - 1) .. wrong .. ("x"):rep(20 - place)
+        assert.has_error(function() transport:send(prepared, "x", { line }) end)
+      end
     end
     for _, timeout in ipairs { -1, 0 / 0, "x", 1e7 } do
       assert.has_error(function() transport:send(prepared, "x", nil, timeout) end)

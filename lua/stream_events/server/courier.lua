@@ -96,7 +96,7 @@ end
 function M.open(options)
   local transport, kind, message = native.transport {
     max_in_flight = options.max_in_flight, max_waiting = options.max_in_flight, max_body = MAX_ANSWER,
-    connect_timeout = CONNECT_TIMEOUT, read_size = READ_SIZE,
+    connect_timeout = CONNECT_TIMEOUT, read_size = READ_SIZE, keep_content_type = false, keep_body = false,
   }
   if not transport then return nil, native.error(kind, message) end
   local self = setmetatable({

@@ -17,6 +17,7 @@ local Transport = {}
 ---@field connect_timeout number? seconds, default 10
 ---@field keep_date boolean? the header Date of answers is of interest, too
 ---@field keep_content_type boolean? whether the header Content-Type of answers is; default true
+---@field keep_body boolean? whether their bodies are; default true
 ---@field ca_file string? PEM bundle instead of the system's
 ---@field proxy string? as libcurl's CURLOPT_PROXY; default: the environment's
 
