@@ -25,21 +25,30 @@ local function make_room(now)
   return count < MOST_PLAYERS
 end
 
+-- When the service took the event, in seconds of its day; 0 for what goes out. Nobody else can set it, and it
+-- stays true when a busy game reads late what came in time.
+local function sent(event)
+  local text = event.created_at or ""
+  local hours, minutes = tonumber(string.sub(text, 12, 13)), tonumber(string.sub(text, 15, 16))
+  local seconds = tonumber(string.sub(text, 18, -2))
+  return hours and minutes and seconds and hours * 3600 + minutes * 60 + seconds or 0
+end
+
 -- A player may be as far from the last place as one can run in the time since then, and a little further.
 local function as_fast_as_one_can_run(event, context)
-  local key, now = context.direction .. event.user.id, context.now
+  local key, now, at = context.direction .. event.user.id, context.now, sent(event)
   local place = places[key]
   if not place then
     if count >= MOST_PLAYERS and not make_room(now) then return drop "the lobby is full" end
     count = count + 1
-    places[key] = { x = event.x, y = event.y, at = now, ahead = field.slack }
+    places[key] = { x = event.x, y = event.y, at = now, sent = at, ahead = field.slack }
     return allow
   end
   local dx, dy = event.x - place.x, event.y - place.y
   local distance = math.sqrt(dx * dx + dy * dy)
-  local reach = place.ahead + math.max(0, now - place.at) * field.speed
+  local reach = place.ahead + math.max(0, now - place.at, at - place.sent) * field.speed
   if distance > reach then return drop "further than anyone can run" end
-  place.x, place.y, place.at = event.x, event.y, now
+  place.x, place.y, place.at, place.sent = event.x, event.y, now, at
   place.ahead = math.min(reach - distance, field.slack)
   return allow
 end

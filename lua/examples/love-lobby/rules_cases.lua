@@ -1,4 +1,11 @@
 -- What needs several events to be shown. stream-events rules test rules.lua rules_cases.lua
+
+-- A step with the time at which the service took it.
+local function step(x, time)
+  return ('{"type":"move","cid":"livestream:lobby","user":{"id":"dan"},"x":%d,"y":9,"created_at":"%s"}')
+    :format(x, time)
+end
+
 return {
   { name = "running is fine",
     events = {
@@ -14,6 +21,13 @@ return {
       { type = "move", user = "bea", x = 196, y = 100 },
     },
     at = { 0, 0, 0 }, verdict = "allow" },
+  { name = "who ran while the game was busy is where it has run to",
+    events = {
+      step(100, "2026-01-01T00:00:59.5Z"),
+      step(500, "2026-01-01T00:01:01.25Z"),
+      step(700, "2026-01-01T00:01:01.3Z"),
+    },
+    at = { 0, 0.1, 0.1 }, verdict = { "allow", "allow", "drop" }, reason = "check" },
   { name = "nobody is there at once",
     events = {
       { type = "move", user = "mallory", x = 100, y = 100 },
