@@ -58,6 +58,11 @@ local function milliseconds(value)
   return nil, ("must be a whole number from 1 to %d"):format(LONGEST)
 end
 
+local function is_port(text)
+  local number = text:find "^%d+$" and #text <= 5 and tonumber(text)
+  return number and number >= 1 and number <= 65535
+end
+
 -- A name or password in a URL would be shown wherever the URL is.
 local function url(value)
   if type(value) ~= "string" or #value > MAX_URL or value:find("[%s%c]") then
@@ -66,6 +71,8 @@ local function url(value)
   local host = value:match("^[hH][tT][tT][pP][sS]?://([^/?#]+)")
   if not host then return nil, "must begin with http:// or https:// and a host" end
   if host:find("@", 1, true) then return nil, "must not hold a user name or a password" end
+  local port = host:match "^[^%[%]:]*:(.*)$" or host:match "%]:(.*)$"
+  if port and not is_port(port) then return nil, "must have a port from 1 to 65535, or none" end
   return value
 end
 
