@@ -284,6 +284,23 @@ describe("a connection", function()
     assert.equal(1, recovered)
   end)
 
+  it("ends with disconnect a watch that is under way, and the next session knows nothing of it", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local channel = client:channel("messaging", "general")
+    local held, watched, failure, recovered
+    fake.answer = function(request) held = request return nil end
+    channel:watch(function(same, err) watched, failure = same, err end)
+    client:subscribe_for("connection.recovered", function() recovered = true end)
+    client:poll()
+    assert(client:disconnect())
+    fake.reply(held, fake.usual_answer(held))
+    assert(client:connect_user({ id = "john" }, fake.token))
+    for _ = 1, 3 do client:poll(1) end
+    assert.same({ nil, "closed", false }, { watched, failure.kind, channel.watching })
+    assert.is_nil(recovered)
+  end)
+
   it("binds a watch to the new connection when it was lost while the query was under way", function()
     local fake = fakes.new()
     local client = fake.connected()

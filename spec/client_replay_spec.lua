@@ -258,6 +258,88 @@ describe("after a reconnect", function()
     assert.same({ 3, { 1 }, false }, { calls, got, recovered[1].gap })
   end)
 
+  it("what comes live as well, since a sync whose answer was lost began the watch, is given once", function()
+    local calls = 0
+    begin(function(_, request)
+      calls = calls + 1
+      if calls == 2 then return answer { event(4), event(5) } end
+      receive(5)
+      fake.socket:event("note", { created_at = "2026-01-01T00:00:05.5Z" })
+      fake.reply(request, nil, "network", "reset")
+    end)
+    local notes = 0
+    client:subscribe_for("note", function() notes = notes + 1 end)
+    lose()
+    polls(6)
+    receive(6)
+    receive(7)
+    polls(2)
+    assert.same({ { 4, 5, 6, 7 }, 1, 2 }, { got, notes, recovered[1].replayed })
+  end)
+
+  it("what a sync has given is not asked for again, whenever the program's own watch began", function()
+    local asked, held = {}, nil
+    begin(function(body, request)
+      asked[#asked + 1], held = body.last_sync_at, request
+    end)
+    lose()
+    while not held do client:poll(1) end
+    channel:watch(function() end) -- watched since 00.5, says the answer
+    fake.reply(held, answer { event(4) })
+    polls(4)
+    lose()
+    polls(4)
+    assert.same({ { 4 }, "2026-01-01T00:00:50Z" }, { got, asked[2] })
+  end)
+
+  it("what was given of a channel whose sync had no answer is not asked for again", function()
+    local asked = {}
+    begin(function(body) asked[#asked + 1] = body.last_sync_at end)
+    local usual = fake.answer
+    fake.answer = function(request)
+      if fakes.cids_of(request) then return nil end
+      return usual(request)
+    end
+    lose()
+    while #asked < 1 do client:poll(1) end
+    fake.clock.advance(7)
+    receive(5) -- the server has heard of the sync
+    polls(3)
+    lose()
+    polls(4)
+    assert.same({ { 5 }, "2026-01-01T00:00:05Z" }, { got, asked[2] })
+  end)
+
+  it("what was given while a watch was being asked for counts, whatever others are watched", function()
+    local asked, held = {}, nil
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer {}
+    end)
+    assert(channel:stop_watching())
+    local usual = fake.answer
+    fake.answer = function(request)
+      if request.path:find("general/query", 1, true) then
+        held = request
+        return nil
+      elseif request.path:find("plain/query", 1, true) then
+        return 201, native.json.encode(fakes.view "messaging:plain")
+      end
+      return usual(request)
+    end
+    channel:watch(function() end)
+    client:poll()
+    receive(3)
+    client:poll()
+    assert(client:channel("messaging", "plain"):watch())
+    fake.reply(held, 201, native.json.encode(view "messaging:general"))
+    polls(1)
+    fake.answer = usual
+    lose()
+    polls(4)
+    assert.same({ { 3 }, { "2026-01-01T00:00:03Z" } }, { got, asked })
+  end)
+
   it("a call that was one too many is made again when that may be; nothing is delivered before", function()
     local asked = {}
     begin(function()

@@ -147,6 +147,10 @@ local function offline(self)
   }
 end
 
+local function session_over()
+  return errors.new { kind = "closed", message = "disconnected meanwhile: the watch has ended with that" }
+end
+
 -- Watching, and no longer watching, the same channel: one call after the other, since two at once may
 -- overtake each other, and what was wanted last would not be what the service does.
 local function in_turn(self, receive, begin)
@@ -163,14 +167,20 @@ end
 local function watch(self, presence, receive)
   local connection_id = self.context.identity.connection_id
   if not connection_id then return receive(nil, offline(self)) end
-  self.context.recovery:expect()
+  local recovery = self.context.recovery
+  local era = recovery.era
+  recovery:expect()
   query(self, { creates = true, state = true, watch = true, presence = presence }, function(ok, err)
     local current = self.context.identity.connection_id
-    if ok and current and current ~= connection_id then return watch(self, presence, receive) end
-    if ok then
+    local is_over = recovery.era ~= era
+    local is_bound = ok and not is_over and (current == nil or current == connection_id)
+    if is_bound then
       self.presence = presence
-      self.context.recovery:watched(self)
+      recovery:watched(self)
     end
+    recovery:settled()
+    if ok and is_over then return receive(nil, session_over()) end
+    if ok and not is_bound then return watch(self, presence, receive) end
     receive(ok, err)
   end)
 end

@@ -25,6 +25,13 @@ local function apply_fields(channel, fields)
   channel.data = data
 end
 
+-- Since when the connection watches; or, where that is later, up to when a sync has given its events.
+local function apply_watch(channel, date)
+  local before = channel.watched_at
+  if type(date) ~= "string" or (before and before:sub(1, -2) > date:sub(1, -2)) then return end
+  channel.watched_at = date
+end
+
 --- Takes over the answer of a query.
 ---@param channel stream_events.Channel
 ---@param answer table
@@ -41,7 +48,7 @@ function M.apply_answer(channel, answer)
     for _, member in ipairs(answer.members) do add_member(channel, member) end
   end
   channel.membership = as_table(answer.membership)
-  if answer.watched_at ~= nil then channel.watched_at = answer.watched_at end
+  apply_watch(channel, answer.watched_at)
   channel.watcher_count = type(answer.watcher_count) == "number" and answer.watcher_count or 0
   return changed
 end

@@ -108,13 +108,18 @@ end
 
 --- Events may be delivered from now on: first these, which were missed, as if they came in now.
 ---@param texts string[]?
-function Link:deliver(texts)
+---@param dates table<string, string>? of them: the cid of each by its created_at
+function Link:deliver(texts, dates)
+  local socket, delivery = self.socket, self.context.delivery
   self.held, self.delivers = false, true
-  if texts and texts[1] then
-    self.socket:replay(texts)
-    self.replays = true
-  end
-  self.context.delivery.source(self.socket)
+  if not texts or not texts[1] then return delivery.source(socket) end
+  socket:replay(texts)
+  self.replays = true
+  if next(dates) == nil then return delivery.source(socket) end
+  local given_already = require "stream_events.given_already" -- only here: few clients ever need it
+  delivery.source(given_already.left_out(socket, dates, function()
+    if self.socket == socket and self.delivers then delivery.source(socket) end
+  end))
 end
 
 --- Whether events that were missed are still to be delivered; the descriptor does not say so.

@@ -13,9 +13,12 @@ local SPREAD = 0.2
 ---@class stream_events.Recovery
 ---@field watches table<string, stream_events.Channel> by cid
 ---@field gaps integer recoveries after which events may be missing
+---@field era integer another one after each session: a watch belongs to one
 ---@field run table|false the recovery under way; or `is_late`, what one has left over
 ---@field private complete_until number? by the server's clock: what was made until then has come
 ---@field private replay stream_events.Replay|false made when watches are lost for the first time
+---@field private expected integer queries that watch, without an answer so far
+---@field private kept stream_events.Channel? one of those that are watched and kept
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
 local Recovery = { __name = "stream_events.recovery" }
@@ -25,7 +28,8 @@ Recovery.__index = Recovery
 ---@return stream_events.Recovery
 function M.new(context)
   return setmetatable({
-    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, run = false, replay = false,
+    context = context, watches = {}, uses = 0, lost = {}, gaps = 0, era = 0, expected = 0, run = false,
+    replay = false,
   }, Recovery)
 end
 
@@ -43,9 +47,21 @@ function Recovery:handled(cid)
   if channel then self:use(channel) end
 end
 
---- A query that watches is about to be made: from its beginning on the way of the connection counts.
+-- The way of a connection counts where it watches what is kept; and where that is not known so far.
+local function track(self)
+  self.context.link:track(self.kept ~= nil or self.expected > 0 or self.run ~= false)
+end
+
+--- A query that watches is about to be made.
 function Recovery:expect()
-  self.context.link:track(true)
+  self.expected = self.expected + 1
+  track(self)
+end
+
+--- It has its answer, whichever; after watched(), where that comes.
+function Recovery:settled()
+  self.expected = self.expected - 1
+  track(self)
 end
 
 -- Only here: many a client never comes to it.
@@ -74,7 +90,7 @@ local function follow_connection(self, channel)
     kept = find_kept { channel }
   end
   self.kept = kept
-  self.context.link:track(kept ~= nil)
+  track(self)
 end
 
 local function new_run(self)
@@ -96,7 +112,7 @@ end
 --- A channel is not watched any more.
 ---@param channel stream_events.Channel
 function Recovery:forget(channel)
-  channel.watching = false
+  channel.watching, channel.watched_at = false, nil
   if self.run then self.run.rewatch:forget(channel) end
   if channel.cid then
     self.watches[channel.cid] = nil
@@ -127,9 +143,10 @@ end
 
 --- No channel is watched any more.
 function Recovery:forget_all()
-  for _, channel in pairs(self.watches) do channel.watching = false end
+  for _, channel in pairs(self.watches) do channel.watching, channel.watched_at = false, nil end
   cancel(self)
   self.watches, self.lost, self.since = {}, {}, nil
+  self.era = self.era + 1
   if self.replay then self.replay:forget_all() end
 end
 
@@ -171,10 +188,10 @@ function Recovery:start(link)
   run.rewatch:add(self.watches)
   if next(self.watches) then run.begins = run.begins + SPREAD * self.context.random() end
   self.run = run
-  self:expect()
-  local asks = next(self.watches) ~= nil and replay_of(self):begin(self.watches, function(texts)
+  track(self)
+  local asks = next(self.watches) ~= nil and replay_of(self):begin(self.watches, function(texts, dates)
     run.waits, run.replayed = false, #texts
-    link:deliver(texts)
+    link:deliver(texts, dates)
   end)
   if not asks then
     run.waits = false

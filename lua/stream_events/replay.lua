@@ -62,6 +62,10 @@ function Replay:left_off(watches, position, replaying)
       self.since[cid] = later(self.since[cid], reached)
     elseif began then
       self.since[cid] = later(began, position)
+    elseif self.missing[cid] and position and channel_state.is_kept(channel) then
+      -- Its sync had no answer, and yet it may have been watched: what was given is not to come again. What
+      -- was not is in a gap as it is.
+      self.since[cid] = later(self.since[cid], position)
     end
   end
 end
@@ -111,7 +115,7 @@ local function take_events(run, texts)
     local channel = cid and run.watches[cid]
     if not event or (at and channel and is_later(at, run.since[cid])) then
       last = at and at:sub(1, -2) or last
-      run.found[#run.found + 1] = { at = last, order = #run.found, cid = cid, text = text }
+      run.found[#run.found + 1] = { at = last, order = #run.found, cid = cid, text = text, date = at }
     end
   end
 end
@@ -128,7 +132,7 @@ local function take_answer(self, run, cids, body)
   take_events(run, texts)
   for _, cid in ipairs(cids) do
     local channel = run.watches[cid]
-    channel.watched_at = channel.watched_at or date(answer.synced_at)
+    channel.watched_at = later(date(answer.synced_at), date(channel.watched_at))
   end
 end
 
@@ -137,11 +141,12 @@ local function by_date(a, b)
   return a.order < b.order
 end
 
--- All that was found as one row, of the length that one answer may have: the newest of it.
+-- All that was found as one row, of the length that one answer may have: the newest of it. And the cid of
+-- each by its date.
 local function in_order(self, run)
   local found = run.found
   table.sort(found, by_date)
-  local texts, bytes, first = {}, 0, 1
+  local texts, dates, bytes, first = {}, {}, 0, 1
   for i = #found, 1, -1 do
     bytes = bytes + #found[i].text
     if bytes > self.context.limits.answer_size then
@@ -153,11 +158,12 @@ local function in_order(self, run)
     local is_wanted = item.cid == nil or run.watches[item.cid] ~= nil -- by now
     if i >= first and is_wanted then
       texts[#texts + 1] = item.text
+      if item.date then dates[item.date] = item.cid end
     elseif item.cid and is_wanted then
       self.missing[item.cid] = true
     end
   end
-  return texts
+  return texts, dates
 end
 
 -- Asking ---------------------------------------------------------------------------------------------
@@ -285,10 +291,10 @@ local function calls_for(self, watches)
 end
 
 --- Asks for what was missed, and lets the present connection watch what it asks for. `done` is called
---- once, with the texts of the events in their order, unless cancel() comes before. False: there is
---- nothing to be asked, and `done` is not called.
+--- once, with the texts of the events in their order, and the cid of each by its date, unless cancel()
+--- comes before. False: there is nothing to be asked, and `done` is not called.
 ---@param watches table<string, stream_events.Channel>
----@param done fun(texts: string[])
+---@param done fun(texts: string[], dates: table<string, string>)
 ---@return boolean asks
 function Replay:begin(watches, done)
   local calls = calls_for(self, watches)

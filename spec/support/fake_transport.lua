@@ -35,6 +35,10 @@ function Socket:state()
   return self.now_state
 end
 
+local function is_later(date, than)
+  return date ~= nil and (than == nil or date:sub(1, -2) > than:sub(1, -2))
+end
+
 -- The next text, those of a replay first.
 function Socket:take()
   local missed = self.missed
@@ -63,7 +67,8 @@ function Socket:next()
       return false, "malformed", err.message, text:sub(1, 200)
     end
     router.received = router.received + 1
-    if self.tracks then self.position_at = event.created_at end
+    local date = event.created_at
+    if self.tracks and is_later(date, self.position_at) then self.position_at = date end
     if wanted(router.wants, event.type) then return event, event.type, event.cid end
     router.unwanted = router.unwanted + 1
   end
@@ -213,7 +218,13 @@ end
 
 function Transport:end_idle() self.idle_ended = (self.idle_ended or 0) + 1 end
 
-function Transport:cancel(id) self.fake.cancelled[id] = true end
+function Transport:cancel(id)
+  self.fake.cancelled[id] = true
+  local replies = self.fake.replies
+  for i = #replies, 1, -1 do
+    if replies[i][1] == id then table.remove(replies, i) end
+  end
+end
 
 function Transport:connect(options)
   if self.fake.refuses_connect then return nil, "network", "no route" end
@@ -300,9 +311,10 @@ function M.new()
   fake.usual_answer = usual_answer
   fake.on_connect = function(socket) socket:greet() end
 
-  --- Answers a request that `answer` left open. A nil status is a failure: its kind and message, and
-  --- whether nothing of the request has gone out.
+  --- Answers a request that `answer` left open, unless it was cancelled. A nil status is a failure: its
+  --- kind and message, and whether nothing of the request has gone out.
   function fake.reply(request, status, body, headers, unsent)
+    if fake.cancelled[request.id] then return end
     fake.replies[#fake.replies + 1] = { request.id, status, body, headers, unsent }
   end
 
