@@ -124,6 +124,43 @@ describe("stream_events.server.store", function()
     end)
   end)
 
+  describe("the write-ahead log", function()
+    local function log_size() return luv.fs_stat(path "log.db-wal").size end
+
+    it("has its size from the beginning, and keeps it", function()
+      local database = opened(path "log.db")
+      local size = log_size()
+      assert.is_true(size > 1000 * 4096)
+      for _ = 1, 60 do
+        database:transaction(function()
+          for i = 1, 25 do database:put("user", "u" .. i, { text = ("x"):rep(3000) }) end
+        end)
+      end
+      assert.equal(size, log_size())
+      assert.equal("x", all(database, "user").u9.text:sub(1, 1))
+    end)
+
+    it("of a server that was killed is kept as it is, up to its end", function()
+      local database = opened(path "log.db")
+      for i = 1, 20 do database:put("user", "u" .. i, { n = i }) end
+      for _, suffix in ipairs { "", "-wal" } do
+        local file = assert(io.open(path "log.db" .. suffix, "rb"))
+        local text = file:read "a"
+        file:close()
+        -- Cut behind what was written, and with a piece of a page that was not written to its end.
+        if suffix == "-wal" then text = text:gsub("%z+$", "") .. ("x"):rep(1000) end
+        file = assert(io.open(path "killed.db" .. suffix, "wb"))
+        file:write(text)
+        file:close()
+      end
+      local other = opened(path "killed.db")
+      other:put("user", "last", {})
+      local found = all(other, "user")
+      for i = 1, 20 do assert.same({ n = i }, found["u" .. i]) end
+      assert.same({}, found.last)
+    end)
+  end)
+
   describe("add_all and delete_ranges", function()
     local function rows(first, last)
       local values = {}

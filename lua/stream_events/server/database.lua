@@ -127,6 +127,41 @@ function M.lock(path)
   return nil, message
 end
 
+-- What SQLite lets the write-ahead log grow to before it begins anew at its front: 1000 pages, and those
+-- of the write that comes to them, each behind a header of 24 bytes.
+local LOG_BYTES = 32 + 1064 * (24 + 4096)
+local BLOCK = 1 << 16
+
+-- Appends zeros, until there are so many bytes or no more can be had.
+local function fill_up(file, bytes)
+  local found = uv.fs_fstat(file)
+  local at = found and found.size or bytes
+  if at >= bytes then return end
+  local zeros = ("\0"):rep(BLOCK)
+  while at < bytes do
+    local written = uv.fs_write(file, zeros:sub(1, bytes - at), at)
+    if not written then break end
+    at = at + written
+  end
+  uv.fs_fsync(file)
+end
+
+--- Gives the write-ahead log the size that it will have. While a file grows, each write that is to last
+--- waits for the journal of the file system, too, and takes twice the time. SQLite reads the log as far
+--- as what it has written there goes; zeros behind that mean nothing to it. Where there is no room, the
+--- log grows as it would without.
+---@param connection table
+---@param path string
+function M.extend_log(connection, path)
+  if not M.run(connection, "BEGIN IMMEDIATE") then return end -- so that nobody else writes to it
+  local file = uv.fs_open((uv.fs_realpath(path) or path) .. "-wal", "r+", OWNER_ONLY)
+  if file then
+    fill_up(file, LOG_BYTES)
+    uv.fs_close(file)
+  end
+  M.run(connection, "COMMIT")
+end
+
 --- Makes the folders that lead to a file; those it makes are the user's alone.
 ---@param path string
 ---@return true? ok

@@ -80,6 +80,7 @@ function M.open(path)
   if connection then
     ok, message = schema.set_up(connection)
     if ok then
+      if path ~= ":memory:" then database.extend_log(connection, path) end
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
         depth = 0, patience = PATIENCE, revision = 0, commits = histograms.new(COMMIT_SECONDS),
