@@ -545,12 +545,14 @@ static int event_new(lua_State *L) {
     lua_getfield(L, 2, "received_at");
     received_at = (double)luaL_optnumber(L, 5, -1);
   }
-  if (member != NULL && !find_member(L, member, member_len, &text, &len))
-    return 3;
   se_envelope envelope; /* some KiB: on the stack it costs nothing, as a Lua value it is garbage */
-  if (se_scan(text, len, 0, NULL, NULL, &envelope) != SE_SCAN_EVENT)
-    return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", envelope.reason,
-                   se_small((size_t)(text - whole) + envelope.position + 1));
+  if (member == NULL || !se_scan_within(member, member_len, &text, &len, &envelope)) {
+    if (member != NULL && !find_member(L, member, member_len, &text, &len))
+      return 3;
+    if (se_scan(text, len, 0, NULL, NULL, &envelope) != SE_SCAN_EVENT)
+      return se_fail(L, SE_ERR_PROTOCOL, "%s at byte %d", envelope.reason,
+                     se_small((size_t)(text - whole) + envelope.position + 1));
+  }
   se_event_fill(L, se_event_reserve(L, len, &envelope), text, len, &envelope, self, self_len,
                 received_at < 0 ? se_date() : received_at);
   return 1;

@@ -286,21 +286,78 @@ static int type_at_end(const char *text, size_t len, int utf8_checked, se_slice 
          (utf8_checked || se_utf8_valid(type->at, type->len) == type->len);
 }
 
-int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wanted, void *user,
-            se_envelope *out) {
-  se_slice *const slices[NAMES] = {&out->type,       &out->cid,        &out->channel_type,
-                                   &out->channel_id, &out->created_at, &out->user};
+static void clear(se_envelope *out) {
   const se_slice absent = {NULL, 0};
-  se_json json;
-  se_json_token key, value;
-  const char *p;
-  int kind, status, more;
-
   out->type = out->cid = out->channel_type = out->channel_id = absent;
   out->user_id = out->created_at = out->user = absent;
   out->member_count = out->scratch_used = 0;
   out->reason = NULL;
   out->position = 0;
+}
+
+/* Reads the event that begins at json->at, to behind its last brace. Inlined: one of its two users is
+ * the hot path. */
+SE_INLINE int scan_event(se_json *json, int utf8_checked, se_scan_wanted wanted, void *user,
+                         se_envelope *out) {
+  se_slice *const slices[NAMES] = {&out->type,       &out->cid,        &out->channel_type,
+                                   &out->channel_id, &out->created_at, &out->user};
+  se_json_token key, value;
+  const char *p;
+  int status, more, kind = se_json_value(json, &value);
+  if (kind == SE_JSON_BAD)
+    return refuse_json(json, out);
+  if (kind != SE_JSON_OBJECT)
+    return refuse(json, json->start, "an event is an object", out);
+
+  p = se_read_space(json->at, json->end);
+  more = p == json->end || *p != '}';
+  p += !more;
+  while (more) {
+    if ((p = se_read_key(json, p, &key)) == NULL)
+      return refuse_json(json, out);
+    int name = name_of(&key);
+    if (name == DISGUISED)
+      return refuse(json, key.at - 1, "envelope key in disguise", out);
+    if (name == USER && p < json->end && *p == '{') {
+      value.at = p;
+      if ((p = read_user(json, p, out)) == NULL)
+        return refuse_json(json, out);
+      kind = SE_JSON_OBJECT;
+      value.len = (size_t)(p - value.at);
+      value.escaped = 0;
+    } else if ((p = read_value(json, p, &kind, &value)) == NULL) {
+      return refuse_json(json, out);
+    }
+    if (!note_member(json, &key, &value, kind == SE_JSON_STRING, out))
+      return SE_SCAN_BAD;
+    if (name != NONE && (kind != SE_JSON_NULL || name == TYPE)) {
+      if (kind != (name == USER ? SE_JSON_OBJECT : SE_JSON_STRING))
+        return refuse(json, value.at, names[name].reason, out);
+      if (slices[name]->at != NULL)
+        return refuse(json, key.at - 1, "duplicate key", out);
+      if (!take_string(&value, out, slices[name]))
+        return refuse(json, value.at, "envelope value with escapes is too long", out);
+    }
+    if (name == TYPE) {
+      status = check_type(json, &value, utf8_checked, out);
+      if (status != SE_SCAN_EVENT)
+        return status;
+      if (wanted != NULL && !wanted(user, out->type.at, out->type.len))
+        return SE_SCAN_UNWANTED;
+    }
+    more = se_read_more(json, &p, '}');
+    if (more < 0)
+      return refuse_json(json, out);
+  }
+  json->at = p;
+  json->depth--;
+  return SE_SCAN_EVENT;
+}
+
+int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wanted, void *user,
+            se_envelope *out) {
+  se_json json;
+  clear(out);
   se_json_init(&json, text, len);
   if (len > TEXT_MAX)
     return refuse(&json, text, "the text is too long", out);
@@ -314,53 +371,37 @@ int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wante
       wanted = NULL; /* it has answered; a second type would be refused as a duplicate */
     }
   }
-  kind = se_json_value(&json, &value);
-  if (kind == SE_JSON_BAD)
-    return refuse_json(&json, out);
-  if (kind != SE_JSON_OBJECT)
-    return refuse(&json, text, "an event is an object", out);
+  int status = scan_event(&json, utf8_checked, wanted, user, out);
+  return status == SE_SCAN_EVENT ? check_whole(&json, utf8_checked, out) : status;
+}
 
-  p = se_read_space(json.at, json.end);
-  more = p == json.end || *p != '}';
-  p += !more;
-  while (more) {
-    if ((p = se_read_key(&json, p, &key)) == NULL)
-      return refuse_json(&json, out);
-    int name = name_of(&key);
-    if (name == DISGUISED)
-      return refuse(&json, key.at - 1, "envelope key in disguise", out);
-    if (name == USER && p < json.end && *p == '{') {
-      value.at = p;
-      if ((p = read_user(&json, p, out)) == NULL)
-        return refuse_json(&json, out);
-      kind = SE_JSON_OBJECT;
-      value.len = (size_t)(p - value.at);
-      value.escaped = 0;
-    } else if ((p = read_value(&json, p, &kind, &value)) == NULL) {
-      return refuse_json(&json, out);
+int se_scan_within(const char *name, size_t name_len, const char **text, size_t *len,
+                   se_envelope *out) {
+  se_json json, event;
+  se_json_token key;
+  int kind, first = 1, found = 0;
+  clear(out);
+  se_json_init(&json, *text, *len);
+  if (*len > TEXT_MAX || se_json_value(&json, &key) != SE_JSON_OBJECT)
+    return 0;
+  while ((kind = se_json_key(&json, first, &key)) == SE_JSON_STRING) {
+    first = 0;
+    if (!se_json_is(&key, name, name_len)) {
+      if (se_json_skip(&json, NULL) == SE_JSON_BAD)
+        return 0;
+      continue;
     }
-    if (!note_member(&json, &key, &value, kind == SE_JSON_STRING, out))
-      return SE_SCAN_BAD;
-    if (name != NONE && (kind != SE_JSON_NULL || name == TYPE)) {
-      if (kind != (name == USER ? SE_JSON_OBJECT : SE_JSON_STRING))
-        return refuse(&json, value.at, names[name].reason, out);
-      if (slices[name]->at != NULL)
-        return refuse(&json, key.at - 1, "duplicate key", out);
-      if (!take_string(&value, out, slices[name]))
-        return refuse(&json, value.at, "envelope value with escapes is too long", out);
-    }
-    if (name == TYPE) {
-      status = check_type(&json, &value, utf8_checked, out);
-      if (status != SE_SCAN_EVENT)
-        return status;
-      if (wanted != NULL && !wanted(user, out->type.at, out->type.len))
-        return SE_SCAN_UNWANTED;
-    }
-    more = se_read_more(&json, &p, '}');
-    if (more < 0)
-      return refuse_json(&json, out);
+    event = json;
+    event.start = json.at; /* what the envelope says is counted from here */
+    if (found || scan_event(&event, 0, NULL, NULL, out) != SE_SCAN_EVENT)
+      return 0;
+    found = 1;
+    json.at = event.end = event.at;
   }
-  json.at = p;
-  json.depth--;
-  return check_whole(&json, utf8_checked, out);
+  if (kind != SE_JSON_END || !found || !se_json_finish(&json) ||
+      check_whole(&event, 0, out) != SE_SCAN_EVENT)
+    return 0;
+  *text = event.start;
+  *len = (size_t)(event.end - event.start);
+  return 1;
 }

@@ -59,4 +59,10 @@ typedef int (*se_scan_wanted)(void *user, const char *type, size_t len);
 int se_scan(const char *text, size_t len, int utf8_checked, se_scan_wanted wanted, void *user,
             se_envelope *out);
 
+/* The same, everything being wanted, for an event that is a member of an object: in one pass over
+ * the text. 1: *text and *len are its own now; 0: something is wrong, which se_json_member and
+ * se_scan can tell. */
+int se_scan_within(const char *name, size_t name_len, const char **text, size_t *len,
+                   se_envelope *out);
+
 #endif

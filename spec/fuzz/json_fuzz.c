@@ -385,11 +385,44 @@ static void check_member(const char *text, size_t len, int good) {
     MUST(found == text && found_len == len && (result == 0 || (reason != NULL && position <= len)));
 }
 
+/* ------------------------------------------------------------- an event that is a member of another */
+
+static void check_same_within(const char *text, size_t len) {
+  static se_envelope e, other;
+  const char *at = text, *apart_at = text, *reason;
+  size_t at_len = len, apart_len = len, position;
+  int found = se_scan_within("e", 1, &at, &at_len, &e);
+  int apart = se_json_member("e", 1, &apart_at, &apart_len, &reason, &position) == 1 &&
+              se_scan(apart_at, apart_len, 0, NULL, NULL, &other) == SE_SCAN_EVENT;
+  MUST(found == apart);
+  if (!found)
+    return;
+  MUST(at == apart_at && at_len == apart_len && e.member_count == other.member_count);
+  MUST(memcmp(e.members, other.members, e.member_count * sizeof *e.members) == 0);
+  MUST(e.type.len == other.type.len && memcmp(e.type.at, other.type.at, e.type.len) == 0);
+  MUST(e.user.at == other.user.at && e.user.len == other.user.len);
+}
+
+/* As it is, and with an object around it. */
+static void check_within(const char *text, size_t len) {
+  static const char before[] = "{\"x\":[1], \"e\": ", after[] = ",\"y\":2}";
+  size_t room = sizeof before - 1 + len + sizeof after - 1;
+  char *whole = malloc(room);
+  MUST(whole != NULL);
+  memcpy(whole, before, sizeof before - 1);
+  memcpy(whole + sizeof before - 1, text, len);
+  memcpy(whole + sizeof before - 1 + len, after, sizeof after - 1);
+  check_same_within(whole, room);
+  free(whole);
+  check_same_within(text, len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *text = (const char *)data;
   int good = decodes(text, size);
   MUST(good == is_json(text, size));
   check_scan(text, size, good);
+  check_within(text, size);
   if (size > 0 && se_utf8_valid(text, size) == size) { /* which their callers have looked at */
     check_split(text, size, good);
     check_member(text, size, good);
