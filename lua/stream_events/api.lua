@@ -34,12 +34,6 @@ function M.new(context)
   }, Api)
 end
 
-local function start(self, request)
-  local prepared = request.prepared
-  if prepared then return self.transport:send(prepared, request.body) end
-  return self.transport:request(request)
-end
-
 --- Sends a request: a table with method, url, headers, body, or `prepared` by the transport in the
 --- place of all but the body; `acting` and `token` when it is made as the user; and settle(request,
 --- err, status, body), called exactly once; with a `pace` it is counted there. `unsent` of a request that
@@ -56,7 +50,13 @@ function Api:send(request)
     expires = self.now() + timeout
     request.expires = expires
   end
-  local id, kind, message = start(self, request)
+  local prepared = request.prepared
+  local id, kind, message
+  if prepared then
+    id, kind, message = self.transport:send(prepared, request.body)
+  else
+    id, kind, message = self.transport:request(request)
+  end
   if not id then
     counts.failed = counts.failed + 1
     request.unsent = true

@@ -90,18 +90,6 @@ end
 
 local NEVER = math.huge
 
--- Monotonic time at which a part of the client has something to do; NEVER: no such time.
-local function next_timer(context)
-  local timer, other = context.api.due, context.session.due
-  if other and other < timer then timer = other end
-  other = context.upkeep:deadline()
-  if other and other < timer then timer = other end
-  if context.recovery.run then timer = math.min(timer, context.recovery:deadline() or NEVER) end
-  other = context.sender
-  if other and other.active then timer = math.min(timer, other:deadline() or NEVER) end
-  return timer
-end
-
 -- Seconds until something is to be done that does not come from the transport, `longest` at most.
 local function own_timeout(self, longest)
   local context = self.context
@@ -110,7 +98,14 @@ local function own_timeout(self, longest)
   if due > longest then due = longest end
   if due == 0 or context.closed then return due end
   if (self.more or context.delivery.waiting) and workers.depth == 0 then return 0 end
-  local left = next_timer(context) - context.clock.now()
+  local timer, other = context.api.due, context.session.due
+  if other and other < timer then timer = other end
+  other = context.upkeep:deadline()
+  if other and other < timer then timer = other end
+  if context.recovery.run then timer = math.min(timer, context.recovery:deadline() or NEVER) end
+  other = context.sender
+  if other and other.active then timer = math.min(timer, other:deadline() or NEVER) end
+  local left = timer - context.clock.now()
   if left < due then due = left > 0 and left or 0 end
   if context.rules then due = math.min(due, context.rules:timeout() or NEVER) end
   return due
@@ -215,7 +210,7 @@ function M.new(context)
   }, Loop)
   local now = context.clock.now
   self.late = function() return now() >= self.ends end
-  context.tasks.work = function(call) work_for(self, call) end
+  context.tasks.work, context.tasks.loop = work_for, self
   return self
 end
 

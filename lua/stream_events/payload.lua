@@ -71,7 +71,8 @@ local function reserved_name(data, event_type)
   return nil
 end
 
--- Data that did not go in without more ado: of a built-in event it may have names of the service.
+-- The head, data that did not go in without more ado, and the tail: of a built-in event it may have names
+-- that the service uses.
 local function join_with_care(head, data, tail, event_type, level)
   local name = reserved_name(data, event_type)
   if name then
@@ -81,18 +82,6 @@ local function join_with_care(head, data, tail, event_type, level)
   local text, _, message = extend(head, data, tail)
   if not text then error("the data of an event: " .. message, level + 1) end
   return text
-end
-
--- The head, the data and the tail in one; nil and an error for names that the service uses.
-local function join(head, data, tail, event_type, level)
-  if data == nil then return head .. tail end
-  if type(data) ~= "table" then
-    error("the data of an event must be a table, not a " .. type(data), level + 1)
-  end
-  local text = extend(head, data, tail, RESERVED)
-  if text then return text end
-  local careful, err = join_with_care(head, data, tail, event_type, level + 1)
-  return careful, err
 end
 
 --- The body of the request that sends an event. Raises on what is no data at all: functions, NaN,
@@ -121,8 +110,16 @@ function Encoder:encode(event_type, data, sender, level, id)
     end
     tail = ',"id":' .. native.json.encode(id) .. tail
   end
-  local body, refusal = join(head, data, tail, event_type, level + 1)
-  if not body then return nil, refusal end
+  local body, refusal
+  if data == nil then
+    body = head .. tail
+  elseif type(data) ~= "table" then
+    error("the data of an event must be a table, not a " .. type(data), level + 1)
+  else
+    body = extend(head, data, tail, RESERVED)
+    if not body then body, refusal = join_with_care(head, data, tail, event_type, level + 1) end
+    if not body then return nil, refusal end
+  end
   local size = #body - #tail - NOT_EVENT
   if size > self.limit then return too_long(size, self.limit) end
   return body

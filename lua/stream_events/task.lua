@@ -13,7 +13,7 @@ local M = {}
 ---@field done boolean
 ---@field result any
 ---@field err stream_events.Error?
----@field body string? of a send
+---@field body string|false of a send, once it is known
 ---@field expires (number|false)? monotonic time at which it counts as not answered
 local Call = { what = "a callback" }
 
@@ -35,7 +35,9 @@ end
 
 ---@class stream_events.Tasks
 ---@field package workers stream_events.Workers
----@field work fun(call: stream_events.Call) runs the loop until the call is done; set by it
+---@field work fun(loop: stream_events.Loop, call: stream_events.Call) runs the loop until the call is done;
+---  set by it
+---@field loop stream_events.Loop likewise
 ---@field park (fun(call: stream_events.Call): boolean)|false|nil suspends the coroutine of a foreign loop
 ---  until the call is done; false: it cannot. Of the adapter for such a loop
 local Tasks = { __name = "stream_events.tasks" }
@@ -69,10 +71,9 @@ function Tasks:begin(callback, class)
   local on_wake = self.workers.on_wake
   if on_wake then on_wake() end
   return setmetatable({
-    -- What it has itself is found at once, and not looked for in its class.
-    callback = callback or false, done = false, expires = false,
-    -- Room for what comes: a table that has to grow costs more than the rest of a send.
-    body = nil, result = nil, err = nil,
+    -- What it has itself is found at once, and not looked for in its class; and a table that has to grow
+    -- costs more than the rest of a send.
+    callback = callback or false, done = false, expires = false, body = false, result = false,
   }, class or self.plain)
 end
 
@@ -88,7 +89,7 @@ function Tasks:wait(call)
       call.waiter = thread
       self.workers:wait()
     elseif not (self.park and self.park(call)) then
-      self.work(call)
+      self.work(self.loop, call)
     end
   end
   return call.result, call.err
