@@ -168,12 +168,25 @@ end
 -- Calls in a row for whose answer nothing else is looked at, before a whole turn is made all the same.
 local QUICK_CALLS = 16
 
--- Seconds that the first step of a call may wait for its answer. While a connection is being made or
--- ended its state has to be looked at first.
-local function patience(self)
-  local session = self.context.session
-  if session.state ~= "online" and not session:at_rest() then return 0 end
-  return own_timeout(self, LONGEST)
+-- Seconds that a call waits for its answer before it looks at the timers, where the call before it had its
+-- own as soon: an answer from nearby costs no look at them, and so late one may be.
+local BRIEF = 0.002
+
+-- The first step of a call: waits for its answer as long as nothing else is due. While a connection is
+-- being made or ended its state has to be looked at first.
+local function await(self, call)
+  local context = self.context
+  local session = context.session
+  if session.state ~= "online" and not session:at_rest() then return io(self, 0) end
+  if self.is_brisk and not self.more and not context.delivery.waiting and context.workers.due > 0 then
+    io(self, BRIEF)
+    self.is_brisk = call.done
+  else
+    local now = context.clock.now
+    local began = now()
+    io(self, own_timeout(self, LONGEST))
+    self.is_brisk = call.done and now() - began < BRIEF
+  end
 end
 
 -- Turns until a call has its answer; for calls that cannot suspend.
@@ -184,7 +197,7 @@ local function work_for(self, call)
   while not call.done and not context.closed do
     -- Events are not for the turns inside a handler: left unread they must not wake it either.
     if inside and context.session.state == "online" then context.link:pause(true) end
-    io(self, inside and 0 or patience(self))
+    if inside then io(self, 0) else await(self, call) end
     if call.done and not inside and self.quick < QUICK_CALLS then
       self.quick = self.quick + 1
       break
@@ -206,7 +219,7 @@ end
 ---@return stream_events.Loop
 function M.new(context)
   local self = setmetatable({
-    context = context, stopping = false, more = false, quick = 0, longest = 0, ends = 0,
+    context = context, stopping = false, more = false, quick = 0, is_brisk = false, longest = 0, ends = 0,
   }, Loop)
   local now = context.clock.now
   self.late = function() return now() >= self.ends end
