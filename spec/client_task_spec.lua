@@ -168,6 +168,72 @@ for name, case in pairs(CALLS) do
   end)
 end
 
+describe("a handler that yields by itself", function()
+  it("goes on in the next turn, which comes soon", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local ended = 0
+    client:channel("a", "b"):subscribe_for("news", function()
+      coroutine.yield()
+      ended = ended + 1
+    end)
+    client:poll(0)
+    fake.socket:event("news", {}, "a:b")
+    client:poll(0)
+    assert.equal(0, ended)
+    assert.near(0, client:timeout(), 0.01)
+    client:poll(0)
+    assert.equal(1, ended)
+  end)
+end)
+
+describe("a call that waits for its answer", function()
+  it("looks at the timers meanwhile, however soon the one before had its answer", function()
+    local fake = fakes.new()
+    local client = fake.connected { timeouts = { health = 2 } }
+    local began, said = fake.clock.now(), nil
+    fake.socket.on_send = function() said = said or fake.clock.now() - began end
+    local channel = client:channel("a", "b")
+    for _ = 1, 3 do assert(channel:send_event "poke") end
+    fake.answer = function(request)
+      fake.at(5, function() fake.reply(request, fake.usual_answer(request)) end)
+    end
+    assert(channel:send_event "poke")
+    assert.equal(5, math.floor(fake.clock.now() - began + 0.5))
+    assert.near(2, said, 0.01)
+  end)
+
+  it("lets go on at once what need not wait", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local channel = client:channel("a", "b")
+    for _ = 1, 3 do assert(channel:send_event "poke") end
+    local began, ran = fake.clock.now(), nil
+    client:spawn(function() ran = fake.clock.now() - began end)
+    fake.answer = function(request)
+      fake.at(5, function() fake.reply(request, fake.usual_answer(request)) end)
+    end
+    assert(channel:send_event "poke")
+    assert.equal(0, ran)
+  end)
+
+  it("does not look at events first, and delivers them before long", function()
+    local fake = fakes.new()
+    local client = fake.connected()
+    local channel = client:channel("a", "b")
+    local ran = 0
+    channel:subscribe_for("news", function() ran = ran + 1 end)
+    client:poll(0)
+    fake.socket:event("news", {}, "a:b")
+    local sends = 0
+    while ran == 0 do
+      assert(channel:send_event "poke")
+      sends = sends + 1
+      assert(sends <= 50, "the event is held up")
+    end
+  end)
+end)
+
 describe("a callback", function()
   it("that raises is reported, and the next one still runs", function()
     local fake, client = client_for(CALLS.send_event)

@@ -141,6 +141,8 @@ describe("a pace", function()
       pace:answered(165, {}, WALL + 65)
       assert.same(expected, { pace.minute, pace.second, n = 2 })
       assert.equal(165.5, pace:next(165.5))
+      pace:made()
+      assert.equal(not limits, pace:answered_freely(nil))
     end
   end)
 
