@@ -109,7 +109,7 @@ describe("serve", function()
     local lines, env, args = {}, {}, {}
     local texts = {
       whole = "70000", seconds = "7.5", switch = "true", addresses = "10.0.0.1", rules = "r.lua",
-      rates = "SendEvent=7",
+      rates = "SendEvent=7", origins = "https://game.example",
     }
     for _, spec in ipairs(options.LIST) do
       if spec.kind ~= "function" then

@@ -72,7 +72,7 @@ end
 
 local WORDS = {
   whole = "<number>", seconds = "<seconds>", rules = "<file>", addresses = "<list>", text = "<text>",
-  rates = "<list>",
+  rates = "<list>", origins = "<list>",
 }
 
 local function shown_default(option)

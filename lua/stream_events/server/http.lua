@@ -64,8 +64,8 @@ local function node()
   return { literals = {}, parameter = nil, methods = nil }
 end
 
----@param server table what handlers find as context.server; `auth`, `dashboard`, `rates`, `requests`,
----  `options` and `log` are used here
+---@param server table what handlers find as context.server; `auth`, `dashboard`, `origins`, `rates`,
+---  `requests`, `options` and `log` are used here
 ---@return stream_events.server.Router
 function M.new(server)
   return setmetatable({
@@ -271,7 +271,11 @@ end
 local function handle(self, context)
   local request = context.request
   local target, failure = self:resolve(request.method, request.path)
-  if not target then return refusal(context, failure) end
+  if not target then
+    local status, body, headers = self.server.origins:preflight(request)
+    if status then return status, body, headers end
+    return refusal(context, failure)
+  end
   local route = target.route
   context.params, context.endpoint = target.params, route.endpoint
   local early
@@ -322,7 +326,9 @@ function Router:answer(connection, request)
       { error = tostring(status) })
     status, body, headers = refusal(context, failures.internal(), context.endpoint)
   end
-  return status, body, requests:finish(context, status, with_rates(context, headers))
+  headers = with_rates(context, headers)
+  if self.server.options.allowed_origins then headers = self.server.origins:add_to(request, headers) end
+  return status, body, requests:finish(context, status, headers)
 end
 
 return M

@@ -2,6 +2,7 @@
 -- One table describes them all. start() checks what a program gives by it; the command makes its
 -- flags, the names of variables and the keys of a settings file out of it.
 local addresses = require "stream_events.server.addresses"
+local origins = require "stream_events.server.origins"
 local rate_settings = require "stream_events.server.rate_settings"
 local suggest = require "stream_events.suggest"
 
@@ -38,6 +39,8 @@ local M = {}
 ---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
 ---@field trusted_proxies string|string[]|nil addresses and networks, as a list or with commas between
 ---  them; default: none
+---@field allowed_origins string|string[]|nil pages that may call the server from a browser: origins, or
+---  "*" for all, as a list or with commas between them; default: those of the server itself
 ---@field event_id_seconds number? a send with the id of an earlier one is a repeated one for so long,
 ---  where ids count (custom_event_ids); default 300
 ---@field event_id_count integer? and up to so many sends are remembered, default 10 000
@@ -49,7 +52,7 @@ local M = {}
 
 ---@class stream_events.server.OptionSpec
 ---@field name string
----@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"choice"|"rates"
+---@field kind "text"|"switch"|"whole"|"seconds"|"function"|"rules"|"addresses"|"origins"|"choice"|"rates"
 ---@field choices string[]? of a choice
 ---@field default any? nil: none, or made up by whoever needs it
 ---@field least integer? of whole ones, default 1; of texts bytes, default 1
@@ -134,6 +137,8 @@ M.LIST = {
 
   { name = "trusted_proxies", group = "Connections", kind = "addresses", is_live = true,
     about = "Proxies whose X-Forwarded-For is believed: addresses and networks, with commas between them." },
+  { name = "allowed_origins", kind = "origins", is_live = true,
+    about = "Pages that may call from a browser: origins like https://game.example, or * for all." },
   { name = "max_connections", kind = "whole", default = 10000, most = 1000000,
     is_listener = true, about = "Connections at a time; more are answered 503." },
   { name = "max_connections_per_address", kind = "whole", default = 1000, least = 0, most = 1000000,
@@ -191,7 +196,7 @@ local function wrong_rules(value)
   return "must be a path, a table of rules or a rule set, not a " .. kind
 end
 
--- A list of addresses out of a text with commas.
+-- A list out of a text with commas.
 local function split(value)
   if type(value) ~= "string" then return value end
   local list = {}
@@ -205,6 +210,16 @@ local function wrong_addresses(value)
   for _, address in ipairs(value) do
     local network, message = addresses.network(address)
     if not network then return "is wrong: " .. message end
+  end
+  return nil
+end
+
+local function wrong_origins(value)
+  value = split(value)
+  if type(value) ~= "table" then return "must be a list of origins, not a " .. type(value) end
+  for _, origin in ipairs(value) do
+    local wrong = origins.wrong(origin)
+    if wrong then return wrong end
   end
   return nil
 end
@@ -232,6 +247,7 @@ function M.wrong(spec, value)
   if spec.kind == "whole" or spec.kind == "seconds" then return wrong_number(spec, value) end
   if spec.kind == "rules" then return wrong_rules(value) end
   if spec.kind == "addresses" then return wrong_addresses(value) end
+  if spec.kind == "origins" then return wrong_origins(value) end
   if spec.kind == "choice" then return wrong_choice(spec, value) end
   if spec.kind == "rates" then return rate_settings.wrong(value) end
   if type(value) ~= TYPES[spec.kind] then
@@ -283,7 +299,7 @@ function M.check(given, level)
     end
     local wrong = M.wrong(spec, value)
     if wrong then error(("option %q %s"):format(name, wrong), level + 1) end
-    if spec.kind == "addresses" then value = split(value) end
+    if spec.kind == "addresses" or spec.kind == "origins" then value = split(value) end
     options[name] = value
   end
   if options.watch and type(options.rules) ~= "string" then

@@ -14,6 +14,7 @@ local health = require "stream_events.server.health"
 local http = require "stream_events.server.http"
 local moderation = require "stream_events.server.moderation"
 local native = require "stream_events.native"
+local origins = require "stream_events.server.origins"
 local outcomes = require "stream_events.server.outcomes"
 local page = require "stream_events.server.dashboard.page"
 local permissions = require "stream_events.server.permissions"
@@ -86,6 +87,7 @@ function M.new(options, database, loop, rules, log)
   self.options = options
   self.started_at = native.time()
   self.proxies = proxies.new(options)
+  self.origins = origins.new(options)
   self.requests = requests.new(self)
   self.loop, self.listener = loop, loop.core
   self.alarm = function(call) return loop:alarm(call) end
