@@ -340,6 +340,27 @@ describe("after a reconnect", function()
     assert.same({ { 3 }, { "2026-01-01T00:00:03Z" } }, { got, asked })
   end)
 
+  it("what was given since a watch that had no answer, though the server has heard of it, counts", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      return answer {}
+    end)
+    assert(channel:stop_watching())
+    local usual = fake.answer
+    fake.answer = function() return 201, native.json.encode(fakes.view "messaging:plain") end
+    assert(client:channel("messaging", "plain"):watch())
+    fake.answer = function(request) fake.reply(request, nil, "network", "reset") end
+    assert.is_nil((channel:watch()))
+    receive(3)
+    client:poll()
+    fake.answer = usual
+    assert(channel:watch()) -- which goes on since 00.5, says the server
+    lose()
+    polls(4)
+    assert.same({ { 3 }, { "2026-01-01T00:00:03Z" } }, { got, asked })
+  end)
+
   it("a call that was one too many is made again when that may be; nothing is delivered before", function()
     local asked = {}
     begin(function()

@@ -178,7 +178,7 @@ local function watch(self, presence, receive)
       self.presence = presence
       recovery:watched(self)
     end
-    recovery:settled()
+    recovery:settled(err)
     if ok and is_over then return receive(nil, session_over()) end
     if ok and not is_bound then return watch(self, presence, receive) end
     receive(ok, err)

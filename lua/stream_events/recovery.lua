@@ -18,6 +18,7 @@ local SPREAD = 0.2
 ---@field private complete_until number? by the server's clock: what was made until then has come
 ---@field private replay stream_events.Replay|false made when watches are lost for the first time
 ---@field private expected integer queries that watch, without an answer so far
+---@field private is_doubtful boolean whether the connection may watch more than is known
 ---@field private kept stream_events.Channel? one of those that are watched and kept
 ---@field private uses integer how often channels were used so far
 ---@field private lost table<string, stream_events.Error> by cid: not yet reported
@@ -29,7 +30,7 @@ Recovery.__index = Recovery
 function M.new(context)
   return setmetatable({
     context = context, watches = {}, uses = 0, lost = {}, gaps = 0, era = 0, expected = 0, run = false,
-    replay = false,
+    replay = false, is_doubtful = false,
   }, Recovery)
 end
 
@@ -49,7 +50,8 @@ end
 
 -- The way of a connection counts where it watches what is kept; and where that is not known so far.
 local function track(self)
-  self.context.link:track(self.kept ~= nil or self.expected > 0 or self.run ~= false)
+  local is_unknown = self.expected > 0 or self.is_doubtful or self.run ~= false
+  self.context.link:track(self.kept ~= nil or is_unknown)
 end
 
 --- A query that watches is about to be made.
@@ -59,8 +61,10 @@ function Recovery:expect()
 end
 
 --- It has its answer, whichever; after watched(), where that comes.
-function Recovery:settled()
+---@param err stream_events.Error? where it says nothing of the service's the connection may watch all the same
+function Recovery:settled(err)
   self.expected = self.expected - 1
+  if err and (not err.status or err.status >= 500) then self.is_doubtful = true end
   track(self)
 end
 
@@ -176,6 +180,7 @@ function Recovery:interrupted(silent)
   self.since = self.since or (self.run and self.run.since)
   cancel(self)
   if self.replay then self.replay:cancel() end
+  self.is_doubtful = false
   self.since = self.since or self.complete_until or self.context.clock.time() - silent
 end
 
