@@ -202,7 +202,7 @@ $(NODE_WS):
 	@mkdir -p build
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build ws@8
 
-test-browser: ## run the specs of the dashboard in headless Chromium
+test-browser: ## run what needs a browser in headless Chromium
 	@$(NEED) build test browser
 	@$(MAKE) --no-print-directory -s build
 	@$(LUA) "$$(command -v $(BUSTED))" --run=browser
