@@ -105,6 +105,10 @@ local function players(page, world, time)
   for _, player in ipairs(sorted) do figures.shadow(page, player) end
   figures.ring(world.me)
   for _, player in ipairs(sorted) do figures.body(page, player, time) end
+end
+
+-- Above the sparks, so that they can be read in a burst.
+local function names(page)
   page:hold_text()
   for _, player in ipairs(sorted) do figures.name(page, player) end
   page:release_text()
@@ -193,6 +197,7 @@ function M.draw(game)
   players(page, world, time)
   gifts(world)
   sparks(page, world)
+  names(page)
   bubbles(page, world, time)
   love.graphics.pop()
 end
