@@ -76,7 +76,8 @@ describe("a program that only receives", function()
       client:connect_user({ id = 'john' }, require('stream_events').developer_token('john'), function() end)
       client:poll(0)
       for _, name in ipairs { 'backend.call', 'backend.users', 'channel', 'channel_changes', 'channel_send',
-        'payload', 'replay', 'rewatch', 'send_queue', 'sender', 'stats', 'suggest' } do
+        'payload', 'replay', 'rewatch', 'send_queue', 'sender', 'stats', 'suggest',
+        'webhook_receiver' } do
         if package.loaded['stream_events.' .. name] then print(name) end
       end
       client:close()" 2>&1]]))

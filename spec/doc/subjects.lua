@@ -47,7 +47,7 @@ M.SUBJECTS = {
     module = { name = "stream_events.token", files = "token" } },
   { id = "webhooks", title = "Webhooks", about = "Receiving the copies of events.",
     module = { name = "stream_events.webhook", files = "webhook" },
-    classes = { { "stream_events.webhook.Receiver", "webhook" } } },
+    classes = { { "stream_events.webhook.Receiver", "webhook_receiver" } } },
   { id = "loops", title = "Event loops", about = "Clients under luv, cqueues and copas.",
     modules = {
       { name = "stream_events.loop.luv", files = "loop/luv" },

@@ -40,7 +40,7 @@ M.CLASSES = {
   { name = "stream_events.Error", files = inside("", "error") },
   { name = "stream_events.Attachment", files = inside("", "attachment") },
   { name = "stream_events.RuleSet", files = inside("rules/", "init") },
-  { name = "stream_events.webhook.Receiver", files = inside("", "webhook") },
+  { name = "stream_events.webhook.Receiver", files = inside("", "webhook_receiver") },
   { name = "stream_events.server.Server", files = inside("server/", "init"), only_5_4 = true },
 }
 
