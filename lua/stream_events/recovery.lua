@@ -61,7 +61,7 @@ function Recovery:expect()
 end
 
 --- It has its answer, whichever; after watched(), where that comes.
----@param err stream_events.Error? where it says nothing of the service's the connection may watch all the same
+---@param err stream_events.Error? where it is not the service's the connection may watch all the same
 function Recovery:settled(err)
   self.expected = self.expected - 1
   if err and (not err.status or err.status >= 500) then self.is_doubtful = true end

@@ -34,7 +34,7 @@ require("stream_events.loop.luv").attach(client)
 local channels, number, under_way, sending, restored = {}, 0, 0, true, true
 
 client:subscribe_for("connection.changed", function(change)
-  restored = false
+  restored = change.reason == "connected" -- there was nothing before the first connection
   tell("changed", change.online and "online" or "offline", change.kind or "", change.reason or "")
 end)
 
