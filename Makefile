@@ -89,6 +89,7 @@ $(BUILD)/libraries/%: csrc/libraries.sh
 	@mkdir -p $(@D)
 	@CC='$(CC)' FLAGS='$(CPPFLAGS_ALL) $(CFLAGS) $(LDFLAGS)' LIBS='$(LIBS_CORE) $(LIBS_SERVER)' \
 	  csrc/libraries.sh '$(@D)' $(NEEDED_$*)
+	@echo "Compiling the C modules into $(BUILD), once"
 	@touch $@
 $(CORE_OBJECTS) $(SERVER_OBJECTS): | $(NEEDED)
 
