@@ -140,6 +140,17 @@ describe("stream_events.server.store", function()
       assert.equal("x", all(database, "user").u9.text:sub(1, 1))
     end)
 
+    it("takes nothing where there is no room for all of it", function()
+      -- No file may grow further than this, in the units of ulimit; the signal would end the process.
+      local pipe = assert(io.popen(([[trap '' XFSZ; ulimit -f 400; lua5.4 -e '
+        local database = assert(require "stream_events.server.store".open "%s")
+        database:put("user", "alice", {})
+        print(require "luv".fs_stat("%s-wal").size < 100000)']]):format(path "small.db", path "small.db")))
+      local said = pipe:read "a"
+      pipe:close()
+      assert.equal("true\n", said)
+    end)
+
     it("of a server that was killed is kept as it is, up to its end", function()
       local database = opened(path "log.db")
       for i = 1, 20 do database:put("user", "u" .. i, { n = i }) end

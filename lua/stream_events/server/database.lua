@@ -132,7 +132,7 @@ end
 local LOG_BYTES = 32 + 1064 * (24 + 4096)
 local BLOCK = 1 << 16
 
--- Appends zeros, until there are so many bytes or no more can be had.
+-- Appends zeros, until there are so many bytes; none where there is no room for all.
 local function fill_up(file, bytes)
   local found = uv.fs_fstat(file)
   local at = found and found.size or bytes
@@ -140,7 +140,10 @@ local function fill_up(file, bytes)
   local zeros = ("\0"):rep(BLOCK)
   while at < bytes do
     local written = uv.fs_write(file, zeros:sub(1, bytes - at), at)
-    if not written then break end
+    if not written then
+      uv.fs_ftruncate(file, found.size)
+      return
+    end
     at = at + written
   end
   uv.fs_fsync(file)
