@@ -46,7 +46,7 @@ SHARED = $(LIBFLAG) $(LDFLAGS)
 
 CORE_SOURCES   = $(wildcard csrc/*.c)
 # What the server's module takes from the client's C parts: framing and what that needs.
-SERVER_SHARES  = clock status buffer utf8 ws upgrade sha1 crypto poller lcore
+SERVER_SHARES  = clock status buffer utf8 ws upgrade crypto poller lcore
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)

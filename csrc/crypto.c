@@ -17,6 +17,10 @@
 #endif
 #endif
 
+int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]) {
+  return EVP_Digest(data, len, digest, NULL, EVP_sha1(), NULL) == 1 ? 0 : -1;
+}
+
 int se_sha256(const void *data, size_t len, uint8_t digest[SE_SHA256_SIZE]) {
   return EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -1;
 }

@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SE_SHA1_SIZE 20
 #define SE_SHA256_SIZE 32
 #define SE_UUID_SIZE 36
 
 /* Each returns 0, or -1 when libcrypto failed; then the output is undefined. */
+int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]);
 int se_sha256(const void *data, size_t len, uint8_t digest[SE_SHA256_SIZE]);
 int se_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                    uint8_t digest[SE_SHA256_SIZE]);

@@ -1,7 +1,6 @@
 /* lcrypto.c -- Lua binding of the crypto primitives and the encodings. */
 #include "crypto.h"
 #include "lcore.h"
-#include "sha1.h"
 #include "status.h"
 
 #define SIGNER_MT "stream_events.signer"
@@ -36,11 +35,7 @@ static int crypto_sha1(lua_State *L) {
   uint8_t digest[SE_SHA1_SIZE];
   size_t len;
   const char *data = luaL_checklstring(L, 1, &len);
-  se_sha1 sha1;
-  se_sha1_begin(&sha1);
-  se_sha1_add(&sha1, data, len);
-  se_sha1_end(&sha1, digest);
-  return push_bytes(L, 0, digest, sizeof digest);
+  return push_bytes(L, se_sha1(data, len, digest), digest, sizeof digest);
 }
 
 static const char HEX[] = "0123456789abcdef";

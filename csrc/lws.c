@@ -203,7 +203,8 @@ static int upgrade_accept(lua_State *L) {
   char accept[SE_UPGRADE_ACCEPT + 1];
   size_t len;
   const char *key = luaL_checklstring(L, 1, &len);
-  se_upgrade_accept(key, len, accept);
+  if (se_upgrade_accept(key, len, accept) != 0)
+    return luaL_error(L, "libcrypto failed");
   lua_pushstring(L, accept);
   return 1;
 }

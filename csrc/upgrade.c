@@ -4,10 +4,10 @@
  * lines, bare line feeds, spaces before a colon) is refused, not guessed. */
 #include "upgrade.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "crypto.h"
-#include "sha1.h"
 #include "status.h"
 
 #define MAX_HEAD 16384 /* bytes of status line and headers */
@@ -21,16 +21,21 @@ int se_upgrade_key(char key[SE_UPGRADE_KEY + 1]) {
   return 0;
 }
 
-void se_upgrade_accept(const char *key, size_t len, char accept[SE_UPGRADE_ACCEPT + 1]) {
+int se_upgrade_accept(const char *key, size_t len, char accept[SE_UPGRADE_ACCEPT + 1]) {
   static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   uint8_t digest[SE_SHA1_SIZE];
-  se_sha1 sha1;
-  se_sha1_begin(&sha1);
-  se_sha1_add(&sha1, key, len);
-  se_sha1_add(&sha1, guid, sizeof guid - 1);
-  se_sha1_end(&sha1, digest);
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  int done = context != NULL && EVP_DigestInit_ex(context, EVP_sha1(), NULL) == 1 &&
+             EVP_DigestUpdate(context, key, len) == 1 &&
+             EVP_DigestUpdate(context, guid, sizeof guid - 1) == 1 &&
+             EVP_DigestFinal_ex(context, digest, NULL) == 1;
+  EVP_MD_CTX_free(context);
+  accept[0] = '\0';
+  if (!done)
+    return -1;
   se_base64_encode(SE_BASE64, digest, sizeof digest, accept);
   accept[SE_UPGRADE_ACCEPT] = '\0';
+  return 0;
 }
 
 /* ------------------------------------------------------------------------------- header lines */
@@ -253,7 +258,8 @@ static int check_headers(const char *data, size_t len, size_t at, const char *ke
   char accept[SE_UPGRADE_ACCEPT + 1];
   findings found = {0, 0, 0};
   text line, name, value;
-  se_upgrade_accept(key, strlen(key), accept);
+  if (se_upgrade_accept(key, strlen(key), accept) != 0)
+    return refuse(result, "libcrypto offers no SHA-1");
   for (;;) {
     const char *reason;
     int status = next_line(data, len, &at, &line);

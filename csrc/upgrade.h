@@ -12,8 +12,9 @@
 
 /* 16 random bytes in base64, zero-terminated. 0, or -1 when there is no randomness. */
 int se_upgrade_key(char key[SE_UPGRADE_KEY + 1]);
-/* The accept value for a key (any length), zero-terminated: RFC 6455 §4.2.2, 5.4. */
-void se_upgrade_accept(const char *key, size_t len, char accept[SE_UPGRADE_ACCEPT + 1]);
+/* The accept value for a key (any length), zero-terminated: RFC 6455 §4.2.2, 5.4. 0, or -1 when
+ * libcrypto failed; then it is "". */
+int se_upgrade_accept(const char *key, size_t len, char accept[SE_UPGRADE_ACCEPT + 1]);
 
 /* Writes the request. 'target' is path and query; 'headers' further lines, each ended by CRLF, or
  * "". SE_OK, SE_ERR_FULL, SE_ERR_MEMORY; SE_ERR_ARGUMENT when host or target are empty or hold a

@@ -194,7 +194,10 @@ void se_ws_conn_begin(se_listener *listener, se_conn *conn) {
                                   &key_len);
   se_buffer rest = conn->rest;
   int status;
-  se_upgrade_accept(key, key_len, accept);
+  if (se_upgrade_accept(key, key_len, accept) != 0) {
+    se_http_conn_refuse(listener, conn, 500, "this server cannot make WebSockets");
+    return;
+  }
   memcpy(head + len, accept, SE_UPGRADE_ACCEPT);
   memcpy(head + len + SE_UPGRADE_ACCEPT, "\r\n\r\n", 4);
   len += SE_UPGRADE_ACCEPT + 4;

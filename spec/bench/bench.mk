@@ -1,7 +1,7 @@
 # Builds the bench programs and runs them. Started by `make bench`.
 BENCH = build/bench
 PROGRAMS = blast floor_client cpu sink curl_sender floor_server swarm
-SHARED = csrc/ws.c csrc/utf8.c csrc/buffer.c csrc/upgrade.c csrc/sha1.c csrc/crypto.c
+SHARED = csrc/ws.c csrc/utf8.c csrc/buffer.c csrc/upgrade.c csrc/crypto.c
 ROUNDS ?= 5
 LUA ?= lua5.4
 
