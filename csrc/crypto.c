@@ -10,11 +10,8 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
-#if defined(__linux__) && defined(__has_include)
-#if __has_include(<sys/random.h>)
+#ifdef __linux__
 #include <sys/random.h>
-#define HAS_GETRANDOM
-#endif
 #endif
 
 int se_sha1(const void *data, size_t len, uint8_t digest[SE_SHA1_SIZE]) {
@@ -69,7 +66,7 @@ void se_signer_free(se_signer *signer) {
 /* The kernel's own: to set up libcrypto's generator takes longer than all else that a client does
  * to connect. 0: it gives none. */
 static int system_random(void *out, size_t len) {
-#ifdef HAS_GETRANDOM
+#ifdef __linux__
   while (len > 0) {
     ssize_t got = getrandom(out, len, 0);
     if (got < 0 && errno == EINTR)
