@@ -201,7 +201,7 @@ NODE_WS = build/node_modules/ws/package.json
 $(NODE_WS):
 	@echo "Installing the npm package ws below build, for specs and comparisons only"
 	@mkdir -p build
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build ws@8
+	@npm install --loglevel=error --no-audit --no-fund --no-package-lock --prefix build ws@8
 
 test-browser: ## run what needs a browser in headless Chromium
 	@$(NEED) build test browser
