@@ -267,20 +267,26 @@ describe("transport", function()
     end)
   end)
 
+  -- What a transport of these options keeps of the head of an answer.
+  local function headers_kept(options, server)
+    local other = core.transport(options)
+    other:request { method = "GET", url = server:url "http" }
+    local headers
+    peer.pump(other, function()
+      local id, _, _, found = other:next_response()
+      headers = found
+      return id
+    end)
+    other:close()
+    return headers
+  end
+
   it("keeps the date of an answer where it is asked to", function()
     local date = "Sun, 06 Nov 1994 08:49:37 GMT"
     local server = peer.http(function(_, connection) connection:answer(200, "", { "Date: " .. date }) end)
     for _, asked in ipairs { false, true } do
-      local other = core.transport { keep_date = asked }
-      other:request { method = "GET", url = server:url "http" }
-      local headers
-      peer.pump(other, function()
-        local id, _, _, found = other:next_response()
-        headers = found
-        return id
-      end)
+      local headers = headers_kept({ keep_date = asked }, server)
       assert.equal(asked and date or nil, headers and headers.date)
-      other:close()
     end
   end)
 
@@ -305,17 +311,8 @@ describe("transport", function()
       connection:answer(200, "", { "Content-Type: text/plain", "Retry-After: 7" })
     end)
     for _, case in ipairs { {}, { asked = true }, { asked = false } } do
-      local other = core.transport { keep_content_type = case.asked }
-      other:request { method = "GET", url = server:url "http" }
-      local headers
-      peer.pump(other, function()
-        local id, _, _, found = other:next_response()
-        headers = found
-        return id
-      end)
       assert.same({ ["content-type"] = case.asked ~= false and "text/plain" or nil, ["retry-after"] = "7" },
-        headers)
-      other:close()
+        headers_kept({ keep_content_type = case.asked }, server))
     end
   end)
 
