@@ -101,7 +101,7 @@ static int on_attempt(void *user, char *local, char *remote, int local_port, int
   se_slot *at = user;
   (void)local, (void)remote, (void)local_port, (void)remote_port;
   const char *method = at->request->method;
-  long written = 0; /* by the attempts before, of this se_request */
+  long written = 0; /* by the attempts before, of this request */
   curl_easy_getinfo(at->easy, CURLINFO_REQUEST_SIZE, &written);
   if (++at->attempts == 1 || written == 0 ||
       (strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0))
@@ -297,7 +297,7 @@ static CURLcode set_headers(se_slot *at, se_request *from) {
   if (from->own.data != NULL) { /* its own come first, the others follow */
     from->own.next = lines;
     lines = &from->own;
-    headers = NULL; /* never the right ones for the next se_request */
+    headers = NULL; /* never the right ones for the next request */
   } else if (at->headers == headers) {
     return CURLE_OK;
   }

@@ -105,6 +105,16 @@ describe("serve", function()
     assert.same({ "127.0.0.2", 3030 }, { found.host.value, found.port.value })
   end)
 
+  it("needs a secret that nobody knows where every page may call", function()
+    for _, value in ipairs { "*", "https://game.example, *" } do
+      local child = command.run { "serve", "--port", "0", "--data", ":memory:", "--allowed-origins", value }
+      assert.equal(2, child.code)
+      assert.matches("pages of all origins", child.stderr, 1, true)
+    end
+    local path = config "allowed_origins = { '*' }"
+    assert.equal(2, command.run({ "serve", "--port", "0", "--data", ":memory:", "--config", path }).code)
+  end)
+
   it("has a flag, a variable and a key for every option, and takes what it prints", function()
     local lines, env, args = {}, {}, {}
     local texts = {

@@ -94,6 +94,12 @@ describe("allowed_origins", function()
     assert.equal(405, preflight(GAME, { ["Access-Control-Request-Method"] = false }).status)
   end)
 
+  it("shows the metrics to no page, though its browser is on this machine", function()
+    fixture = fixtures.start { allowed_origins = "*" }
+    assert.equal(200, ask("GET", "/metrics", {}).status)
+    assert.equal(401, ask("GET", "/metrics", { Origin = GAME }).status)
+  end)
+
   it("may change while the server runs", function()
     fixture = fixtures.start()
     fixture:users "alice"
@@ -106,11 +112,11 @@ describe("allowed_origins", function()
   it("is origins, and nothing else", function()
     local spec = options.BY_NAME.allowed_origins
     for _, good in ipairs {
-      "*", GAME, "http://localhost:8080, https://[::1]:3000", { "app://game" }, {},
+      "*", GAME, "http://localhost:8080, https://[::1]:3000", "http://a:443", { "app://game" }, {},
     } do assert.is_nil(options.wrong(spec, good)) end
     for _, bad in ipairs {
       "game.example", "https://game.example/", "https://Game.example", "https://a@b", "https://a b",
-      "https://a\r\nX: y", { 1 }, 5, "",
+      "https://a\r\nX: y", { 1 }, 5, "", "https://*.example", "https://a:443", "http://a:80",
     } do assert.is_string(options.wrong(spec, bad), tostring(bad)) end
     assert.same({ GAME, "*" }, options.check({ allowed_origins = GAME .. ", *" }, 1).allowed_origins)
   end)

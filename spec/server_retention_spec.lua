@@ -1,6 +1,7 @@
 --- Custom events kept for those who were away, over real sockets: which come back, in which order, and
 --- how a client learns that some do not.
 local clock = require "stream_events.server.clock"
+local event_rings = require "stream_events.server.event_ring"
 local folder = require "support.folder"
 local http_client = require "support.http_client"
 local native = require "stream_events.native"
@@ -477,6 +478,18 @@ describe("what is kept", function()
     assert.same({ 2, true }, { stats.events, stats.bytes < bytes })
     send("bob", LOBBY, { type = "tick", n = 5 })
     assert.same({ 4, 5 }, numbers(sync(last).events))
+  end)
+
+  it("of which some went is a gap still when older ones go as well", function()
+    local ring = event_rings.new(10)
+    for stamp, text in ipairs { "bob", "bob", "alice", "bob" } do ring:push(text, stamp) end
+    ring:remove(function(text) return text == "alice" end)
+    assert.same({ 3, 3 }, { ring.count, ring.lost })
+    ring:drop()
+    assert.same({ 2, 3 }, { ring.count, ring.lost })
+    ring:drop()
+    ring:drop()
+    assert.equal(4, ring.lost)
   end)
 
   it("touches no database", function()

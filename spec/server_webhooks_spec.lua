@@ -311,6 +311,15 @@ describe("webhooks", function()
       assert.equal(1, wait_for("failed", 1).attempts)
     end)
 
+    it("not when the hook asks to wait until a date that is too far away, by its own clock", function()
+      local target = receiver(hooks.answer(503, "Date: Sun, 06 Nov 1994 08:49:07 GMT\r\n"
+        .. "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT\r\n"))
+      start()
+      set_hooks(hook_to(target))
+      send { type = "flare" }
+      assert.equal(1, wait_for("failed", 1).attempts)
+    end)
+
     it("no longer than all of it may take", function()
       local target = receiver("hang")
       start { webhook_total = 0.05, webhook_retry = 3600 }

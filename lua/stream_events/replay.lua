@@ -61,7 +61,7 @@ function Replay:left_off(watches, position, replaying)
       local reached = position and (is_later(began, position) and position or began)
       self.since[cid] = later(self.since[cid], reached)
     elseif began then
-      self.since[cid] = later(began, position)
+      self.since[cid] = later(self.since[cid], later(began, position))
     elseif self.missing[cid] and position and channel_state.is_kept(channel) then
       -- Its sync had no answer, and yet it may have been watched: what was given is not to come again. What
       -- was not is in a gap as it is.

@@ -105,6 +105,8 @@ local function fill_in(result, for_data)
     return nil, ("%s can be reached from other machines: %s"):format(values.host, choose)
   elseif values.trusted_proxies and #values.trusted_proxies > 0 then
     return nil, "a server behind a proxy can be reached from other machines: " .. choose
+  elseif require("stream_events.server.origins").are_all(values.allowed_origins) then
+    return nil, "a server that pages of all origins may call can be reached by every page: " .. choose
   end
   default("api_secret", settings.API_SECRET)
   return true

@@ -47,7 +47,7 @@ end
 function Ring:drop()
   local first = self.first
   self.bytes = self.bytes - #self.texts[first] - OVERHEAD
-  self.lost = self.stamps[first]
+  self.lost = math.max(self.lost, self.stamps[first])
   self.texts[first] = false
   self.first = first % self.capacity + 1
   self.count = self.count - 1
@@ -58,10 +58,12 @@ end
 --- Forgets some events, wherever they stand: a gap for whoever was away before the newest of them.
 ---@param is_gone fun(text: string): boolean
 function Ring:remove(is_gone)
-  local texts, stamps, count = {}, {}, 0
+  local gone, texts, stamps, count = {}, {}, {}, 0
+  for place = 1, self.count do gone[place] = is_gone(self:get(place)) or nil end
+  if next(gone) == nil then return end
   for place = 1, self.count do
     local text, stamp = self:get(place)
-    if is_gone(text) then
+    if gone[place] then
       self.bytes = self.bytes - #text - OVERHEAD
       self.lost = math.max(self.lost, stamp)
     else

@@ -90,9 +90,10 @@ local function dispatch(self, what, number, detail)
 end
 
 -- Who waits for an answer that a handler owes would wait for ever.
-local function apologize(self, number)
+---@param headers string[]? of the answer that it would have been
+local function apologize(self, number, headers)
   local body = self.handlers.unsettled
-  self.core:respond(number, 500, body and body() or "")
+  self.core:respond(number, 500, body and body() or "", headers)
 end
 
 local function drain(self)
@@ -116,7 +117,7 @@ local function release(self)
     if kept then
       self.core:respond(table.unpack(answer, 1, 4))
     else
-      apologize(self, answer[1])
+      apologize(self, answer[1], answer[4])
     end
   end
 end

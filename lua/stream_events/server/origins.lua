@@ -8,6 +8,7 @@ local EXPOSED = "Access-Control-Expose-Headers: X-Request-Id, Retry-After, X-Rat
 local MAX_AGE = "Access-Control-Max-Age: 7200" -- seconds; no browser keeps it longer
 local VARY = "Vary: Origin"
 local ANY = "*"
+local DEFAULT_PORTS = { http = "80", https = "443" } -- a browser does not name them
 local LONGEST = 1024 -- bytes of the list of headers that a page wants to send
 
 --- What is wrong with an entry of the setting; nil: nothing.
@@ -16,9 +17,21 @@ local LONGEST = 1024 -- bytes of the list of headers that a page wants to send
 function M.wrong(origin)
   if type(origin) ~= "string" then return "must be a list of origins" end
   if origin == ANY then return nil end
-  local host = origin:match "^[a-z][a-z0-9+.-]*://([^/?#@%s%c]+)$"
-  if host and host == host:lower() then return nil end
+  local scheme, host = origin:match "^([a-z][a-z0-9+.-]*)://([^/?#@%s%c*]+)$"
+  local port = host and host:match ":(%d+)$"
+  if host and host == host:lower() and not (port and port == DEFAULT_PORTS[scheme]) then return nil end
   return ("is wrong: %q is no origin like https://game.example or http://localhost:8080"):format(origin)
+end
+
+--- Whether the setting allows every page.
+---@param value string|string[]|nil
+---@return boolean
+function M.are_all(value)
+  if type(value) == "table" then value = table.concat(value, ",") end
+  for origin in (value or ""):gmatch "[^,%s]+" do
+    if origin == ANY then return true end
+  end
+  return false
 end
 
 ---@class stream_events.server.Origins

@@ -174,14 +174,18 @@ function Retention:drop(channel)
   forget(self, channel.cid)
 end
 
---- Forgets what a user sent who is gone for good: each event holds its name and data.
----@param user_id string
-function Retention:forget_sender(user_id)
-  local mark = ('"id":"%s"'):format(user_id)
+--- Forgets what users sent who are gone for good: each event holds its sender's name and data.
+---@param users table<string, true> by id
+function Retention:forget_senders(users)
+  if next(users) == nil then return end
   local function is_gone(text)
-    if not text:find(mark, 1, true) then return false end
-    local event = native.json.decode(text)
-    return event ~= nil and event.user.id == user_id
+    for id in text:gmatch '"id":"([^"]*)"' do
+      if users[id] then
+        local event = native.json.decode(text)
+        return event ~= nil and users[event.user.id] == true
+      end
+    end
+    return false
   end
   for _, kept in pairs(self.rings) do
     local before = kept.ring.bytes

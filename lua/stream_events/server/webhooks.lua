@@ -9,6 +9,7 @@
 local errors = require "stream_events.error"
 local native = require "stream_events.native"
 local couriers = require "stream_events.server.courier"
+local http_date = require "stream_events.http_date"
 local hook_bodies = require "stream_events.server.hook_body"
 local hook_settings = require "stream_events.server.hook_settings"
 local outboxes = require "stream_events.server.outbox"
@@ -185,7 +186,7 @@ end
 local function retry_in(self, hook, delivery, status, kind, headers)
   if hook.gone or delivery.attempt >= attempts_allowed(status, kind) then return nil end
   local seconds = self.options.webhook_retry * 2 ^ (delivery.attempt - 1)
-  local asked = tonumber(headers and headers["retry-after"])
+  local asked = headers and http_date.seconds_to_wait(headers["retry-after"], headers.date)
   if asked and asked > seconds then seconds = asked end
   return native.now() + seconds < delivery.deadline and seconds or nil
 end

@@ -91,7 +91,6 @@ local function delete(context, id, hard)
   end
   local user, failure = server.users[hard and "erase" or "delete"](server.users, id)
   if not user then return nil, failure end
-  if hard then server.retention:forget_sender(id) end
   tell(context, "user.deleted", user, channels, { hard_delete = hard })
   expel_all(server, user)
   return user
@@ -106,8 +105,10 @@ local function delete_user(context)
   local ok, failure = check_known(server, id)
   if not ok then return nil, failure end
   local user
-  user, failure = delete(context, id, is_true(context.query.hard_delete))
+  local hard = is_true(context.query.hard_delete)
+  user, failure = delete(context, id, hard)
   if not user then return nil, failure end
+  if hard then server.retention:forget_senders { [id] = true } end
   return 200, { user = server.views:account(user, context.caller), task_id = "" }
 end
 
@@ -150,16 +151,20 @@ local function delete_users(context)
   if not ok then return nil, failure end
   ids, failure = read_ids(context, fields.user_ids)
   if not ids then return nil, failure end
-  local hard = IS_HARD[fields.user] or false
+  local hard, erased = IS_HARD[fields.user] or false, {}
   for _, id in ipairs(ids) do
     local user = server.users:get(id)
     -- Deleting is done once; the same call made again, or with more to delete, is no mistake.
     if not user.is_erased and (hard or not user.deleted_at) then
       local deleted
       deleted, failure = delete(context, id, hard)
-      if not deleted then return nil, failure end
+      if not deleted then break end
+      erased[id] = hard or nil
     end
   end
+  -- All at once: it looks at everything that is kept.
+  server.retention:forget_senders(erased)
+  if failure then return nil, failure end
   return 201, { task_id = native.crypto.uuid() }
 end
 

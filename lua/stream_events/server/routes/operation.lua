@@ -10,14 +10,15 @@ local function health(context)
   return status == "ok" and 200 or 503, { status = status }, { "Cache-Control: no-store" }
 end
 
--- Who holds the key; without one who asks on this machine itself; in any case a backend.
+-- Who holds the key; without one who asks on this machine itself, which is no page in a browser there; in
+-- any case a backend.
 local function may_read(context)
   local server, request = context.server, context.request
   local key = server.options.metrics_key
   local given = (request.headers.authorization or ""):match "^[Bb][Ee][Aa][Rr][Ee][Rr]%s+(.*)$"
   if key then
     if given and native.crypto.equals(given, key) then return true end
-  elseif proxies.is_local(request) then
+  elseif not request.headers.origin and proxies.is_local(request) then
     return true
   end
   local caller = server.auth:http(request, context.query)
