@@ -58,6 +58,16 @@ local function answer(events, gaps, more)
   return 201, native.json.encode(body)
 end
 
+-- Begins, and notes since when what was missed is asked for; each answer has these events.
+local function begin_noting(events)
+  local asked = {}
+  begin(function(body)
+    asked[#asked + 1] = body.last_sync_at
+    return answer(events or {})
+  end)
+  return asked
+end
+
 describe("after a reconnect", function()
   it("the server is asked from the last event on that came, not by the client's clock", function()
     local asked = {}
@@ -80,11 +90,7 @@ describe("after a reconnect", function()
   end)
 
   it("the beginning of the watch counts where nothing came, and health checks count as well", function()
-    local asked = {}
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer {}
-    end)
+    local asked = begin_noting()
     lose()
     polls(6)
     fake.socket:receive { type = "health.check", cid = "*", created_at = "2026-01-01T00:00:59Z",
@@ -142,11 +148,7 @@ describe("after a reconnect", function()
   end)
 
   it("what came while the watch was being asked for is known as well", function()
-    local asked = {}
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer {}
-    end)
+    local asked = begin_noting()
     assert(channel:stop_watching())
     local usual, query = fake.answer, nil
     fake.answer = function(request)
@@ -311,11 +313,7 @@ describe("after a reconnect", function()
   end)
 
   it("what was given while a watch was being asked for counts, whatever others are watched", function()
-    local asked, held = {}, nil
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer {}
-    end)
+    local asked, held = begin_noting(), nil
     assert(channel:stop_watching())
     local usual = fake.answer
     fake.answer = function(request)
@@ -341,11 +339,7 @@ describe("after a reconnect", function()
   end)
 
   it("what was given since a watch that had no answer, though the server has heard of it, counts", function()
-    local asked = {}
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer {}
-    end)
+    local asked = begin_noting()
     assert(channel:stop_watching())
     local usual = fake.answer
     fake.answer = function() return 201, native.json.encode(fakes.view "messaging:plain") end
@@ -475,11 +469,7 @@ describe("after a reconnect", function()
   end)
 
   it("what was given stays away when the connection is lost before the channel was queried", function()
-    local asked = {}
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer { event(1) }
-    end)
+    local asked = begin_noting({ event(1) })
     local usual = fake.answer
     fake.answer = function(request)
       if #asked == 1 and request.path == "/channels" then return nil end
@@ -600,11 +590,7 @@ describe("after a reconnect", function()
   end)
 
   it("what a channel brought while it was not watched stays away", function()
-    local asked = {}
-    begin(function(body)
-      asked[#asked + 1] = body.last_sync_at
-      return answer {}
-    end)
+    local asked = begin_noting()
     receive(2)
     client:poll()
     assert(channel:stop_watching())

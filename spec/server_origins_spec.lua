@@ -1,5 +1,6 @@
 --- Pages of other origins that call the server from a browser.
 local fixtures = require "support.server"
+local native = require "stream_events.native"
 local options = require "stream_events.server.options"
 
 local GAME = "https://game.example"
@@ -51,6 +52,21 @@ describe("allowed_origins", function()
     assert.is_nil(answer.headers["access-control-allow-credentials"])
     local refused = ask("GET", "/nowhere", { Origin = GAME })
     assert.same({ 404, GAME }, { refused.status, refused.headers["access-control-allow-origin"] })
+  end)
+
+  it("lets a page read as well that its event could not be kept for a webhook", function()
+    fixture = fixtures.start { allowed_origins = { GAME } }
+    fixture:users "alice"
+    fixture:channel("messaging:lobby", { "alice" })
+    assert.equal(200, (fixture:call("server", "PATCH", "/app", { event_hooks = native.json.array {
+      { id = "h", webhook_url = "http://127.0.0.1:1/", should_send_custom_events = true },
+    } })))
+    fixture.server.parts.webhooks.settle = function() return false end
+    fixture.client:send("POST", "/channels/messaging/lobby/event?api_key=devkey", {
+      Origin = GAME, Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt",
+    }, '{"event":{"type":"flare"}}')
+    local answer = fixture.client:next_answer()
+    assert.same({ 500, GAME }, { answer.status, answer.headers["access-control-allow-origin"] })
   end)
 
   it("tells a page of another origin nothing", function()

@@ -480,6 +480,25 @@ describe("what is kept", function()
     assert.same({ 4, 5 }, numbers(sync(last).events))
   end)
 
+  it("goes with all of several users at once, and is looked through once for them", function()
+    begin()
+    keep { seconds = 600, count = 10 }
+    local before = send("bob", LOBBY, { type = "tick", n = 0 }).created_at
+    send("server", LOBBY, { type = "tick", n = 1, user_id = "alice" })
+    send("server", LOBBY, { type = "tick", n = 2, user_id = "carol" })
+    send("bob", LOBBY, { type = "tick", n = 3 })
+    local retention, calls = fixture.server.parts.retention, 0
+    local forget = retention.forget_senders
+    retention.forget_senders = function(...)
+      calls = calls + 1
+      return forget(...)
+    end
+    assert.equal(201, (fixture:call("server", "POST", "/users/delete",
+      { user_ids = { "alice", "carol" }, user = "hard" })))
+    assert.same({ 3 }, numbers(sync(before).events))
+    assert.equal(1, calls)
+  end)
+
   it("of which some went is a gap still when older ones go as well", function()
     local ring = event_rings.new(10)
     for stamp, text in ipairs { "bob", "bob", "alice", "bob" } do ring:push(text, stamp) end
