@@ -40,13 +40,14 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 CPPFLAGS_ALL = -D_POSIX_C_SOURCE=200809L -Icsrc $(CPPFLAGS) $(LUA_CFLAGS) $(HEADERS)
 CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden $(WARNINGS) $(CFLAGS)
 LIBS_CORE = $(LINK_CURL) $(LINK_SSL) $(LINK_CRYPTO) $(LINK_ZLIB) -lm
-LIBS_SERVER = $(LINK_CRYPTO) -lhttp_parser
+LIBS_SERVER = $(LINK_CURL) $(LINK_SSL) $(LINK_CRYPTO) -lhttp_parser
 LIBFLAG ?= $(if $(filter Darwin,$(shell uname -s)),-bundle -undefined dynamic_lookup,-shared)
 SHARED = $(LIBFLAG) $(LDFLAGS)
 
 CORE_SOURCES   = $(wildcard csrc/*.c)
-# What the server's module takes from the client's C parts: framing and what that needs.
-SERVER_SHARES  = clock status buffer utf8 ws upgrade crypto poller lcore
+# What the server's module takes from the client's C parts: framing, connecting, and what those need.
+SERVER_SHARES  = clock status buffer utf8 ws upgrade crypto poller lcore multi failure certificate trust \
+                 http_headers
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
@@ -81,7 +82,7 @@ build-server: $(SERVER_MODULE)
 
 # What is missing is said before the compiler fails: which library, and what its package is called.
 NEEDED_client = lua$(LUA_VERSION) curl openssl zlib
-NEEDED_server = lua$(LUA_VERSION) openssl http_parser
+NEEDED_server = lua$(LUA_VERSION) curl openssl http_parser
 NEEDED_all    = $(NEEDED_client) http_parser
 NEEDED = $(BUILD)/libraries/$(or $(patsubst build-%,%,$(filter build-client build-server,$(MAKECMDGOALS))),$(if \
          $(ONLY_CLIENT),client,all))

@@ -20,7 +20,7 @@ describe("the courier", function()
     courier = assert(couriers.open {
       max_in_flight = count, answered = answered, after = function() end, failed = failed,
     })
-    local prepared = courier:prepare { method = "POST", url = hook.url, timeout = 6 }
+    local prepared = courier:prepare(hook.url, {})
     for i = 1, count do assert(courier:send(prepared, "body " .. i, { "X-Number: " .. i }, 6, i)) end
     courier:go()
     http_client.wait("the answers", is_done)

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "llistener.h"
+#include "lposter.h"
 #include "stream_events.h"
 #include "version.h"
 
@@ -11,5 +12,6 @@ int luaopen_stream_events_server_core(lua_State *L) {
   lua_pushliteral(L, SE_VERSION);
   lua_setfield(L, -2, "version");
   se_open_listener(L);
+  se_open_poster(L);
   return 1;
 }

@@ -1,6 +1,10 @@
---- Sends HTTP requests of the server's own, in its luv loop, and calls back when they are answered or
+--- Sends POST requests of the server's own, in its luv loop, and calls back when they are answered or
 -- time is up. Knows nothing of webhooks.
+--
+-- There are two ways for them. What goes to an http:// URL is the core's own work, a small part of what
+-- libcurl's HTTP costs; with TLS, a proxy or a user name in the URL it is libcurl's.
 local uv = require "luv"
+local core = require "stream_events.server.core"
 local native = require "stream_events.native"
 
 local M = {}
@@ -10,9 +14,14 @@ local READ_SIZE = 1024   -- bytes: libcurl makes room for so many anew for each
 local CONNECT_TIMEOUT = 6
 local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again before it looks at sockets
 
+---@class stream_events.server.CourierWay
+---@field carrier stream_events.server.core.Poster|stream_events.core.Transport
+---@field under_way table<integer, any> what was sent along, by the number of the request
+---@field is_ready boolean? its descriptor is readable
+---@field poll userdata
+
 ---@class stream_events.server.Courier
----@field private transport stream_events.core.Transport
----@field private under_way table<integer, any> what was sent along, by the number of the request
+---@field private ways stream_events.server.CourierWay[]
 ---@field private has_handed boolean? on an answer, since a loop over them began
 ---@field private later table<fun(), number> what is to be called, and when
 local Courier = { __name = "stream_events.server.courier" }
@@ -32,12 +41,12 @@ local function call_due(self)
 end
 
 -- Hands on the answers that are there.
-local function hand_on(self)
-  local transport, answered = self.transport, self.answered
+local function hand_on(self, way)
+  local carrier, answered = way.carrier, self.answered
   self.has_handed = false
-  local id, status, body, headers = transport:next_response(true)
+  local id, status, body, headers = carrier:next_response(true)
   while id do
-    local under_way = self.under_way
+    local under_way = way.under_way
     local tag = under_way[id]
     under_way[id] = nil
     self.has_handed = true
@@ -46,24 +55,45 @@ local function hand_on(self)
     elseif tag then
       answered(tag, nil, body, headers) -- here the kind of failure, and the message
     end
-    id, status, body, headers = transport:next_response(true)
+    id, status, body, headers = carrier:next_response(true)
   end
 end
 
 -- All of them: what a callback raises ends a loop, and another one goes on with those that are left.
-local function take_answers(self)
-  repeat until self.guarded(hand_on, self) or not self.has_handed
+local function take_answers(self, way)
+  repeat until self.guarded(hand_on, self, way) or not self.has_handed
+end
+
+local function is_in_use(way)
+  return way.is_ready or next(way.under_way) ~= nil
+end
+
+local function step(self)
+  for _, way in ipairs(self.ways) do
+    if is_in_use(way) then
+      way.is_ready = false
+      way.carrier:step()
+      take_answers(self, way)
+    end
+  end
+end
+
+local function earlier(one, other)
+  if not one or (other and other < one) then return other end
+  return one
 end
 
 -- The timer is left alone when it will ring early enough: a turn too many costs less than setting it
 -- anew in every turn.
 local function arm(self)
   if self.closed then return end
-  local seconds, now = self.transport:timeout(), native.now()
-  local at = seconds and now + seconds
-  for _, other in pairs(self.later) do
-    if not at or other < at then at = other end
+  local now = native.now()
+  local at
+  for _, way in ipairs(self.ways) do
+    local seconds = is_in_use(way) and way.carrier:timeout()
+    at = earlier(at, seconds and now + seconds)
   end
+  for _, other in pairs(self.later) do at = earlier(at, other) end
   if not at or (self.rings and self.rings > now and self.rings <= at) then return end
   self.rings = at
   self.timer:start(math.max(SHORTEST, math.ceil((at - now) * 1000)), 0, self.ring)
@@ -72,12 +102,13 @@ end
 local function turn(self)
   if self.closed or self.in_turn then return end
   self.in_turn = true
-  self.transport:step()
-  take_answers(self)
+  step(self)
   call_due(self)
   self.after()
   -- What was asked for meanwhile goes out before the loop waits.
-  self.transport:step()
+  for _, way in ipairs(self.ways) do
+    if is_in_use(way) then way.carrier:step() end
+  end
   arm(self)
 end
 
@@ -94,14 +125,20 @@ end
 ---@return stream_events.server.Courier? courier
 ---@return stream_events.Error? err
 function M.open(options)
-  local transport, kind, message = native.transport {
+  local limits = {
     max_in_flight = options.max_in_flight, max_waiting = options.max_in_flight, max_body = MAX_ANSWER,
     connect_timeout = CONNECT_TIMEOUT, read_size = READ_SIZE, keep_content_type = false, keep_body = false,
   }
-  if not transport then return nil, native.error(kind, message) end
-  local self = setmetatable({
-    transport = transport, under_way = {}, later = {}, answered = options.answered,
-  }, Courier)
+  local poster, kind, message = core.poster(limits)
+  if not poster then return nil, native.error(kind, message) end
+  local transport
+  transport, kind, message = native.transport(limits)
+  if not transport then
+    poster:close()
+    return nil, native.error(kind, message)
+  end
+  local self = setmetatable({ later = {}, answered = options.answered }, Courier)
+  self.ways = { { carrier = poster, under_way = {} }, { carrier = transport, under_way = {} } }
   self.guarded = function(callback, ...)
     local ok, err = xpcall(callback, debug.traceback, ...)
     if not ok then options.failed(err) end
@@ -116,32 +153,48 @@ function M.open(options)
     self.rings = nil
     self.turn()
   end
-  self.poll, self.timer = assert(uv.new_poll(transport:pollfd())), assert(uv.new_timer())
-  self.poll:unref()
+  self.timer = assert(uv.new_timer())
   self.timer:unref()
-  self.poll:start("r", self.turn)
+  for _, way in ipairs(self.ways) do
+    way.poll = assert(uv.new_poll(way.carrier:pollfd()))
+    way.poll:unref()
+    way.poll:start("r", function()
+      way.is_ready = true
+      self.turn()
+    end)
+  end
   return self
 end
 
+---@class stream_events.server.CourierRequest
+---@field way stream_events.server.CourierWay
+---@field prepared stream_events.server.core.PostTarget|stream_events.core.Prepared
+
 --- Reads what many requests have in common.
----@param request table as the transport takes it
----@return stream_events.core.Prepared
-function Courier:prepare(request)
-  return self.transport:prepare(request)
+---@param url string
+---@param headers string[] lines
+---@return stream_events.server.CourierRequest
+function Courier:prepare(url, headers)
+  local request = { method = "POST", url = url, headers = headers }
+  for _, way in ipairs(self.ways) do
+    local prepared = way.carrier:prepare(request)
+    if prepared then return { way = way, prepared = prepared } end
+  end
 end
 
 --- Begins a request.
----@param prepared stream_events.core.Prepared
+---@param request stream_events.server.CourierRequest
 ---@param body string
 ---@param lines string[] of its head, beside the prepared ones
 ---@param timeout number seconds
 ---@param tag any not nil; answered() gets it back
 ---@return true? ok
 ---@return stream_events.Error? err
-function Courier:send(prepared, body, lines, timeout, tag)
-  local id, kind, message = self.transport:send(prepared, body, lines, timeout)
+function Courier:send(request, body, lines, timeout, tag)
+  local way = request.way
+  local id, kind, message = way.carrier:send(request.prepared, body, lines, timeout)
   if not id then return nil, native.error(kind, message) end
-  self.under_way[id] = tag
+  way.under_way[id] = tag
   return true
 end
 
@@ -155,7 +208,9 @@ end
 --- Lets what was asked for begin.
 function Courier:go()
   if self.in_turn or self.closed then return end
-  self.transport:step()
+  for _, way in ipairs(self.ways) do
+    if is_in_use(way) then way.carrier:step() end
+  end
   arm(self)
 end
 
@@ -164,16 +219,17 @@ end
 function Courier:close(closed)
   if self.closed then return closed() end
   self.closed = true
-  self.later, self.under_way = {}, {}
-  local open = 2
+  self.later = {}
+  local handles = { self.timer }
+  for _, way in ipairs(self.ways) do handles[#handles + 1] = way.poll end
+  local open = #handles
   local function done()
     open = open - 1
     if open > 0 then return end
-    self.transport:close()
+    for _, way in ipairs(self.ways) do way.carrier:close() end
     closed()
   end
-  self.poll:close(done)
-  self.timer:close(done)
+  for _, handle in ipairs(handles) do handle:close(done) end
 end
 
 return M

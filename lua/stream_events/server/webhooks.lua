@@ -45,7 +45,7 @@ local GONE = "the hook was removed or switched off"
 
 ---@class stream_events.server.Hook
 ---@field target stream_events.server.HookTarget
----@field prepared stream_events.core.Prepared? its requests, as far as all are the same
+---@field prepared stream_events.server.CourierRequest? its requests, as far as all are the same
 ---@field gone boolean? removed or switched off
 ---@field queue table<integer, stream_events.server.HookDelivery>
 ---@field first integer
@@ -142,16 +142,13 @@ end
 
 -- What all requests to a hook have in common, until the settings change.
 local function prepare(self, hook)
-  hook.prepared = self.courier:prepare {
-    method = "POST", url = hook.target.url, timeout = hook.target.timeout,
-    headers = {
-      "User-Agent: stream-events/" .. native.version,
-      "Content-Type: application/json",
-      "X-Api-Key: " .. self.app.api_key:gsub("%c", ""),
-      "Accept:", -- what it answers is not looked at
-      self.is_packed and "Content-Encoding: gzip" or nil,
-    },
-  }
+  hook.prepared = self.courier:prepare(hook.target.url, {
+    "User-Agent: stream-events/" .. native.version,
+    "Content-Type: application/json",
+    "X-Api-Key: " .. self.app.api_key:gsub("%c", ""),
+    "Accept:", -- what it answers is not looked at
+    self.is_packed and "Content-Encoding: gzip" or nil,
+  })
   return hook.prepared
 end
 
