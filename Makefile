@@ -275,19 +275,21 @@ FUZZ_LUA = clang $(FUZZ_FLAGS) $(shell pkg-config --cflags $(LUA_PC)) spec/fuzz/
 objects: $(CORE_OBJECTS)
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@$(NEED) build fuzz
-	@mkdir -p build/fuzz/json build/fuzz/ws build/fuzz/http build/fuzz/lists build/fuzz/rules
+	@mkdir -p build/fuzz/json build/fuzz/ws build/fuzz/http build/fuzz/answer build/fuzz/lists build/fuzz/rules
 	clang $(FUZZ_FLAGS) -o build/fuzz/json_fuzz spec/fuzz/json_fuzz.c csrc/json.c csrc/json_split.c \
 	  csrc/scan.c csrc/number.c csrc/utf8.c
 	clang $(FUZZ_FLAGS) -o build/fuzz/ws_fuzz spec/fuzz/ws_fuzz.c csrc/ws.c csrc/utf8.c csrc/buffer.c \
 	  csrc/crypto.c -lcrypto
 	clang $(FUZZ_FLAGS) -o build/fuzz/http_fuzz spec/fuzz/http_fuzz.c csrc/server/http_request.c \
 	  csrc/buffer.c csrc/crypto.c -lhttp_parser -lcrypto
+	clang $(FUZZ_FLAGS) -o build/fuzz/answer_fuzz spec/fuzz/answer_fuzz.c csrc/server/answer_reader.c \
+	  -lhttp_parser
 	@$(MAKE) --no-print-directory -s objects BUILD=build/fuzz/objects CC=clang \
 	  CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined'
 	$(FUZZ_LUA) -o build/fuzz/lists_fuzz -DDRIVER='"spec/fuzz/lists_fuzz.lua"'
 	$(FUZZ_LUA) -o build/fuzz/rules_fuzz -DDRIVER='"spec/fuzz/rules_fuzz.lua"'
 	@LUA_PATH='$(CURDIR)/spec/?.lua;'"$$LUA_PATH" $(LUA) spec/fuzz/rules_corpus.lua build/fuzz/rules
-	@for target in json ws http lists rules; do \
+	@for target in json ws http answer lists rules; do \
 	  echo "== fuzz $$target"; \
 	  case $$target in \
 	    json|lists) options=-dict=spec/fuzz/json.dict ;; rules) options='$(FUZZ_RULES)' ;; *) options= ;; \

@@ -27,8 +27,8 @@ extern "C" {
 /* "stream_events.core": the plugin. Links with -lcurl -lssl -lcrypto -lz -lm. */
 SE_EXPORT int luaopen_stream_events_core(lua_State *L);
 
-/* "stream_events.server.core": the bundled server; Lua 5.4 alone. Links with -lhttp_parser -lcrypto.
- * A program that does not name it does not get it, and needs no http-parser. */
+/* "stream_events.server.core": the bundled server; Lua 5.4 alone. Links with -lcurl -lssl -lcrypto
+ * -lhttp_parser. A program that does not name it does not get it, and needs no http-parser. */
 SE_EXPORT int luaopen_stream_events_server_core(lua_State *L);
 
 #ifdef __cplusplus

@@ -87,17 +87,22 @@ static int on_value(http_parser *parser, const char *at, size_t len) {
   return 0;
 }
 
-static void trim(char *value) {
+/* Takes the white space behind it away. The parser lets control characters pass; with one it is none. */
+static void clean(char *value) {
   size_t len = strlen(value);
   while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
     value[--len] = '\0';
+  for (size_t i = 0; i < len; i++) {
+    if (((unsigned char)value[i] < ' ' && value[i] != '\t') || value[i] == 127)
+      value[0] = '\0';
+  }
 }
 
 static int on_head(http_parser *parser) {
   se_answer_reader *reader = parser->data;
   reader->head_done = 1;
-  trim(reader->answer.retry_after);
-  trim(reader->answer.date);
+  clean(reader->answer.retry_after);
+  clean(reader->answer.date);
   /* Nobody has asked for another protocol. Whatever follows is none that we speak. */
   return parser->status_code == 101 ? 2 : 0;
 }

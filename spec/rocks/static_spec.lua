@@ -6,7 +6,7 @@ local VERSION = require "stream_events".version
 local ARCHIVE = "build/libstream_events.a"
 local LINKED = { -- what csrc/stream_events.h says
   core = "-lcurl -lssl -lcrypto -lz -lm",
-  server = "-lhttp_parser -lcrypto",
+  server = "-lhttp_parser -lcurl -lssl -lcrypto",
 }
 
 local function shell(text)

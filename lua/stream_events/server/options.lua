@@ -33,7 +33,7 @@ local M = {}
 ---@field rule_memory integer? bytes of all that a rule file makes, default 8 MiB
 ---@field rule_breaches integer? so many broken budgets switch a rule off until reload, default 5
 ---@field webhook_queue integer? deliveries that may wait for one hook, default 10 000; more are not taken
----@field webhook_in_flight integer? requests to one hook at a time, 1 to 60, default 8; with 1 events
+---@field webhook_in_flight integer? requests to one hook at a time, 1 to 60, default 32; with 1 events
 ---  arrive in their order, and each waits for the one before it
 ---@field webhook_total number? seconds for all attempts to deliver one event, default 15
 ---@field webhook_retry number? seconds before the second attempt, default 0.5; twice that before the third
@@ -123,7 +123,7 @@ M.LIST = {
 
   { name = "webhook_queue", group = "Webhooks", kind = "whole", default = 10000, most = 2 ^ 31,
     is_live = true, about = "Deliveries that may wait for one hook; more are not taken." },
-  { name = "webhook_in_flight", kind = "whole", default = 8, most = 60, is_live = true,
+  { name = "webhook_in_flight", kind = "whole", default = 32, most = 60, is_live = true,
     about = "Requests to one hook at a time; with 1 events arrive in their order." },
   { name = "webhook_total", kind = "seconds", default = 15, most = 3600, is_live = true,
     about = "Seconds for all attempts to deliver one event." },

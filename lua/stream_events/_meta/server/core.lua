@@ -1,7 +1,8 @@
 ---@meta stream_events.server.core
 -- What the C module `stream_events.server.core` offers: listening, HTTP parsing, WebSocket frames
--- and the fan-out. It owns its sockets and one descriptor (epoll or kqueue inside) that any loop
--- can watch; it decides nothing. Only `stream_events.server.listener` requires it.
+-- and the fan-out; and POST requests of the server's own. Each of the two owns its sockets and one
+-- descriptor (epoll or kqueue inside) that any loop can watch; they decide nothing. Only
+-- `stream_events.server.listener` and `stream_events.server.courier` require it.
 
 ---@class stream_events.server.core
 ---@field version string the same as that of stream_events.core, or the server is not loaded
@@ -167,5 +168,63 @@ function Listener:stats() end
 function Listener:shutdown(code) end
 --- Closes everything now. Any number of times; also __gc and __close.
 function Listener:close_all() end
+
+---@class stream_events.server.PosterOptions
+---@field max_in_flight integer requests under way; more are refused
+---@field max_body integer bytes of an answer's body, which nobody gets to see
+---@field connect_timeout number seconds
+
+--- Opens what sends POST requests to http:// URLs. libcurl makes the connections; each carries one request
+--- at a time and is kept for the next one to the same target. What the environment says of proxies is
+--- looked at once, here.
+---@param options stream_events.server.PosterOptions
+---@return stream_events.server.core.Poster? poster
+---@return string? kind "network" or "memory"
+---@return string? message
+function core.poster(options) end
+
+---@class stream_events.server.core.Poster
+local Poster = {}
+
+---@class stream_events.server.core.PostTarget what requests to one URL have in common. Its connections end
+---  when it is collected, each with the request that it carries
+
+--- Reads what many requests have in common. Raises when a header is no line.
+---@param request { url: string, headers: string[]? } lines "Name: value"; one without a value is left out
+---@return stream_events.server.core.PostTarget? target nil: it takes libcurl's HTTP to send there, since it
+---  is no http:// URL, has a user's name in it or other than plain ASCII, or since there may be a proxy
+function Poster:prepare(request) end
+
+--- Begins a request: with its target's head, header lines of its own and the body. Raises when one of
+--- them is no line.
+---@param target stream_events.server.core.PostTarget
+---@param body string
+---@param lines string[]
+---@param timeout number seconds for all of it
+---@return integer? id
+---@return string? kind "full", "closed" or "memory"
+---@return string? message
+function Poster:send(target, body, lines, timeout) end
+
+--- The next request that has ended; nothing when there is none. Any status is an answer. A request is
+--- never sent twice, except that a kept connection which took no byte of it does not count.
+---@return integer? id
+---@return integer? status
+---@return string? kind without a status: "network", "timeout", "full" (the answer is longer than max_body,
+---  or its head than http-parser allows), "protocol" (it is no HTTP) or "memory"
+---@return string|table<string,string>|nil message why, in words; or, of a status that is no 2xx, what it has
+---  of the headers retry-after and date, as far as they are shorter than 64 bytes
+function Poster:next_response() end
+
+--- The descriptor that is readable when step() has something to do.
+---@return integer
+function Poster:pollfd() end
+--- Does what is possible now.
+function Poster:step() end
+--- Seconds until step() must be called; nil: only when the descriptor is readable.
+---@return number?
+function Poster:timeout() end
+--- Ends everything that is under way. Any number of times; also __gc and __close.
+function Poster:close() end
 
 return core

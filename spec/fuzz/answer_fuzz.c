@@ -1,0 +1,113 @@
+/* answer_fuzz.c -- an answer must read the same, however its bytes are cut: whole, byte by byte, and in
+ * pieces that the input itself decides. Needs no Lua:
+ *   clang -fsanitize=fuzzer,address,undefined -D_POSIX_C_SOURCE=200809L -Icsrc \
+ *         spec/fuzz/answer_fuzz.c csrc/server/answer_reader.c -lhttp_parser */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/answer_reader.h"
+#include "status.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MUST(condition) \
+  do { \
+    if (!(condition)) \
+      abort(); \
+  } while (0)
+
+#define MAX_BODY 512 /* small, so that it is reached */
+
+enum { WHOLE, BYTEWISE, RANDOM };
+
+/* The next piece's length; the randomness is a function of the input. */
+static size_t piece(int how, size_t left, uint32_t *state) {
+  size_t len = left;
+  if (how == BYTEWISE)
+    len = 1;
+  if (how == RANDOM) {
+    *state = *state * 1664525u + 1013904223u;
+    len = 1 + (*state >> 24) % 64;
+  }
+  return len < left ? len : left;
+}
+
+/* Reads one answer, and the end of the stream behind it where it is not complete before; *used tells how
+ * many bytes it took. Each piece lies in a block of its own, so that a look beyond its end is seen. */
+static int read_answer(se_answer_reader *reader, int how, const uint8_t *data, size_t size,
+                       size_t *used) {
+  uint32_t state = (uint32_t)size;
+  size_t at = 0, taken;
+  int result = SE_ANSWER_MORE;
+  while (at < size && result == SE_ANSWER_MORE) {
+    size_t len = piece(how, size - at, &state);
+    char *copy = malloc(len);
+    MUST(copy != NULL);
+    memcpy(copy, data + at, len);
+    result = se_answer_reader_read(reader, copy, len, &taken);
+    free(copy);
+    MUST(taken <= len);
+    MUST(result != SE_ANSWER_MORE || taken == len);
+    at += taken;
+  }
+  if (result == SE_ANSWER_MORE)
+    result = se_answer_reader_read(reader, "", 0, &taken);
+  MUST(result != SE_ANSWER_MORE);
+  *used = at;
+  return result;
+}
+
+static void check_value(const char *value) {
+  size_t len = strlen(value);
+  MUST(len < SE_ANSWER_VALUE);
+  MUST(strpbrk(value, "\r\n") == NULL);
+  MUST(len == 0 || (value[len - 1] != ' ' && value[len - 1] != '\t'));
+}
+
+static void check(int result, const se_answer *answer) {
+  if (result == SE_ANSWER_BROKEN) {
+    MUST(answer->failure != SE_OK && answer->reason != NULL);
+    return;
+  }
+  MUST(answer->failure == SE_OK);
+  MUST(answer->status / 100 != 1 || answer->status == 101);
+  check_value(answer->retry_after);
+  check_value(answer->date);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  size_t start = 0;
+  se_answer_reader *readers[3];
+  for (int how = WHOLE; how <= RANDOM; how++) {
+    readers[how] = se_answer_reader_new(MAX_BODY);
+    MUST(readers[how] != NULL);
+  }
+  /* Answers one behind the other, as long as there are any; the readers are used again for each. */
+  for (int answers = 0; answers < 8 && start < size; answers++) {
+    size_t used[3];
+    int results[3];
+    for (int how = WHOLE; how <= RANDOM; how++) {
+      se_answer_reader_begin(readers[how]);
+      results[how] = read_answer(readers[how], how, data + start, size - start, &used[how]);
+    }
+    const se_answer *a = se_answer_reader_answer(readers[WHOLE]);
+    check(results[WHOLE], a);
+    for (int how = BYTEWISE; how <= RANDOM; how++) {
+      const se_answer *b = se_answer_reader_answer(readers[how]);
+      MUST(results[how] == results[WHOLE]);
+      check(results[how], b);
+      if (results[how] != SE_ANSWER_COMPLETE)
+        continue;
+      MUST(used[how] == used[WHOLE]);
+      MUST(a->status == b->status && a->keep_alive == b->keep_alive);
+      MUST(strcmp(a->retry_after, b->retry_after) == 0 && strcmp(a->date, b->date) == 0);
+    }
+    if (results[WHOLE] != SE_ANSWER_COMPLETE || used[WHOLE] == 0)
+      break;
+    start += used[WHOLE];
+  }
+  for (int how = WHOLE; how <= RANDOM; how++)
+    se_answer_reader_free(readers[how]);
+  return 0;
+}
