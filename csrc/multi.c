@@ -110,7 +110,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *o
   (void)of_socket;
   record *found = find_record(multi, fd);
   if (found == NULL)
-    return -1;
+    return 0; /* this one will be too late; a -1 would end the multi for good */
   found->wanted = 0;
   if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
     found->wanted |= SE_POLL_READ;

@@ -163,7 +163,8 @@ describe("a request of the poster", function()
 
   it("that cannot be one is refused before anything happens", function()
     local target = poster:prepare { url = "http://127.0.0.1:1/" }
-    for _, lines in ipairs { { "no colon" }, { "X: a\r\nY: b" }, { "X: a\nb" }, { ": a" }, { 1 }, { "A: \0b" } } do
+    for _, line in ipairs { "no colon", "X: a\r\nY: b", "X: a\nb", ": a", 1, "A: \0b" } do
+      local lines = { line }
       assert.has_error(function() poster:send(target, "", lines, 1) end)
       assert.has_error(function() poster:prepare { url = "http://127.0.0.1/", headers = lines } end)
     end
@@ -203,7 +204,9 @@ end)
 
 -- Each has to be understood however its bytes are cut.
 local ANSWERS = {
-  ["with a length"] = { bytes = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", status = 200, kept = true },
+  ["with a length"] = {
+    bytes = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", status = 200, kept = true,
+  },
   ["in chunks"] = {
     bytes = "HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na;x=y\r\n0123456789\r\n0\r\n"
       .. "Retry-After: 5\r\n\r\n",
@@ -213,7 +216,8 @@ local ANSWERS = {
   ["up to the end"] = { bytes = "HTTP/1.1 200 OK\r\n\r\nabc", ends = true, status = 200 },
   ["of HTTP/1.0"] = { bytes = "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", status = 200 },
   ["of HTTP/1.0 that goes on"] = {
-    bytes = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", status = 200, kept = true,
+    bytes = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", status = 200,
+    kept = true,
   },
   ["that says it is the last"] = {
     bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", status = 200,
@@ -235,20 +239,21 @@ local ANSWERS = {
     status = 500, headers = { ["retry-after"] = "2" }, kept = true,
   },
   ["that says it with a control character"] = {
-    bytes = "HTTP/1.1 500 No\r\nRetry-After: \1" .. "1\r\nContent-Length: 0\r\n\r\n", status = 500, headers = {},
-    kept = true,
+    bytes = "HTTP/1.1 500 No\r\nRetry-After: \1" .. "1\r\nContent-Length: 0\r\n\r\n", status = 500,
+    headers = {}, kept = true,
   },
   ["that says it at length"] = {
     bytes = "HTTP/1.1 500 No\r\nRetry-After: " .. ("9"):rep(64) .. "\r\nContent-Length: 0\r\n\r\n",
     status = 500, headers = {}, kept = true,
   },
   ["with names that only begin alike"] = {
-    bytes = "HTTP/1.1 500 No\r\nRetry-Afters: 1\r\nDat: 2\r\nRetry-After-And-So-On: 3\r\nContent-Length: 0\r\n\r\n",
+    bytes = "HTTP/1.1 500 No\r\nRetry-Afters: 1\r\nDat: 2\r\nRetry-After-And-So-On: 3\r\n"
+      .. "Content-Length: 0\r\n\r\n",
     status = 500, headers = {}, kept = true,
   },
   ["as long as may be"] = {
-    bytes = "HTTP/1.1 200 OK\r\nContent-Length: " .. MAX_BODY .. "\r\n\r\n" .. ("x"):rep(MAX_BODY), status = 200,
-    kept = true, whole = true,
+    bytes = "HTTP/1.1 200 OK\r\nContent-Length: " .. MAX_BODY .. "\r\n\r\n" .. ("x"):rep(MAX_BODY),
+    status = 200, kept = true, whole = true,
   },
   ["that is too long"] = {
     bytes = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" .. ("x"):rep(MAX_BODY + 1), kind = "full",
@@ -274,14 +279,17 @@ local ANSWERS = {
     bytes = "", ends = true, kind = "network",
     message = "the server ended the connection without an answer",
   },
-  ["that is none"] = { bytes = "SSH-2.0-OpenSSH_9.2\r\n", kind = "protocol", message = "the answer is no HTTP" },
+  ["that is none"] = {
+    bytes = "SSH-2.0-OpenSSH_9.2\r\n", kind = "protocol", message = "the answer is no HTTP",
+  },
   ["of HTTP/2"] = { bytes = "\0\0\18\4\0\0\0\0\0", kind = "protocol", message = "the answer is no HTTP" },
   ["with two lengths"] = {
     bytes = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", kind = "protocol",
     message = "the answer is no HTTP",
   },
   ["with a length that is none"] = {
-    bytes = "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", kind = "protocol", message = "the answer is no HTTP",
+    bytes = "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", kind = "protocol",
+    message = "the answer is no HTTP",
   },
   ["with chunks of no size"] = {
     bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", kind = "protocol",

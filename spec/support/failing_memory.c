@@ -1,9 +1,9 @@
-/* failing_memory.c -- an interpreter with the client's C module in it, whose memory runs out when the
- * script says so.
+/* failing_memory.c -- an interpreter with the client's C module in it and, WITH_SERVER, the server's, whose
+ * memory runs out when the script says so.
  *
  *     failing_memory SCRIPT [ARGUMENT...]
  *
- * Linked with --wrap for malloc, calloc and realloc, so that the module's own allocations fail as
+ * Linked with --wrap for malloc, calloc and realloc, so that the modules' own allocations fail as
  * well as those of the Lua state. The script has one more function:
  *
  *     attempt(n, lasting, f) -> failed, status, ...
@@ -18,6 +18,9 @@
 #include "../../csrc/compat.h"
 
 int luaopen_stream_events_core(lua_State *L);
+#ifdef WITH_SERVER
+int luaopen_stream_events_server_core(lua_State *L);
+#endif
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -89,6 +92,10 @@ static int run(lua_State *L) {
   lua_getfield(L, -1, "preload");
   lua_pushcfunction(L, luaopen_stream_events_core);
   lua_setfield(L, -2, "stream_events.core");
+#ifdef WITH_SERVER
+  lua_pushcfunction(L, luaopen_stream_events_server_core);
+  lua_setfield(L, -2, "stream_events.server.core");
+#endif
   if (luaL_loadfile(L, arguments[1]) != LUA_OK)
     return lua_error(L);
   for (i = 2; i < count; i++)

@@ -99,17 +99,21 @@ local function arm(self)
   self.timer:start(math.max(SHORTEST, math.ceil((at - now) * 1000)), 0, self.ring)
 end
 
+-- What was asked for meanwhile goes out before the loop waits.
+local function begin(self)
+  for _, way in ipairs(self.ways) do
+    if is_in_use(way) and way.carrier:timeout() == 0 then way.carrier:step() end
+  end
+  arm(self)
+end
+
 local function turn(self)
   if self.closed or self.in_turn then return end
   self.in_turn = true
   step(self)
   call_due(self)
   self.after()
-  -- What was asked for meanwhile goes out before the loop waits.
-  for _, way in ipairs(self.ways) do
-    if is_in_use(way) then way.carrier:step() end
-  end
-  arm(self)
+  begin(self)
 end
 
 ---@class stream_events.server.CourierOptions
@@ -207,11 +211,7 @@ end
 
 --- Lets what was asked for begin.
 function Courier:go()
-  if self.in_turn or self.closed then return end
-  for _, way in ipairs(self.ways) do
-    if is_in_use(way) then way.carrier:step() end
-  end
-  arm(self)
+  if not self.in_turn and not self.closed then begin(self) end
 end
 
 --- Ends everything that is under way; nothing more is called.

@@ -62,6 +62,7 @@ local GONE = "the hook was removed or switched off"
 ---@field private by_id table<string, stream_events.server.Hook>
 ---@field private of_gone table<string, integer> what hooks did that are gone
 ---@field private in_flight integer
+---@field private left_behind integer of them, at the stop
 ---@field private is_packed boolean? whether bodies are compressed
 ---@field private has_new boolean? something was queued since the last send()
 ---@field private courier stream_events.server.Courier?
@@ -80,6 +81,7 @@ function M.new(parts, options)
   local self = setmetatable({
     app = parts.app, views = parts.views, log = parts.log, options = options,
     outbox = outboxes.new(parts.store), hooks = {}, by_id = {}, in_flight = 0,
+    left_behind = 0,
     id_beginning = crypto.uuid():sub(1, 24), last_id = -1,
     bodies = hook_bodies.new(), signer = crypto.signer(parts.app.api_secret), lines = {},
     of_gone = no_stats(),
@@ -179,6 +181,12 @@ local function land(self, hook)
   end
 end
 
+-- The next run begins again with what the outbox still has.
+local function leave_behind(self, hook)
+  self.left_behind = self.left_behind + 1
+  land(self, hook)
+end
+
 -- Seconds until the next attempt; nil when there is to be none.
 local function retry_in(self, hook, delivery, status, kind, headers)
   if hook.gone or delivery.attempt >= attempts_allowed(status, kind) then return nil end
@@ -195,8 +203,7 @@ local function finished(self, delivery, status, kind, message, headers)
     self.outbox:remove(delivery)
     return land(self, hook)
   end
-  -- The next run begins again with what the outbox still has.
-  if self.stopping then return land(self, hook) end
+  if self.stopping then return leave_behind(self, hook) end
   local seconds = retry_in(self, hook, delivery, status, kind, headers)
   if seconds then
     self.courier:call_later(seconds, function() attempt(self, delivery) end)
@@ -209,7 +216,7 @@ end
 
 attempt = function(self, delivery)
   local hook = delivery.owner
-  if self.stopping then return land(self, hook) end
+  if self.stopping then return leave_behind(self, hook) end
   if hook.gone then
     give_up(self, hook, delivery, GONE)
     return land(self, hook)
@@ -415,7 +422,7 @@ end
 
 -- What nobody will take up again.
 local function report_lost(self)
-  local lost = self.in_flight
+  local lost = self.left_behind + self.in_flight
   for _, hook in ipairs(self.hooks) do lost = lost + queued(hook) end
   if lost > 0 and not self.outbox:is_lasting() then
     self.log("error", "webhooks were not delivered: the server was stopped, and its state was in memory",
