@@ -316,7 +316,7 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
       else
         hook.bytes, hook.unwritten = bytes, unwritten + 1
         self.outbox:add(hook.target.id, {
-          id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0,
+          id = id, type = event_type, body = body, owner = hook, row = false, attempt = 0,
           deadline = false,
         })
       end
