@@ -151,7 +151,8 @@ describe("the server's data", function()
         { "UPDATE webhooks SET body = substr(body, 1, 8) WHERE key = 1",
           "^webhook 1: the body of delivery 2 is no event" },
       ["deliveries with more than their events"] =
-        { "UPDATE webhooks SET body = body || ' ' WHERE key = 2", "^webhook 2: there is more than its deliveries" },
+        { "UPDATE webhooks SET body = body || ' ' WHERE key = 2",
+          "^webhook 2: there is more than its deliveries" },
       ["a delivery without a body"] =
         { "UPDATE webhooks SET body = NULL WHERE key = 2", "^webhook 2: the body of delivery 1 is no event" },
       ["a delivery that is none"] =

@@ -191,7 +191,9 @@ function RELATIONS.webhook(key, document, report, _, bodies)
   for i, delivery in ipairs(document.deliveries) do
     if not is_delivery(delivery) then return report(("delivery %d is none"):format(i)) end
     local body = (bodies or ""):sub(at, at + delivery[3] - 1)
-    if not is_object(json.decode(body)) then return report(("the body of delivery %d is no event"):format(i)) end
+    if not is_object(json.decode(body)) then
+      return report(("the body of delivery %d is no event"):format(i))
+    end
     at = at + delivery[3]
   end
   if at ~= #(bodies or "") + 1 then report "there is more than its deliveries" end

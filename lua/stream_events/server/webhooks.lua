@@ -370,6 +370,7 @@ end
 function Webhooks:send()
   if not self.has_new or not self.courier then return end
   self.has_new = false
+  self.courier:look()
   for _, hook in ipairs(self.hooks) do pump(self, hook) end
   self.courier:go()
 end
