@@ -1,9 +1,11 @@
 --- Users locked out and let in again, deleted and restored; tokens revoked; the switches for who may come
 -- in: live connections included.
 local hook = require "support.hook"
+local http_client = require "support.http_client"
 local native = require "stream_events.native"
 local server = require "support.server"
 local stream_events = require "stream_events"
+local timestamp = require "stream_events.timestamp"
 local tokens = require "stream_events.token"
 
 local fixture
@@ -295,6 +297,33 @@ describe("tokens that are revoked", function()
     assert.equal(201, (send "bob"))
     ask("PATCH", "/app", { revoke_tokens_issued_before = native.json.null })
     connect("alice", { iat = NOW - 1 })
+  end)
+
+  it("end a plugin's session only until it has one that counts, even if that takes more than one try", function()
+    local now, given = os.time(), 0
+    -- Issued long before, in the second of the revocation, and after it.
+    local issued = { now - 100, now - 10, now }
+    local client <close> = stream_events.new { api_key = "devkey", base_url = fixture.server.url }
+    local connected
+    client:connect_user({ id = "alice" }, function()
+      given = given + 1
+      return tokens.user("lan-dev-secret", "alice", { iat = issued[given] })
+    end, function(me, err) connected = assert(me, err) end)
+    local ways = {}
+    client:subscribe_for("connection.changed", function(change)
+      if not change.online then ways[("%s, %s"):format(change.code, change.will_retry)] = true end
+    end)
+    local function wait(condition)
+      http_client.wait("the plugin", function()
+        client:poll(0.001)
+        return condition()
+      end, 30000)
+    end
+    wait(function() return connected end)
+    ask("PATCH", "/users", { users = { { id = "alice",
+      set = { revoke_tokens_issued_before = timestamp.format(now - 9.5) } } } })
+    wait(function() return given == 3 and client:online() end)
+    assert.same({ ["40, true"] = true }, ways)
   end)
 end)
 

@@ -121,9 +121,12 @@ local function revoked_for(self, identity, user)
     or is_revoked(identity, user and user.revoke_tokens_issued_before, true)
 end
 
+-- To a client it is the same as a token that has expired: who can get a new one comes back with it. One
+-- that is issued in the second of the revocation is refused as well, since `iat` has whole seconds; the
+-- next one will do.
 local function check_revoked(self, identity, user)
   if not revoked_for(self, identity, user) then return true end
-  return failures.fail(5, "JWTAuth error: token was revoked")
+  return failures.fail(40, "JWTAuth error: token was revoked", 401)
 end
 
 --- Whether the token of somebody who is connected has been revoked since.
