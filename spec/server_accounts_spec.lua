@@ -299,7 +299,7 @@ describe("tokens that are revoked", function()
     connect("alice", { iat = NOW - 1 })
   end)
 
-  it("end a plugin's session only until it has one that counts, even if that takes more than one try", function()
+  it("end a plugin's session only until it has one that counts, in as many tries as it takes", function()
     local now, given = os.time(), 0
     -- Issued long before, in the second of the revocation, and after it.
     local issued = { now - 100, now - 10, now }
