@@ -107,6 +107,12 @@ for name, case in pairs {
     call = { "unban_user", "eve", { channel = "messaging:a" } }, sends = { "DELETE", "/moderation/ban" },
     query = { target_user_id = "eve", channel_cid = "messaging:a" }, answer = "{}", gives = true,
   },
+  query_banned_users = {
+    call = { "query_banned_users", { channel_cid = "messaging:a" }, { limit = 5 } },
+    sends = { "GET", "/query_banned_users" },
+    payload = { filter_conditions = { channel_cid = "messaging:a" }, sort = {}, limit = 5 },
+    answer = '{"bans":[{"user":{"id":"eve"}}]}', gives = { { user = { id = "eve" } } },
+  },
   deactivate_user = {
     call = { "deactivate_user", "eve" }, sends = { "POST", "/users/eve/deactivate", {} },
     answer = '{"user":{"id":"eve"}}', gives = { id = "eve" },
@@ -242,12 +248,13 @@ describe("a call of administration without the secret", function()
   for name, call in pairs {
     ban_user = function(client) return client:ban_user("eve", { channel = "team:a" }) end,
     unban_user = function(client) return client:unban_user "eve" end,
+    query_banned_users = function(client) return client:query_banned_users { channel_cid = "team:a" } end,
     get = function(client) return client:channel("team", "a"):get() end,
     delete = function(client) return client:channel("team", "a"):delete() end,
   } do
     it(name .. " is made as the user", function()
       local fake = fakes.new()
-      fake.answer = function() return 200, "{}" end
+      fake.answer = function() return 200, '{"bans":[]}' end
       local client = fake.connected()
       assert.is_truthy(call(client))
       assert.truthy(fake.requests[1].query:find("user_id=john", 1, true))

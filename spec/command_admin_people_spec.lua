@@ -90,6 +90,12 @@ describe("stream-events admin", function()
       local text = run("users ban eve").stdout
       assert.truthy(text:find "^banned +eve\nwhere +everywhere\nhow long +until it is ended\n", text)
       assert.is_true(is_banned "eve")
+      local listed = ask "users bans eve"
+      assert.same({ 2, "messaging:general", "spam" }, { #listed, listed[2].channel.cid, listed[2].reason })
+      text = run("users bans").stdout
+      assert.truthy(text:find "\neve +everywhere\neve +messaging:general +20[%d:TZ.-]+ +owner +spam\n", text)
+      assert.equal(1, #ask "users bans --channel messaging:general --sort created_at")
+      assert.truthy(refused("users bans --channel messaging:nowhere", 1):find("channels list", 1, true))
       assert.truthy(run("users list id=eve").stdout:find "\neve +user +banned")
       assert.same({ id = "eve", banned = false }, ask "users unban eve")
       assert.is_false(is_banned "eve")

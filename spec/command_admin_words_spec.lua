@@ -139,6 +139,7 @@ describe("called in a way that cannot work", function()
     "users list --sort id:up",
     "users list --limit 101", "users list --offset -1", "users ban john --timeout soon",
     "users ban john --channel general", "users ban john --by a/b",
+    "users bans a/b", "users bans --channel general", "users bans --limit 301",
     "users revoke-tokens john --yes --before yesterday",
     "users revoke-tokens john --yes --undo --before 2026-01-01T00:00:00Z", "users token",
     "channels show general", "channels create messaging:a", "channels create messaging:a --by a/b",

@@ -3,7 +3,9 @@ local bans = require "stream_events.server.bans"
 local hook = require "support.hook"
 local models = require "support.models"
 local moderation = require "stream_events.server.moderation"
+local native = require "stream_events.native"
 local server = require "support.server"
+local timestamp = require "stream_events.timestamp"
 
 local fixture
 
@@ -283,6 +285,89 @@ describe("bans", function()
     end)
   end)
 
+  describe("are listed", function()
+    local LOBBY = "messaging:lobby"
+
+    -- "user cid" of each, in the order of the answer.
+    local function list(who, payload)
+      local status, answer = call(who, "GET", "/query_banned_users", nil, { payload = payload })
+      if status ~= 200 then return status, answer end
+      local found = {}
+      for i, each in ipairs(answer.bans) do
+        found[i] = each.user.id .. " " .. (each.channel and each.channel.cid or "everywhere")
+      end
+      return found, answer.bans
+    end
+
+    before_each(function()
+      fixture:channel("messaging:other", { "alice", "bob" })
+      for _, body in ipairs {
+        { target_user_id = "bob", channel_cid = LOBBY, timeout = 30, reason = "spam", banned_by_id = "mod" },
+        { target_user_id = "bob" },
+        { target_user_id = "alice", channel_cid = "messaging:other" },
+        { target_user_id = "carol", channel_cid = "messaging:other", shadow = true },
+      } do
+        assert.equal(201, (ban("server", body)))
+      end
+    end)
+
+    it("with all that is known of them, the newest first", function()
+      local found, bans_found = list "server"
+      assert.same({ "carol messaging:other", "alice messaging:other", "bob everywhere", "bob " .. LOBBY },
+        found)
+      local oldest = bans_found[4]
+      assert.same({ "mod", "spam", false }, { oldest.banned_by.id, oldest.reason, oldest.shadow })
+      assert.equal(30 * 60, math.floor(
+        timestamp.parse(oldest.expires) - timestamp.parse(oldest.created_at) + 0.5))
+      assert.is_nil(bans_found[3].expires)
+      assert.is_true(bans_found[1].shadow)
+      assert.equal(200, (unban("server", { target_user_id = "bob", channel_cid = LOBBY })))
+      assert.same({ "bob everywhere" }, (list("server", { filter_conditions = { user_id = "bob" } })))
+    end)
+
+    it("by filter, in an order, by page", function()
+      local function where(conditions, more)
+        more = more or {}
+        more.filter_conditions = conditions
+        return (list("server", more))
+      end
+      assert.same({ "bob " .. LOBBY }, where { channel_cid = LOBBY })
+      assert.same({ "bob everywhere" }, where { channel_cid = { ["$exists"] = false } })
+      assert.same({ "bob " .. LOBBY }, where { banned_by_id = "mod", reason = { ["$eq"] = "spam" } })
+      assert.same({ "carol messaging:other" }, where { shadow = true })
+      local by_user = native.json.array { { field = "user_id", direction = 1 } }
+      assert.same({ "bob everywhere", "bob " .. LOBBY },
+        where({}, { sort = by_user, limit = 2, offset = 1 }))
+      assert.same({}, where { user_id = "nobody" })
+    end)
+
+    it("to who may ban: shadow bans only to backends, those of one channel to who may ban there", function()
+      call("server", "POST", "/channels/messaging/lobby",
+        { assign_roles = { { user_id = "carol", channel_role = "channel_moderator" } } })
+      local of_lobby = { filter_conditions = { channel_cid = LOBBY } }
+      local of_other = { filter_conditions = { channel_cid = { ["$eq"] = "messaging:other" } } }
+      assert.same({ "alice messaging:other", "bob everywhere", "bob " .. LOBBY }, (list "mod"))
+      assert.same({}, (list("mod", { filter_conditions = { shadow = true } })))
+      assert.same({ "bob " .. LOBBY }, (list("carol", of_lobby)))
+      assert.equal(403, (list("carol", of_other)))
+      assert.equal(403, (list "carol"))
+      local several = { channel_cid = { ["$in"] = native.json.array { LOBBY } } }
+      assert.equal(403, (list("carol", { filter_conditions = several })))
+      assert.equal(403, (list("alice", of_lobby)))
+      assert.equal(403, (list("anonymous", of_lobby)))
+    end)
+
+    it("but not to a query that is none", function()
+      for _, payload in ipairs {
+        { limit = 301 }, { limit = -1 }, { offset = 1001 }, { sort = "created_at" },
+        { filter_conditions = native.json.array { "x" } }, { filter_conditions = { channel_cid = "lobby" } },
+      } do
+        assert.equal(400, (list("server", payload)))
+      end
+      assert.equal(404, (list("server", { filter_conditions = { channel_cid = "messaging:nowhere" } })))
+    end)
+  end)
+
   describe("refuse", function()
     for name, case in pairs {
       ["no target"] = { {}, 400, "target_user_id is a required field" },
@@ -366,6 +451,7 @@ describe("stream_events.server.bans", function()
     assert.same({ true, "2026-01-01T00:01:00Z" }, { view.banned, view.ban_expires })
     model.clock = model.clock + 1
     assert.is_nil(subject:in_app "bob") -- before anybody has looked
+    assert.equal(2, #subject:all())
     local ended = subject:tick()
     assert.equal(1, #ended)
     assert.is_nil(ended[1].cid)

@@ -10,8 +10,8 @@ local M = {}
 M.SUBJECTS = {
   users = "upsert_users update_users query_users create_token",
   user_events = "send_user_custom_event",
-  moderation = "ban_user unban_user deactivate_user reactivate_user delete_user delete_users restore_users "
-    .. "revoke_tokens revoke_user_tokens",
+  moderation = "ban_user unban_user query_banned_users deactivate_user reactivate_user delete_user "
+    .. "delete_users restore_users revoke_tokens revoke_user_tokens",
   channel_types = "list_channel_types get_channel_type create_channel_type update_channel_type "
     .. "delete_channel_type",
   grants = "get_grants set_grants add_grants remove_grants reset_grants",

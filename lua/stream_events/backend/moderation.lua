@@ -1,5 +1,6 @@
 --- Moderation: bans, users who are locked out or gone, tokens that count no longer (protocol §9.1, §9.2,
 -- §2.7). Bans a moderator may make too, as a connected client without a secret.
+local api = require "stream_events.api"
 local calls = require "stream_events.backend.call"
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
@@ -74,6 +75,23 @@ function methods:unban_user(user_id, options, callback)
     method = "DELETE", path = "/moderation/ban", as = "backend",
     query = url.query { { "target_user_id", user_id }, { "channel_cid", given.channel } },
   }, calls.done)
+end
+
+--- Finds bans, those of channels and those from everywhere: each with `user`, `channel` (nil: everywhere),
+--- `banned_by`, `reason`, `created_at`, `expires` (nil: never), `shadow`. A moderator who may ban in one
+--- channel alone names it in the filter. Errors: code 16 no such channel, 17 not allowed.
+---@param filter table? by user_id, channel_cid, banned_by_id, reason, created_at; nil: all
+---@param options table? sort: list of { field =, direction = 1 or -1 }, limit, offset
+---@param callback (fun(bans: table[]?, err: stream_events.Error?))?
+---@return table[]? bans the newest first
+---@return stream_events.Error? err
+function methods:query_banned_users(filter, options, callback)
+  options, callback = calls.optional(options, callback)
+  local call = self.context.tasks:begin(callback)
+  local body = calls.query_body(filter, options, 2)
+  return calls.ask(self, call, {
+    method = "GET", path = "/query_banned_users", as = "backend", query = api.payload(body),
+  }, calls.member "bans")
 end
 
 -- Users who are locked out, or gone ---------------------------------------------------------------

@@ -127,6 +127,20 @@ function Bans:get(user_id, cid)
   return self.app[user_id]
 end
 
+--- All bans that are in force, in any order.
+---@return stream_events.server.Ban[]
+function Bans:all()
+  local list = {}
+  local function take(ban)
+    if in_force(self, ban) then list[#list + 1] = ban end
+  end
+  for _, ban in pairs(self.app) do take(ban) end
+  for _, own in pairs(self.channels) do
+    for _, ban in pairs(own) do take(ban) end
+  end
+  return list
+end
+
 --- Bans a user, in place of an earlier ban in the same place.
 ---@param fields table target_user_id, cid, banned_by_id, reason, shadow, and timeout in minutes
 ---@return stream_events.server.Ban

@@ -98,6 +98,21 @@ function M.check_count(count, most, name, entries)
   return failures.fail(22, ("%s holds %d %s, %d are allowed in one call"):format(name, count, entries, most))
 end
 
+--- A whole number within bounds, or its default where there is none.
+---@param value any decoded
+---@param name string for the message
+---@param default integer
+---@param least integer
+---@param most integer
+---@return integer? number
+---@return stream_events.server.Failure? failure
+function M.bounded(value, name, default, least, most)
+  if value == nil or value == json.null then return default end
+  local whole = type(value) == "number" and math.tointeger(value)
+  if whole and whole >= least and whole <= most then return whole end
+  return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
+end
+
 --- A page of a list: limit and offset, within bounds.
 ---@param source table? an object with limit and offset, or nil
 ---@param where string for the message

@@ -1,6 +1,5 @@
 --- Queries for users: filter, order and page (protocol §9.1).
 local native = require "stream_events.native"
-local failures = require "stream_events.server.failure"
 local filter = require "stream_events.server.filter"
 local first = require "stream_events.server.first"
 local input = require "stream_events.server.input"
@@ -14,13 +13,6 @@ local MAX_PAGE, DEFAULT_PAGE, MAX_OFFSET = 100, 30, 1000
 local function newest_first(a, b)
   if a.created_at ~= b.created_at then return a.created_at > b.created_at end
   return a.id < b.id
-end
-
-local function bounded(value, name, default, least, most)
-  if value == nil or value == json.null then return default end
-  local whole = type(value) == "number" and math.tointeger(value)
-  if whole and whole >= least and whole <= most then return whole end
-  return failures.fail(4, ("%s must be a whole number from %d to %d"):format(name, least, most))
 end
 
 -- Where a filter names its users only those are looked at: a set of ids, or everybody.
@@ -42,9 +34,9 @@ end
 ---@return stream_events.server.User[]? users
 ---@return stream_events.server.Failure? failure
 function M.find(request, by_id, get, read)
-  local limit, wrong_limit = bounded(request.limit, "limit", DEFAULT_PAGE, 0, MAX_PAGE)
+  local limit, wrong_limit = input.bounded(request.limit, "limit", DEFAULT_PAGE, 0, MAX_PAGE)
   if not limit then return nil, wrong_limit end
-  local offset, wrong_offset = bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
+  local offset, wrong_offset = input.bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
   if not offset then return nil, wrong_offset end
   local matches, wrong_filter = filter.compile(request.filter_conditions, read)
   if not matches then return nil, wrong_filter end

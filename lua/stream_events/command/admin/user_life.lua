@@ -89,6 +89,34 @@ local unban = {
   end,
 }
 
+local bans = {
+  name = "bans", about = "List the bans, in channels and everywhere, the newest first.",
+  json = "a list of bans",
+  examples = {
+    "users bans", "users bans eve", "users bans --channel messaging:general",
+    "users bans --json | jq -r '.[].user.id'",
+  },
+  arguments = function(command)
+    command:argument("id", "Only those of this user."):args "?"
+    channel_option(command)
+    words.add_page(command, 300, 100)
+  end,
+  check = function(args)
+    return args.id and wrong_id(args) or args.channel and words.wrong_cid(args.channel) or nil
+  end,
+  hints = { [16] = "`stream-events admin channels list` shows the channels there are." },
+  run = function(client, args)
+    return client:query_banned_users({ user_id = args.id, channel_cid = args.channel },
+      words.page_options(args))
+  end,
+  show = function(page, list)
+    page:list({ "user", "where", "until", "by", "reason", "kind" }, list, function(each)
+      return { each.user.id, each.channel and each.channel.cid or "everywhere", each.expires,
+        each.banned_by and each.banned_by.id, each.reason, each.shadow and "shadow" or "" }
+    end, "there are no such bans")
+  end,
+}
+
 local deactivate = {
   name = "deactivate", about = "Lock a user out: it can neither connect nor call.", json = "the user",
   examples = { "users deactivate eve", "users deactivate eve --yes" },
@@ -172,4 +200,4 @@ local revoke = {
 }
 
 ---@type stream_events.command.AdminCommand[]
-return { ban, unban, deactivate, reactivate, delete, restore, revoke }
+return { ban, unban, bans, deactivate, reactivate, delete, restore, revoke }

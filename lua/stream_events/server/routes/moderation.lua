@@ -1,9 +1,11 @@
---- POST and DELETE /moderation/ban (protocol §9.2).
+--- POST and DELETE /moderation/ban, GET /query_banned_users (protocol §9.2).
 local access = require "stream_events.server.access"
+local ban_query = require "stream_events.server.ban_query"
 local failures = require "stream_events.server.failure"
 local grants = require "stream_events.server.grants"
 local input = require "stream_events.server.input"
 local names = require "stream_events.names"
+local native = require "stream_events.native"
 
 local MAX_REASON = 1024
 local MAX_TIMEOUT = 100 * 366 * 24 * 60 -- minutes: more is no timeout
@@ -116,7 +118,48 @@ local function unban(context)
   return 200, {}
 end
 
+-- What a caller may know of: only backends of shadow bans.
+local function known_to(caller, bans)
+  if caller.kind == "server" then return bans end
+  local open = {}
+  for _, each in ipairs(bans) do
+    if not each.shadow then open[#open + 1] = each end
+  end
+  return open
+end
+
+local function view(context, each)
+  local views, channel = context.server.views, each.cid and context.server.channels:get(each.cid)
+  return {
+    user = views:user(each.target_user_id),
+    channel = channel and views:channel(channel, context.caller) or nil,
+    banned_by = each.banned_by_id and views:user(each.banned_by_id) or nil,
+    reason = each.reason, shadow = each.shadow, created_at = each.created_at, expires = each.expires,
+  }
+end
+
+-- Who may ban may see the bans: everywhere, or in the one channel that the filter names.
+local function query(context)
+  local payload = context.payload or {}
+  local conditions = payload.filter_conditions
+  local cid = input.is_object(conditions) and conditions.channel_cid
+  if input.is_object(cid) then cid = cid["$eq"] end
+  local channel, ok, found, failure
+  if type(cid) == "string" then
+    channel, failure = channel_of(context.server, { channel_cid = cid })
+    if failure then return nil, failure end
+  end
+  ok, failure = check_allowed(context, channel)
+  if not ok then return nil, failure end
+  found, failure = ban_query.find(payload, known_to(context.caller, context.server.bans:all()))
+  if not found then return nil, failure end
+  local list = native.json.array {}
+  for i, each in ipairs(found) do list[i] = view(context, each) end
+  return 200, { bans = list }
+end
+
 return {
+  { "GET", "/query_banned_users", endpoint = "QueryBannedUsers", handler = query },
   { "POST", "/moderation/ban", endpoint = "Ban", handler = ban },
   { "DELETE", "/moderation/ban", endpoint = "Unban", handler = unban },
 }
