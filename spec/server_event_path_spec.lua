@@ -123,6 +123,67 @@ describe("a server that cannot write", function()
     assert.same({ "alice", "bob" }, sql(path, "SELECT key FROM users ORDER BY key"))
   end)
 
+  describe("all of what a call changes", function()
+    local function fails(trigger, ...)
+      sql(path, "CREATE TRIGGER full BEFORE " .. trigger .. " BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+      assert.equal(500, (fixture:call("server", ...)))
+      sql(path, "DROP TRIGGER full")
+    end
+
+    local function bans_found()
+      local _, body = fixture:call("server", "GET", "/query_banned_users")
+      return #body.bans
+    end
+
+    local function members()
+      local _, body = fixture:call("server", "POST", "/channels/messaging/lobby/query", { state = true })
+      return #body.members
+    end
+
+    before_each(function()
+      fixture = fixtures.start { data = path }
+      fixture:users("alice", "bob", "carol")
+      fixture:channel("messaging:lobby", { "alice", "bob", "carol" })
+      assert.equal(201, (fixture:call("server", "POST", "/moderation/ban",
+        { target_user_id = "carol", channel_cid = "messaging:lobby" })))
+    end)
+
+    after_each(function() fixture:stop() end)
+
+    it("changes none of it: a channel is deleted with the bans in it", function()
+      local alice = fixture:connect "alice"
+      fixture:watch(alice, "messaging:lobby")
+      alice:settled()
+      fails("DELETE ON bans", "DELETE", "/channels/messaging/lobby")
+      works_on()
+      assert.same({ 3, 1 }, { members(), bans_found() })
+      assert.equal("tick", alice:expect("tick").type)
+      assert.equal(200, (fixture:call("server", "DELETE", "/channels/messaging/lobby")))
+      alice:expect "channel.deleted"
+      assert.equal(0, bans_found())
+      assert.same({}, sql(path, "SELECT key FROM bans"))
+    end)
+
+    it("changes none of it: users are deleted together, with their memberships and bans", function()
+      local bob = fixture:connect "bob"
+      local both = { user_ids = { "bob", "carol" }, user = "hard" }
+      for _, trigger in ipairs {
+        "UPDATE ON users WHEN new.key = 'carol'", "DELETE ON members WHEN old.key LIKE '%carol'",
+        "DELETE ON bans",
+      } do
+        fails(trigger, "POST", "/users/delete", both)
+        assert.same({ 3, 1 }, { members(), bans_found() })
+        assert.same({}, bob:settled())
+      end
+      fails("DELETE ON members", "DELETE", "/users/bob", nil, { hard_delete = "true" })
+      assert.equal(201, (fixture:call("bob", "POST", "/channels/messaging/lobby/event",
+        { event = { type = "tick" } })))
+      assert.equal(201, (fixture:call("server", "POST", "/users/delete", both)))
+      assert.equal(5, bob:expect("connection.error").error.code)
+      assert.same({ 1, 0 }, { members(), bans_found() })
+    end)
+  end)
+
   it("because the disk is full, keeps what it acknowledged, and goes on", function()
     command.need_build()
     -- No file may grow further than this, in the units of ulimit; the signal would end the process.

@@ -251,6 +251,29 @@ describe("stream_events.server.store", function()
       end)
       assert.same({}, all(database, "user"))
     end)
+
+    it("is followed by what models change in memory, in order, and only when it is on the disk", function()
+      local database = opened(":memory:")
+      local done = {}
+      local function note(what) database:on_commit(function() done[#done + 1] = what end) end
+      note "alone"
+      assert.same({ "alone" }, done)
+      database:transaction(function()
+        note "first"
+        database:transaction(function()
+          database:put("user", "alice", {})
+          note "second"
+        end)
+        assert.same({ "alone" }, done)
+      end)
+      assert.same({ "alone", "first", "second" }, done)
+      pcall(database.transaction, database, function()
+        note "never"
+        error "no"
+      end)
+      database:transaction(function() database:put("user", "bob", {}) end)
+      assert.same({ "alone", "first", "second" }, done)
+    end)
   end)
 
   it("shows a write that fails, and the next one is tried anew", function()

@@ -182,7 +182,9 @@ function Bans:clear(user_id, cid)
       self.store:delete("ban", key_of(ban.target_user_id, ban.cid))
     end
   end)
-  for _, ban in ipairs(gone) do forget(self, ban) end
+  self.store:on_commit(function()
+    for _, ban in ipairs(gone) do forget(self, ban) end
+  end)
 end
 
 --- Ends the bans whose time is over.

@@ -353,7 +353,9 @@ function Channels:remove_user(user_id)
       self.store:delete("member", member_key(each.channel.cid, user_id))
     end
   end)
-  for _, each in ipairs(left) do drop_member(self, each.channel, each.member) end
+  self.store:on_commit(function()
+    for _, each in ipairs(left) do drop_member(self, each.channel, each.member) end
+  end)
   return left
 end
 
@@ -366,9 +368,11 @@ function Channels:delete(channel)
       self.store:delete("member", member_key(channel.cid, user_id))
     end
   end)
-  for _, member in pairs(channel.members) do drop_member(self, channel, member) end
-  self.by_cid[channel.cid] = nil
-  self.count = self.count - 1
+  self.store:on_commit(function()
+    for _, member in pairs(channel.members) do drop_member(self, channel, member) end
+    self.by_cid[channel.cid] = nil
+    self.count = self.count - 1
+  end)
 end
 
 --- The members in the order they came.

@@ -29,6 +29,7 @@ local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.
 ---@field private reading table<table, true> statements of loops that go on
 ---@field private lock table? the connection that holds FILE-lock
 ---@field private depth integer of open transactions
+---@field private following function[] what is to be done when the open transaction is on the disk
 ---@field private patience integer milliseconds for which a write waits for another program
 ---@field commits stream_events.server.Histogram seconds that each write took until it was there to last
 local Store = { __name = "stream_events.server.store" }
@@ -80,7 +81,8 @@ function M.open(path)
       if path ~= ":memory:" then database.extend_log(connection, path) end
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
-        depth = 0, patience = PATIENCE, revision = 0, commits = histograms.new(COMMIT_SECONDS),
+        depth = 0, following = {}, revision = 0, patience = PATIENCE,
+        commits = histograms.new(COMMIT_SECONDS),
       }, Store)
     end
     connection:close()
@@ -203,7 +205,7 @@ end
 function Store:transaction(work, ...)
   if self.depth > 0 then return work(...) end
   execute(self, BEGIN)
-  self.depth = 1
+  self.depth, self.following = 1, {}
   local results = table.pack(xpcall(function(...)
     local returned = table.pack(work(...))
     execute(self, "COMMIT")
@@ -217,7 +219,16 @@ function Store:transaction(work, ...)
     run(self.connection, "ROLLBACK")
     error(results[2], 0)
   end
+  for _, apply in ipairs(self.following) do apply() end
   return table.unpack(results, 2, results.n)
+end
+
+--- Has a model changed in memory when what it has written is on the disk: now, or after the transaction
+--- around this, and not at all when that is undone. It must not raise.
+---@param apply fun()
+function Store:on_commit(apply)
+  if self.depth == 0 then return apply() end
+  self.following[#self.following + 1] = apply
 end
 
 -- The rows of a statement, one by one. The statement is finished even when the loop is left early: it

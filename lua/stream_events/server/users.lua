@@ -229,29 +229,32 @@ function Users:touch(id)
   if user then note_active(self, user) end
 end
 
+-- Puts a record in the place of what is in memory.
+local function adopt(self, user, record)
+  local before = self.by_id[user.id] ~= nil and self:is_online(user)
+  if user == record then
+    self.by_id[record.id] = user
+  else
+    for name in pairs(user) do
+      if record[name] == nil then user[name] = nil end
+    end
+    for name, value in pairs(record) do user[name] = value end
+  end
+  self.texts[user] = nil
+  self.stored_active[user] = timestamp.parse(user.last_active)
+  look_again(self, user, before)
+end
+
 -- Writes records, all or none, and only then puts them in the place of what is in memory.
 local function save(self, records)
+  local users = {}
+  for i, record in ipairs(records) do users[i] = find(self, record.id) or record end
   self.store:transaction(function()
     for _, record in ipairs(records) do self.store:put("user", record.id, record) end
   end)
-  local users = {}
-  for i, record in ipairs(records) do
-    local user = find(self, record.id)
-    local before = user ~= nil and self:is_online(user)
-    if user then
-      for name in pairs(user) do
-        if record[name] == nil then user[name] = nil end
-      end
-      for name, value in pairs(record) do user[name] = value end
-    else
-      user = record
-      self.by_id[record.id] = user
-    end
-    self.texts[user] = nil
-    self.stored_active[user] = timestamp.parse(user.last_active)
-    users[i] = user
-    look_again(self, user, before)
-  end
+  self.store:on_commit(function()
+    for i, record in ipairs(records) do adopt(self, users[i], record) end
+  end)
   return users
 end
 
@@ -406,12 +409,16 @@ function Users:create_guest(fields)
 end
 
 -- Sets one of the fields that are no request's to name.
-local function mark(self, id, field, value)
+local function mark(self, id, field, value, set)
   local user = find(self, id)
   if not user or user.deleted_at then
     return failures.fail(16, ("user %q does not exist"):format(id))
   end
-  local record = copy_of(user)
+  local record, failure = copy_of(user), nil
+  if set then
+    record, failure = user_fields.patch(record, set, nil, "server", self.roles)
+    if not record then return nil, failure end
+  end
   record[field] = value
   record.updated_at = timestamp.format(self.clock())
   return save(self, { record })[1]
@@ -425,11 +432,13 @@ function Users:deactivate(id)
   return mark(self, id, "deactivated_at", timestamp.format(self.clock()))
 end
 
+--- Lets a user in again.
 ---@param id string
+---@param name any? decoded; nil: it stays
 ---@return stream_events.server.User? user
 ---@return stream_events.server.Failure? failure
-function Users:reactivate(id)
-  return mark(self, id, "deactivated_at", nil)
+function Users:reactivate(id, name)
+  return mark(self, id, "deactivated_at", nil, name and { name = name } or nil)
 end
 
 --- Locks a user out until it is restored. The record stays: channels name it as their maker.

@@ -65,35 +65,57 @@ local function reactivate(context)
   local fields, user
   fields, failure = input.read(context.body, { name = "string" })
   if not fields then return nil, failure end
-  if fields.name then
-    user, failure = server.users:patch(id, { name = fields.name }, nil, { trusted = true })
-    if not user then return nil, failure end
-  end
-  user, failure = server.users:reactivate(id)
+  user, failure = server.users:reactivate(id, fields.name)
   if not user then return nil, failure end
   tell(context, "user.reactivated", user, server.channels:of_member(id))
   return 201, { user = server.views:account(user, context.caller) }
 end
 
--- Deletes a user. Softly, memberships and bans stay for a restore; for good, nothing stays but the id.
-local function delete(context, id, hard)
+-- What is to be told of a user who is about to be deleted, as long as it is known.
+local function farewell(context, id, left)
   local server = context.server
-  local channels = server.channels:of_member(id)
-  if hard then
-    local left = server.channels:remove_user(id)
-    server.bans:clear(id)
-    for _, gone in ipairs(left) do
-      local text = server.events:text("member.removed", gone.channel, server.users:get(id),
-        { member = server.views:member(gone.channel, gone.member) })
-      server.events:to_watchers(gone.channel, text)
-      server.webhooks:copy_built_in(context, "member.removed", gone.channel, text)
-    end
+  local notes = {}
+  for i, each in ipairs(left) do
+    notes[i] = { channel = each.channel, text = server.events:text("member.removed", each.channel,
+      server.users:get(id), { member = server.views:member(each.channel, each.member) }) }
   end
-  local user, failure = server.users[hard and "erase" or "delete"](server.users, id)
-  if not user then return nil, failure end
-  tell(context, "user.deleted", user, channels, { hard_delete = hard })
-  expel_all(server, user)
-  return user
+  return notes
+end
+
+-- Deletes users, all of them or none: they are known, and not deleted in this way yet. Softly,
+-- memberships and bans stay for a restore; for good, nothing stays but the id.
+local function delete(context, ids, hard)
+  local server, gone = context.server, {}
+  server.store:transaction(function()
+    for i, id in ipairs(ids) do
+      local channels = server.channels:of_member(id)
+      local user = assert(server.users[hard and "erase" or "delete"](server.users, id))
+      gone[i] = { user = user, channels = channels, notes = {} }
+      if hard then
+        gone[i].notes = farewell(context, id, server.channels:remove_user(id))
+        server.bans:clear(id)
+      end
+    end
+  end)
+  for _, each in ipairs(gone) do
+    for _, note in ipairs(each.notes) do
+      server.events:to_watchers(note.channel, note.text)
+      server.webhooks:copy_built_in(context, "member.removed", note.channel, note.text)
+    end
+    tell(context, "user.deleted", each.user, each.channels, { hard_delete = hard })
+    expel_all(server, each.user)
+  end
+  if not hard then return end
+  -- All at once: it looks at everything that is kept.
+  local erased = {}
+  for _, id in ipairs(ids) do erased[id] = true end
+  server.retention:forget_senders(erased)
+end
+
+-- Whether there is something to delete. Deleting is done once.
+local function can_delete(server, id, hard)
+  local user = server.users:get(id)
+  return not user.is_erased and (hard or not user.deleted_at)
 end
 
 local function is_true(text)
@@ -104,12 +126,12 @@ local function delete_user(context)
   local server, id = context.server, context.params.id
   local ok, failure = check_known(server, id)
   if not ok then return nil, failure end
-  local user
   local hard = is_true(context.query.hard_delete)
-  user, failure = delete(context, id, hard)
-  if not user then return nil, failure end
-  if hard then server.retention:forget_senders { [id] = true } end
-  return 200, { user = server.views:account(user, context.caller), task_id = "" }
+  if not can_delete(server, id, hard) then
+    return failures.fail(16, ("user %q does not exist"):format(id))
+  end
+  delete(context, { id }, hard)
+  return 200, { user = server.views:account(server.users:get(id), context.caller), task_id = "" }
 end
 
 -- Ids of users that all exist, each once.
@@ -151,20 +173,12 @@ local function delete_users(context)
   if not ok then return nil, failure end
   ids, failure = read_ids(context, fields.user_ids)
   if not ids then return nil, failure end
-  local hard, erased = IS_HARD[fields.user] or false, {}
+  local hard, open = IS_HARD[fields.user] or false, {}
   for _, id in ipairs(ids) do
-    local user = server.users:get(id)
-    -- Deleting is done once; the same call made again, or with more to delete, is no mistake.
-    if not user.is_erased and (hard or not user.deleted_at) then
-      local deleted
-      deleted, failure = delete(context, id, hard)
-      if not deleted then break end
-      erased[id] = hard or nil
-    end
+    -- The same call made again, or with more to delete, is no mistake.
+    if can_delete(server, id, hard) then open[#open + 1] = id end
   end
-  -- All at once: it looks at everything that is kept.
-  server.retention:forget_senders(erased)
-  if failure then return nil, failure end
+  delete(context, open, hard)
   return 201, { task_id = native.crypto.uuid() }
 end
 

@@ -267,9 +267,12 @@ local function delete_channel(context)
   view.deleted_at = clock.stamp()
   local members = {}
   for user_id in pairs(channel.members) do members[#members + 1] = user_id end
-  server.channels:delete(channel)
+  -- Together: a ban that stayed would be one in the next channel of that name.
+  server.store:transaction(function()
+    server.channels:delete(channel)
+    server.bans:clear(nil, channel.cid)
+  end)
   server.retention:drop(channel)
-  server.bans:clear(nil, channel.cid)
   local user, fields = context.caller.user, { channel = view }
   tell_watchers(context, channel, "channel.deleted",
     server.events:text("channel.deleted", channel, user, fields))
