@@ -414,10 +414,10 @@ local function mark(self, id, field, value, set)
   if not user or user.deleted_at then
     return failures.fail(16, ("user %q does not exist"):format(id))
   end
-  local record, failure = copy_of(user), nil
+  local record = copy_of(user)
   if set then
-    record, failure = user_fields.patch(record, set, nil, "server", self.roles)
-    if not record then return nil, failure end
+    local ok, failure = user_fields.patch(record, set, nil, "server", self.roles)
+    if not ok then return nil, failure end
   end
   record[field] = value
   record.updated_at = timestamp.format(self.clock())
