@@ -89,12 +89,24 @@ local function close(under_load)
   bench.stop(under_load.server)
 end
 
--- One round: all are there at the same time, and loaded in many short turns.
+-- The numbers up to `count` in any order.
+local function any_order(count)
+  local order = {}
+  for i = 1, count do
+    local at = math.random(i)
+    order[i] = order[at]
+    order[at] = i
+  end
+  return order
+end
+
+-- One round: all are there at the same time, and loaded in many short turns; each time in another order,
+-- since one server's turn leaves its traces in the caches that the next one begins with.
 local function round(loads, turns)
   local opened, cpu = {}, {}
   for i, load in ipairs(loads) do opened[i] = open(load) end
   for _ = 1, turns do
-    for i, under_load in ipairs(opened) do cpu[i] = tonumber(bench.ask(under_load.swarm, "burst")) end
+    for _, i in ipairs(any_order(#opened)) do cpu[i] = tonumber(bench.ask(opened[i].swarm, "burst")) end
   end
   for _, under_load in ipairs(opened) do close(under_load) end
   return opened, cpu
