@@ -172,11 +172,13 @@ describe("stream_events.server.store", function()
     end)
   end)
 
-  describe("add and delete_ranges", function()
-    local function add(database, first, last)
-      database:transaction(function()
-        for i = first, last do database:add("webhook", i + 0.0, '{"n":' .. i .. "}", "body " .. i) end
-      end)
+  describe("add_all and delete_ranges", function()
+    local function rows(first, last)
+      local values = {}
+      for i = first, last do
+        table.move({ i + 0.0, '{"n":' .. i .. "}", "body " .. i }, 1, 3, #values + 1, values)
+      end
+      return values
     end
 
     local function keys(database)
@@ -191,33 +193,34 @@ describe("stream_events.server.store", function()
 
     it("write and remove many at a time", function()
       local database = opened(":memory:")
-      add(database, 1, 22)
+      database:transaction(database.add_all, database, "webhook", rows(1, 22))
       assert.equal(22, #keys(database))
       database:delete_ranges("webhook", { { 1.0, 3.0 }, { 5.0, 5.0 }, { 7.0, 21.0 } })
       assert.same({ 4, 6, 22 }, keys(database))
+      database:add_all("webhook", {})
       database:delete_ranges("webhook", {})
       assert.same({ 4, 6, 22 }, keys(database))
     end)
 
     it("know keys that take more than 32 bits", function()
       local database = opened(":memory:")
-      add(database, 1 << 40, (1 << 40) + 2)
+      database:add_all("webhook", rows(1 << 40, (1 << 40) + 2))
       database:delete_ranges("webhook", { { 2.0 ^ 40, 2.0 ^ 40 } })
       assert.same({ (1 << 40) + 1, (1 << 40) + 2 }, keys(database))
     end)
 
     it("write nothing when one of them is there, and undo what came with it", function()
       local database = opened(":memory:")
-      add(database, 20, 20)
+      database:add_all("webhook", rows(20, 20))
       local ok, problem = pcall(database.transaction, database, function()
         database:put("user", "alice", {})
-        add(database, 1, 20)
+        database:add_all("webhook", rows(1, 20))
       end)
       assert.is_false(ok)
       assert.equal("full", problem.kind)
       assert.same({ 20 }, keys(database))
       assert.same({}, all(database, "user"))
-      add(database, 1, 19)
+      database:transaction(database.add_all, database, "webhook", rows(1, 19))
       assert.equal(20, #keys(database))
     end)
   end)

@@ -209,14 +209,6 @@ function Courier:call_later(seconds, call)
   self.later[call] = native.now() + seconds
 end
 
---- Hands on the answers that have come meanwhile; connections that have ended are not used again.
-function Courier:look()
-  if self.in_turn or self.closed then return end
-  self.in_turn = true
-  step(self)
-  self.in_turn = false
-end
-
 --- Lets what was asked for begin.
 function Courier:go()
   if not self.in_turn and not self.closed then begin(self) end

@@ -63,7 +63,7 @@ local FIELDS = {
     target_user_id = "text", shadow = "switch", created_at = "date", cid = "?text",
     banned_by_id = "?text", reason = "?text", expires = "?date",
   },
-  webhook = { hook = "text", deliveries = "list" },
+  webhook = { hook = "text", id = "text", type = "text", body = "?text" },
 }
 
 -- Of kinds whose documents differ by their key.
@@ -178,25 +178,10 @@ function RELATIONS.ban(key, ban, report, known)
   if cid ~= "" and not known("channel", cid) then report(("there is no channel %q"):format(cid)) end
 end
 
--- Whether it is a list of the event's type, its id, and how many bytes of the bodies are its own.
-local function is_delivery(value)
-  return is_list(value) and #value == 3 and type(value[1]) == "string" and type(value[2]) == "string"
-    and is_whole(value[3])
-end
-
-function RELATIONS.webhook(key, document, report, _, bodies)
+function RELATIONS.webhook(key, delivery, report, _, body)
   if not key:find "^%x+$" then report "its key is no number" end
-  if not is_list(document.deliveries) then return end
-  local at = 1
-  for i, delivery in ipairs(document.deliveries) do
-    if not is_delivery(delivery) then return report(("delivery %d is none"):format(i)) end
-    local body = (bodies or ""):sub(at, at + delivery[3] - 1)
-    if not is_object(json.decode(body)) then
-      return report(("the body of delivery %d is no event"):format(i))
-    end
-    at = at + delivery[3]
-  end
-  if at ~= #(bodies or "") + 1 then report "there is more than its deliveries" end
+  body = body or delivery.body
+  if type(body) ~= "string" or not is_object(json.decode(body)) then report "its body is no event" end
 end
 
 --- Looks at one document.

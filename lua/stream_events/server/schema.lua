@@ -11,8 +11,7 @@ local run = database.run
 -- Version 3: the events that are kept for those who were away, while no server runs.
 -- Version 4: custom roles and permissions, bans. Version 5: the bodies of webhooks as they are, beside
 -- their documents; those of earlier ones are in them. Version 6: the keys of what webhooks have not
--- delivered are numbers, which take no index beside the table. Version 7: each row holds several deliveries,
--- and all their bodies one behind the other.
+-- delivered are numbers, which take no index beside the table.
 local MIGRATIONS = {
   {
     "CREATE TABLE users (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL)",
@@ -34,12 +33,6 @@ local MIGRATIONS = {
     "INSERT INTO outbox (document, body) SELECT document, body FROM webhooks ORDER BY key",
     "DROP TABLE webhooks",
     "ALTER TABLE outbox RENAME TO webhooks",
-  },
-  {
-    "UPDATE webhooks SET body = json_extract(document, '$.body') WHERE body IS NULL AND json_valid(document)",
-    "UPDATE webhooks SET document = json_object('hook', json_extract(document, '$.hook'), 'deliveries',"
-      .. " json_array(json_array(json_extract(document, '$.type'), json_extract(document, '$.id'),"
-      .. " length(CAST(body AS BLOB))))) WHERE json_valid(document)",
   },
 }
 

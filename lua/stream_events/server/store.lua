@@ -21,6 +21,9 @@ local PATIENCE = schema.PATIENCE
 -- Of the disk: a fast one needs fractions of a millisecond.
 local COMMIT_SECONDS = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1 }
 
+-- Rows that one statement writes, where there are many.
+local BATCHES = { 16, 4, 1 }
+
 ---@class stream_events.server.Store
 ---@field path string
 ---@field revision integer changes with every document that is written or removed, but for many at once
@@ -146,8 +149,13 @@ local PUT = by_kind("INSERT INTO %s (key, document) VALUES (?, ?) "
 local DELETE = by_kind "DELETE FROM %s WHERE key = ?"
 local DELETE_RANGE = by_kind "DELETE FROM %s WHERE key BETWEEN ? AND ?"
 
--- What fails undoes the whole transaction: undoing it alone would take a copy of each page before.
-local ADD = by_kind "INSERT OR ROLLBACK INTO %s (key, document, body) VALUES (?, ?, ?)"
+-- By the number of rows. What fails undoes the whole transaction: undoing it alone would take a copy of
+-- each page before.
+local ADD_MANY = {}
+for _, rows in ipairs(BATCHES) do
+  ADD_MANY[rows] = by_kind("INSERT OR ROLLBACK INTO %s (key, document, body) VALUES (?, ?, ?)"
+    .. (", (?, ?, ?)"):rep(rows - 1))
+end
 
 local function check_key(key)
   if type(key) ~= "string" or key == "" or key:find("%z") then
@@ -178,15 +186,21 @@ function Store:delete(kind, key)
   execute(self, DELETE[kind], key)
 end
 
---- Writes a new document that is a JSON text already, with a body: to be called in a transaction, which
---- ends when there is one with this key.
+--- Writes many new documents that are JSON texts already, each with a body, in few statements: to be
+--- called in a transaction, which ends when one of them is there already.
 ---@param kind "webhook" the one whose documents have bodies
----@param key number a whole one, as a float
----@param text string of a JSON object
----@param body string any text
-function Store:add(kind, key, text, body)
+---@param values any[] of each the key, a whole number as a float, the text of a JSON object, and the body,
+---  any text
+function Store:add_all(kind, values)
   table_of(kind)
-  execute(self, ADD[kind], key, text, body)
+  local done, n = 0, #values
+  for _, rows in ipairs(BATCHES) do
+    local sql, taken = ADD_MANY[rows][kind], 3 * rows
+    while done + taken <= n do
+      execute(self, sql, table.unpack(values, done + 1, done + taken))
+      done = done + taken
+    end
+  end
 end
 
 --- Removes all documents whose keys lie in one of these ranges.

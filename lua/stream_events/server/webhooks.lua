@@ -316,7 +316,7 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
       else
         hook.bytes, hook.unwritten = bytes, unwritten + 1
         self.outbox:add(hook.target.id, {
-          id = id, type = event_type, body = body, owner = hook, row = false, attempt = 0,
+          id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0,
           deadline = false,
         })
       end
@@ -370,7 +370,6 @@ end
 function Webhooks:send()
   if not self.has_new or not self.courier then return end
   self.has_new = false
-  self.courier:look()
   for _, hook in ipairs(self.hooks) do pump(self, hook) end
   self.courier:go()
 end
