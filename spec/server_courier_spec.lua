@@ -6,8 +6,6 @@ local peer = require "support.peer"
 local proxies = require "support.proxy"
 local uv = require "luv"
 
-local function number_of(problem) return tostring(problem):match "of (%d+)" end
-
 for name, is_proxied in pairs { ["over sockets of its own"] = false, ["by libcurl's HTTP"] = true } do
   describe("the courier, " .. name .. ",", function()
     local hook, courier, proxy
@@ -28,10 +26,11 @@ for name, is_proxied in pairs { ["over sockets of its own"] = false, ["by libcur
     end)
 
     -- Sends so many requests at once, each with its number; and runs the loop until `is_done` says so.
-    local function send(answers, count, answered, failed, is_done)
+    local function send(answers, count, callbacks, is_done)
       hook = hooks.start(answers)
       courier = assert(couriers.open {
-        max_in_flight = count, answered = answered, after = function() end, failed = failed,
+        max_in_flight = count, accepted = callbacks.accepted or error, refused = callbacks.refused or error,
+        after = function() end, failed = callbacks.failed or error,
       })
       local request = courier:prepare(hook.url, { "X-All: yes" })
       for i = 1, count do assert(courier:send(request, "body " .. i, { "X-Number: " .. i }, 6, i)) end
@@ -41,33 +40,64 @@ for name, is_proxied in pairs { ["over sockets of its own"] = false, ["by libcur
     end
 
     it("sends what it was given", function()
-      local is_answered = false
-      send(200, 1, function() is_answered = true end, error, function() return is_answered end)
+      local is_accepted = false
+      send(200, 1, { accepted = function() is_accepted = true end }, function() return is_accepted end)
       local request = hook.requests[1]
       assert.same({ "body 1", "yes", "1" },
         { request.raw, request.headers["x-all"], request.headers["x-number"] })
     end)
 
-    it("hands on each answer, also when callbacks raise", function()
-      local answers, problems = {}, {}
-      send(200, 20, function(tag, status)
-        answers[#answers + 1] = tag
-        assert(status == 200)
-        error("of " .. tag)
-      end, function(problem) problems[#problems + 1] = number_of(problem) end,
-        function() return #answers == 20 end)
-      table.sort(answers)
-      for i = 1, 20 do assert.equal(i, answers[i]) end
-      assert.equal(20, #problems)
+    it("hands on each answer, whatever they are", function()
+      local seen, count = {}, 0
+      send(function(request)
+        return ({ [0] = 200, 503, "close", 299, 300 })[request.headers["x-number"] % 5]
+      end, 40, {
+        accepted = function(tags, number)
+          assert(#tags == number)
+          for _, tag in ipairs(tags) do seen[tag] = "accepted" end
+          count = count + number
+        end,
+        refused = function(tag, status, kind)
+          seen[tag] = status or kind
+          count = count + 1
+        end,
+      }, function() return count == 40 end)
+      for i = 1, 40 do
+        assert.equal(({ [0] = "accepted", 503, "network", "accepted", 300 })[i % 5], seen[i])
+      end
+    end)
+
+    it("goes on when callbacks raise", function()
+      local accepted, refused, problems = 0, 0, {}
+      send(function(request) return request.headers["x-number"] % 2 == 0 and 200 or 400 end, 20, {
+        accepted = function(_, count)
+          accepted = accepted + count
+          error "of accepted"
+        end,
+        refused = function()
+          refused = refused + 1
+          error "of refused"
+        end,
+        failed = function(problem)
+          local which = tostring(problem):match "of (%a+)"
+          problems[which] = (problems[which] or 0) + 1
+        end,
+      }, function() return accepted == 10 and refused == 10 end)
+      assert.equal(10, problems.refused)
+      assert.is_true(problems.accepted > 0)
     end)
 
     it("says when to come back, and why there was no answer", function()
-      local answers = {}
+      local answers, count = {}, 0
       send(function(request)
         return request.headers["x-number"] == "1" and hooks.answer(503, "Retry-After: 7\r\nDate: now\r\n")
           or "close"
-      end, 2, function(tag, ...) answers[tag] = { ... } end, error,
-        function() return answers[1] and answers[2] end)
+      end, 2, {
+        refused = function(tag, ...)
+          answers[tag] = { ... }
+          count = count + 1
+        end,
+      }, function() return count == 2 end)
       assert.same({ 503, nil, nil, { ["retry-after"] = "7", date = "now" } }, answers[1])
       assert.same({ nil, "network" }, { answers[2][1], answers[2][2] })
       assert.matches("server", answers[2][3])
@@ -75,13 +105,16 @@ for name, is_proxied in pairs { ["over sockets of its own"] = false, ["by libcur
 
     it("may be given more from a callback", function()
       local order, request = {}, nil
-      send(200, 1, function(tag)
-        order[#order + 1] = tag
-        if tag < 5 then
-          request = request or courier:prepare(hook.url, {})
-          assert(courier:send(request, "again", {}, 6, tag + 1))
-        end
-      end, error, function() return #order == 5 end)
+      send(200, 1, {
+        accepted = function(tags)
+          order[#order + 1] = tags[1]
+          if #order < 5 then
+            request = request or courier:prepare(hook.url, {})
+            assert(courier:send(request, "again", {}, 6, tags[1] + 1))
+          end
+        end,
+      }, function() return #order == 5 end)
+      assert.same({ 1, 2, 3, 4, 5 }, order)
     end)
   end)
 end

@@ -181,21 +181,51 @@ static void push_headers(lua_State *L, const se_answer *answer) {
   set_text(L, "date", copy.date);
 }
 
+static int find_result(const lposter *box, se_post_result *result) {
+  return box->poster != NULL && se_poster_next(box->poster, result);
+}
+
+/* poster:accepted(tags) -> list, count | nothing. Takes the tags of the requests that were accepted, as far
+ * as they come first, out of a table that has them by the numbers of the requests. Where memory is short it
+ * raises, and the others are there to be met again. */
+static int poster_accepted(lua_State *L) {
+  const lposter *box = check_box(L);
+  se_post_result result;
+  lua_Integer count = 0;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  while (find_result(box, &result) && result.failure == SE_OK && result.answer->status / 100 == 2) {
+    if (count == 0)
+      lua_createtable(L, 16, 0); /* 3 */
+    lua_rawgeti(L, 2, (lua_Integer)result.id);
+    lua_rawseti(L, 3, ++count);
+    lua_pushnil(L);
+    lua_rawseti(L, 2, (lua_Integer)result.id);
+    if (box->poster != NULL) /* a finalizer that has run meanwhile may have closed it */
+      se_poster_release(box->poster);
+  }
+  if (count == 0)
+    return 0;
+  lua_pushinteger(L, count);
+  return 2;
+}
+
 /* poster:next_response() -> id, status | id, status, nil, headers | id, nil, kind, message | nothing.
  * Where memory is short a push raises, and the answer is there to be met again. */
 static int poster_next_response(lua_State *L) {
   const lposter *box = check_box(L);
   se_post_result result;
   lua_settop(L, 1);
-  if (box->poster == NULL || !se_poster_next(box->poster, &result))
+  if (!find_result(box, &result))
     return 0;
   lua_pushinteger(L, (lua_Integer)result.id);
   if (result.failure != SE_OK) {
     int failure = result.failure;
     lua_pushnil(L);
-    lua_pushstring(L, result.message);
     lua_pushstring(L, se_status_kind(failure));
-    lua_insert(L, -2);
+    if (!find_result(box, &result))
+      return 0;
+    lua_pushstring(L, result.message);
   } else {
     lua_pushinteger(L, result.answer->status);
     if (result.answer->status / 100 != 2) {
@@ -209,9 +239,9 @@ static int poster_next_response(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"pollfd", poster_pollfd},   {"timeout", poster_timeout}, {"step", poster_step},
-    {"prepare", poster_prepare}, {"send", poster_send},       {"next_response", poster_next_response},
-    {"close", poster_close},     {NULL, NULL}};
+    {"pollfd", poster_pollfd},     {"timeout", poster_timeout}, {"step", poster_step},
+    {"prepare", poster_prepare},   {"send", poster_send},       {"next_response", poster_next_response},
+    {"accepted", poster_accepted}, {"close", poster_close},     {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", poster_close}, {"__close", poster_close}, {NULL, NULL}};
 static const luaL_Reg target_meta[] = {{"__gc", target_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"poster", poster_new}, {NULL, NULL}};

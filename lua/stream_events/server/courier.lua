@@ -17,6 +17,7 @@ local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again bef
 ---@class stream_events.server.CourierWay
 ---@field carrier stream_events.server.core.Poster|stream_events.core.Transport
 ---@field under_way table<integer, any> what was sent along, by the number of the request
+---@field tells_accepted boolean
 ---@field is_ready boolean? its descriptor is readable
 ---@field poll userdata
 
@@ -40,21 +41,33 @@ local function call_due(self)
   end
 end
 
+-- Those that were accepted, as far as they come first: all at once, where the way can tell them so.
+local function hand_on_accepted(self, way)
+  if not way.tells_accepted then return end
+  local tags, count = way.carrier:accepted(way.under_way)
+  if not tags then return end
+  self.has_handed = true
+  self.accepted(tags, count)
+end
+
 -- Hands on the answers that are there.
 local function hand_on(self, way)
-  local carrier, answered = way.carrier, self.answered
+  local carrier, under_way = way.carrier, way.under_way
   self.has_handed = false
+  hand_on_accepted(self, way)
   local id, status, body, headers = carrier:next_response(true)
   while id do
-    local under_way = way.under_way
     local tag = under_way[id]
     under_way[id] = nil
     self.has_handed = true
-    if tag and status then
-      answered(tag, status, nil, nil, headers)
-    elseif tag then
-      answered(tag, nil, body, headers) -- here the kind of failure, and the message
+    if status and status >= 200 and status <= 299 then
+      self.accepted({ tag }, 1)
+    elseif status then
+      self.refused(tag, status, nil, nil, headers)
+    else
+      self.refused(tag, nil, body, headers) -- here the kind of failure, and the message
     end
+    hand_on_accepted(self, way)
     id, status, body, headers = carrier:next_response(true)
   end
 end
@@ -118,9 +131,11 @@ end
 
 ---@class stream_events.server.CourierOptions
 ---@field max_in_flight integer
----@field answered fun(tag: any, status: integer?, kind: string?, message: string?, headers: table?)
----  called once for each request, in a later turn; kind and message when there was no answer, and when
----  it was none from 200 to 299 its headers by their names in small letters
+---@field accepted fun(tags: any[], count: integer) called in a later turn with those of all requests that
+---  were answered with a status from 200 to 299
+---@field refused fun(tag: any, status: integer?, kind: string?, message: string?, headers: table?) called for
+---  each other one; kind and message when there was no answer, or else its headers by their names in small
+---  letters
 ---@field after fun() called once a turn, behind all callbacks
 ---@field failed fun(err: any) told of what a callback raised
 
@@ -141,8 +156,11 @@ function M.open(options)
     poster:close()
     return nil, native.error(kind, message)
   end
-  local self = setmetatable({ later = {}, answered = options.answered }, Courier)
-  self.ways = { { carrier = poster, under_way = {} }, { carrier = transport, under_way = {} } }
+  local self = setmetatable({ later = {}, accepted = options.accepted, refused = options.refused }, Courier)
+  self.ways = {
+    { carrier = poster, under_way = {}, tells_accepted = true },
+    { carrier = transport, under_way = {}, tells_accepted = false },
+  }
   self.guarded = function(callback, ...)
     local ok, err = xpcall(callback, debug.traceback, ...)
     if not ok then options.failed(err) end
@@ -191,7 +209,7 @@ end
 ---@param body string
 ---@param lines string[] of its head, beside the prepared ones
 ---@param timeout number seconds
----@param tag any not nil; answered() gets it back
+---@param tag any not nil; accepted() or refused() gets it back
 ---@return true? ok
 ---@return stream_events.Error? err
 function Courier:send(request, body, lines, timeout, tag)

@@ -28,6 +28,8 @@ end
 
 ---@class stream_events.server.Loop
 ---@field core stream_events.server.core.Listener
+---@field private held table answers that wait, each as number, status, body and headers
+---@field private held_last integer
 local Loop = { __name = "stream_events.server.loop" }
 Loop.__index = Loop
 
@@ -38,7 +40,7 @@ Loop.__index = Loop
 function M.open(options)
   local listener, kind, message = core.listen(options)
   if not listener then return nil, native.error(kind, message) end
-  return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
+  return setmetatable({ core = listener, held = {}, held_last = 0, alarms = {} }, Loop)
 end
 
 -- Descriptors beside those of connections: the database, the program's own, and webhooks, of which 17 may
@@ -77,7 +79,9 @@ local function dispatch(self, what, number, detail)
   if what == "request" then
     local status, body, headers, waits = handlers.request(number, detail)
     if waits then
-      self.held[#self.held + 1] = { number, status, body, headers }
+      local held, last = self.held, self.held_last
+      held[last + 1], held[last + 2], held[last + 3], held[last + 4] = number, status, body, headers
+      self.held_last = last + 4
     elseif status then
       self.core:respond(number, status, body, headers)
     end
@@ -111,14 +115,14 @@ end
 
 -- Gives the answers that had to wait.
 local function release(self)
-  local held, kept = self.held, false
-  self.held = {}
+  local held, last, kept = self.held, self.held_last, false
+  self.held, self.held_last = {}, 0
   guarded(self, "settle", function() kept = self.handlers.settle() end)
-  for _, answer in ipairs(held) do
+  for i = 1, last, 4 do
     if kept then
-      self.core:respond(table.unpack(answer, 1, 4))
+      self.core:respond(held[i], held[i + 1], held[i + 2], held[i + 3])
     else
-      apologize(self, answer[1], answer[4])
+      apologize(self, held[i], held[i + 3])
     end
   end
 end
@@ -173,7 +177,7 @@ local function turn(self)
   listener:step()
   drain(self)
   -- Behind an answer there may be the next request of the same connection.
-  while self.held[1] do
+  while self.held_last > 0 do
     release(self)
     drain(self)
   end

@@ -101,6 +101,15 @@ function Outbox:remove(delivery)
   self.removed[self.unremoved] = delivery.number
 end
 
+--- Lets go of the first so many of these.
+---@param deliveries stream_events.server.HookDelivery[]
+---@param count integer
+function Outbox:remove_all(deliveries, count)
+  local removed, before = self.removed, self.unremoved
+  for i = 1, count do removed[before + i] = deliveries[i].number end
+  self.unremoved = before + count
+end
+
 --- Whether so many removals wait that they should be written.
 ---@return boolean
 function Outbox:is_full()

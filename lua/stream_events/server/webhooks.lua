@@ -123,15 +123,15 @@ end
 -- Queues --------------------------------------------------------------------------------------------
 
 local function push(hook, delivery)
-  hook.last = hook.last + 1
-  hook.queue[hook.last] = delivery
+  local last = hook.last + 1
+  hook.last, hook.queue[last] = last, delivery
 end
 
 local function shift(hook)
-  if hook.first > hook.last then return nil end
-  local delivery = hook.queue[hook.first]
-  hook.queue[hook.first] = nil
-  hook.first = hook.first + 1
+  local first, queue = hook.first, hook.queue
+  local delivery = queue[first]
+  if not delivery then return nil end
+  queue[first], hook.first = nil, first + 1
   hook.bytes = hook.bytes - #delivery.body
   return delivery
 end
@@ -157,7 +157,7 @@ end
 -- The lines of a request that only this one has, in a table that serves every one.
 local function own_lines(self, delivery)
   local lines = self.lines
-  lines[1] = "X-Signature: " .. self.signer:sign(delivery.body)
+  lines[1] = self.signer:sign(delivery.body, "X-Signature: ")
   lines[2] = "X-Webhook-Id: " .. delivery.id
   lines[3] = ATTEMPT_LINES[delivery.attempt]
   return lines
@@ -169,16 +169,18 @@ local function attempts_allowed(status, kind)
   return (status >= 500 or status == 408 or status == 429) and ATTEMPTS_BUSY or 1
 end
 
-local pump, attempt
+local pump, retry
+
+-- So many requests have come to an end.
+local function come_down(self, count)
+  self.in_flight = self.in_flight - count
+  if self.stopping and self.in_flight == 0 then self.finish() end
+end
 
 local function land(self, hook)
   hook.flying = hook.flying - 1
-  self.in_flight = self.in_flight - 1
-  if self.stopping then
-    if self.in_flight == 0 then self.finish() end
-  else
-    pump(self, hook)
-  end
+  come_down(self, 1)
+  pump(self, hook)
 end
 
 -- The next run begins again with what the outbox still has.
@@ -196,17 +198,23 @@ local function retry_in(self, hook, delivery, status, kind, headers)
   return native.now() + seconds < delivery.deadline and seconds or nil
 end
 
-local function finished(self, delivery, status, kind, message, headers)
-  local hook = delivery.owner
-  if status and status >= 200 and status <= 299 then
-    hook.stats.delivered = hook.stats.delivered + 1
-    self.outbox:remove(delivery)
-    return land(self, hook)
+-- Most of it, all that came in a turn.
+local function delivered(self, deliveries, count)
+  for i = 1, count do
+    local hook = deliveries[i].owner
+    hook.flying, hook.stats.delivered = hook.flying - 1, hook.stats.delivered + 1
   end
+  self.outbox:remove_all(deliveries, count)
+  come_down(self, count)
+  for _, hook in ipairs(self.hooks) do pump(self, hook) end
+end
+
+local function not_delivered(self, delivery, status, kind, message, headers)
+  local hook = delivery.owner
   if self.stopping then return leave_behind(self, hook) end
   local seconds = retry_in(self, hook, delivery, status, kind, headers)
   if seconds then
-    self.courier:call_later(seconds, function() attempt(self, delivery) end)
+    self.courier:call_later(seconds, function() retry(self, delivery) end)
     return
   end
   give_up(self, hook, delivery, status and ("it answered with status %d"):format(status)
@@ -214,35 +222,46 @@ local function finished(self, delivery, status, kind, message, headers)
   land(self, hook)
 end
 
-attempt = function(self, delivery)
+local function attempt(self, hook, delivery, now)
+  local timeout, deadline = hook.target.timeout, delivery.deadline
+  if not deadline then
+    deadline = now + self.options.webhook_total
+    delivery.deadline = deadline
+  end
+  local left = deadline - now
+  if left < timeout then timeout = left > SHORTEST and left or SHORTEST end
+  delivery.attempt = delivery.attempt + 1
+  hook.stats.attempts = hook.stats.attempts + 1
+  local ok, err = self.courier:send(hook.prepared or prepare(self, hook),
+    self.is_packed and native.gzip(delivery.body) or delivery.body, own_lines(self, delivery), timeout,
+    delivery)
+  if ok then return end
+  self.courier:call_later(0, function()
+    not_delivered(self, delivery, nil, err.kind, err.message)
+  end)
+end
+
+retry = function(self, delivery)
   local hook = delivery.owner
   if self.stopping then return leave_behind(self, hook) end
   if hook.gone then
     give_up(self, hook, delivery, GONE)
     return land(self, hook)
   end
-  local now = native.now()
-  delivery.attempt = delivery.attempt + 1
-  delivery.deadline = delivery.deadline or now + self.options.webhook_total
-  hook.stats.attempts = hook.stats.attempts + 1
-  local timeout, left = hook.target.timeout, delivery.deadline - now
-  if left < timeout then timeout = left > SHORTEST and left or SHORTEST end
-  local ok, err = self.courier:send(hook.prepared or prepare(self, hook),
-    self.is_packed and native.gzip(delivery.body) or delivery.body, own_lines(self, delivery), timeout,
-    delivery)
-  if ok then return end
-  self.courier:call_later(0, function()
-    finished(self, delivery, nil, err.kind, err.message)
-  end)
+  attempt(self, hook, delivery, native.now())
 end
 
 pump = function(self, hook)
-  while hook.flying < self.options.webhook_in_flight and not self.stopping do
-    local delivery = shift(hook)
-    if not delivery then return end
+  local free = self.options.webhook_in_flight - hook.flying
+  if free <= 0 or self.stopping then return end
+  local delivery = shift(hook)
+  local now = delivery and native.now()
+  while delivery do
     hook.flying = hook.flying + 1
     self.in_flight = self.in_flight + 1
-    attempt(self, delivery)
+    attempt(self, hook, delivery, now)
+    free = free - 1
+    delivery = free > 0 and shift(hook)
   end
 end
 
@@ -389,7 +408,8 @@ function Webhooks:start()
   local err
   self.courier, err = couriers.open {
     max_in_flight = MAX_IN_FLIGHT,
-    answered = function(delivery, ...) finished(self, delivery, ...) end,
+    accepted = function(deliveries, count) delivered(self, deliveries, count) end,
+    refused = function(delivery, ...) not_delivered(self, delivery, ...) end,
     failed = function(problem)
       self.log("error", "the server failed at a webhook", { error = tostring(problem) })
     end,

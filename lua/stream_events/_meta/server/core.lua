@@ -206,6 +206,13 @@ function Poster:prepare(request) end
 ---@return string? message
 function Poster:send(target, body, lines, timeout) end
 
+--- Of the requests that have ended, those that come first and were answered with a status from 200 to 299.
+--- Their tags are taken out of the table.
+---@param tags table<integer, any> by the ids of requests
+---@return any[]? tags nil: there are none
+---@return integer? count
+function Poster:accepted(tags) end
+
 --- The next request that has ended; nothing when there is none. Any status is an answer. A request is
 --- never sent twice, except that a kept connection which took no byte of it does not count.
 ---@return integer? id
