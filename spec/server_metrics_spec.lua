@@ -2,6 +2,7 @@
 local expositions = require "stream_events.server.exposition"
 local fixtures = require "support.server"
 local histograms = require "stream_events.server.histogram"
+local hooks = require "support.hook"
 local http_client = require "support.http_client"
 local native = require "stream_events.native"
 local prometheus = require "support.prometheus"
@@ -147,6 +148,43 @@ describe("GET /metrics", function()
     assert.equal(1, found:value(name, { hook = "h", outcome = "failed" }))
     assert.equal(0, found:value(name, { hook = "h", outcome = "delivered" }))
     assert.equal(2, found:value("stream_events_webhook_attempts_total", { hook = "h" }))
+  end)
+
+  it("measures how long webhooks take, by hook", function()
+    local held
+    local hook = hooks.start(function(request)
+      held = request
+      return request.event.type == "later" and "hang" or 200
+    end)
+    finally(function() hook:stop() end)
+    start()
+    fixture:users "alice"
+    fixture:channel("messaging:lobby", { "alice" })
+    assert.equal(200, (fixture:call("server", "PATCH", "/app", { event_hooks = native.json.array { {
+      id = "h", webhook_url = hook.url, should_send_custom_events = true,
+    } } })))
+    local function send(event_type)
+      assert.equal(201, (fixture:call("alice", "POST", EVENT, { event = { type = event_type } })))
+    end
+    local function delivered(number)
+      http_client.wait("a delivery", function()
+        return fixture.server:stats().webhooks.delivered == number
+      end)
+      return metrics()
+    end
+    local name = "stream_events_webhook_delivery_seconds"
+    send "now"
+    local before = delivered(1)
+    assert.equal(1, before:value(name .. "_count", { hook = "h" }))
+    local sum = before:value(name .. "_sum", { hook = "h" })
+    assert.is_true(sum > 0)
+    send "later"
+    hook:expect(2)
+    assert.equal(1, metrics():value(name .. "_count", { hook = "h" }))
+    held.reply(200)
+    local after = delivered(2)
+    assert.equal(2, after:value(name .. "_count", { hook = "h" }))
+    assert.is_true(after:value(name .. "_sum", { hook = "h" }) > sum)
   end)
 
   it("is for this machine when there is no key, and not for who comes through a proxy on it", function()

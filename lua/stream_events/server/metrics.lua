@@ -127,6 +127,12 @@ local function webhooks(out, parts)
   out:family("counter", "stream_events_webhook_attempts_total", "Requests that were made to hooks.",
     by_key("hook", attempts))
   out:family("counter", "stream_events_webhook_deliveries_total", "Deliveries that came to an end.", ends)
+  local latencies = {}
+  for _, each in ipairs(by_key("hook", parts.webhooks:latencies())) do
+    latencies[#latencies + 1] = { labels = each.labels, histogram = each.value }
+  end
+  out:histograms("stream_events_webhook_delivery_seconds", "Time from when an event was accepted until a "
+    .. "hook had its copy.", latencies)
 end
 
 local function requests(out, parts)

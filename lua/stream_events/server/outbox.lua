@@ -22,6 +22,7 @@ local CACHE_ENTRIES = 1024
 ---@field owner table? whose it is
 ---@field attempt integer of those made since the start
 ---@field deadline number|false of all attempts, native.now()
+---@field since number|false native.now() when it was accepted; of one that an earlier run has left, taken up
 
 ---@class stream_events.server.Outbox
 ---@field unwritten integer of additions

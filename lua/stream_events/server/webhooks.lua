@@ -7,6 +7,7 @@
 -- network are allowed, because that is where the backends of a small server are: who may change the
 -- app's settings may let the server call whatever it reaches.
 local errors = require "stream_events.error"
+local histograms = require "stream_events.server.histogram"
 local native = require "stream_events.native"
 local couriers = require "stream_events.server.courier"
 local http_date = require "stream_events.http_date"
@@ -25,6 +26,9 @@ local SHORTEST = 0.001 -- second that an attempt may take
 local ATTEMPTS_BUSY, ATTEMPTS_NETWORK = 3, 2
 local ATTEMPT_LINES = {}
 for i = 1, ATTEMPTS_BUSY do ATTEMPT_LINES[i] = "X-Webhook-Attempt: " .. i end
+
+-- Seconds from an event to a hook that has it: at once, after a wait, after attempts that failed.
+local SECONDS = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60 }
 
 local IDS = 256 -- that have all but the last two digits in common
 local LAST_DIGITS = {}
@@ -53,6 +57,7 @@ local GONE = "the hook was removed or switched off"
 ---@field bytes integer of what is queued or not written yet
 ---@field unwritten integer
 ---@field stats table<string, integer>
+---@field seconds stream_events.server.Histogram of those that were delivered
 ---@field unreported integer refused since the last report
 
 ---@class stream_events.server.Webhooks
@@ -200,9 +205,12 @@ end
 
 -- Most of it, all that came in a turn.
 local function delivered(self, deliveries, count)
+  local now = native.now()
   for i = 1, count do
-    local hook = deliveries[i].owner
+    local delivery = deliveries[i]
+    local hook = delivery.owner
     hook.flying, hook.stats.delivered = hook.flying - 1, hook.stats.delivered + 1
+    hook.seconds:add(now - delivery.since)
   end
   self.outbox:remove_all(deliveries, count)
   come_down(self, count)
@@ -270,7 +278,7 @@ end
 local function new_hook()
   return {
     queue = {}, first = 1, last = 0, bytes = 0, unwritten = 0, flying = 0, unreported = 0,
-    stats = no_stats(),
+    stats = no_stats(), seconds = histograms.new(SECONDS),
   }
 end
 
@@ -336,7 +344,7 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
         hook.bytes, hook.unwritten = bytes, unwritten + 1
         self.outbox:add(hook.target.id, {
           id = id, type = event_type, body = body, owner = hook, number = false, attempt = 0,
-          deadline = false,
+          deadline = false, since = false,
         })
       end
     end
@@ -366,9 +374,11 @@ function Webhooks:settle(with_delivered)
   if problem then
     self.log("error", "the copies of events for webhooks cannot be written", { error = tostring(problem) })
   end
+  local now = native.now()
   for _, delivery in ipairs(added) do
     local hook = delivery.owner
     hook.unwritten = hook.unwritten - 1
+    delivery.since = now
     if not problem and not hook.gone then
       push(hook, delivery)
       self.has_new = true
@@ -422,10 +432,11 @@ function Webhooks:start()
   }
   if not self.courier then return nil, err end
   self:configure()
+  local now = native.now()
   for _, delivery in ipairs(self.left_over) do
     local hook = self.by_id[delivery.hook]
     if hook then
-      delivery.owner = hook
+      delivery.owner, delivery.since = hook, now
       push(hook, delivery)
       hook.bytes = hook.bytes + #delivery.body
     else
@@ -468,6 +479,14 @@ function Webhooks:stop(deadline, closed)
   if self.in_flight == 0 then return self.finish() end
   self.courier:call_later(math.max(0, deadline - native.now()), self.finish)
   self.courier:go()
+end
+
+--- How long it took until the hooks there are now had what they got, by the hooks' ids.
+---@return table<string, stream_events.server.Histogram>
+function Webhooks:latencies()
+  local by_id = {}
+  for id, hook in pairs(self.by_id) do by_id[id] = hook.seconds end
+  return by_id
 end
 
 --- Counters; by hook those of the hooks there are now.
