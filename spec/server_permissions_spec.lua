@@ -235,7 +235,10 @@ describe("stream_events.server.permissions", function()
       ["a number for a permission"] = { '{"user":[1]}', "list of permissions" },
       ["a capability for a permission"] = { '{"user":["send-custom-events"]}', 'mean "send%-custom%-event"' },
       ["an override where there is nothing to override"] =
-        { '{"user":["!read-channel"]}', "unknown permission" },
+        { '{"user":["!read-channel"]}', "takes away in one channel" },
+      ["an override of one event type where there is nothing to override"] =
+        { '{"user":["!send-custom-event:cheat"]}', "takes away in one channel" },
+      ["a pattern of event types"] = { '{"user":["send-custom-event:trade_*"]}', "one event type in full" },
     } do
       it("refuses " .. name, function()
         local checked, failure = known:check(json(case[1]))

@@ -372,7 +372,8 @@ describe("grants for single event types", function()
     ["with control characters"] = { "send-custom-event:a\nb", "no event type" },
     ["of the service's own"] = { "send-custom-event:message.new", "no custom event type" },
     ["that clients make themselves"] = { "send-custom-event:connection.changed", "no custom event type" },
-    ["that are taken away where nothing is granted yet"] = { "!send-custom-event:x", "only permissions" },
+    ["that are taken away where nothing is granted yet"] =
+      { "!send-custom-event:x", "takes away in one channel" },
   } do
     it("refuse types " .. name, function()
       refused(4, case[2], "PUT", "/channeltypes/messaging", { grants = { user = { case[1] } } })

@@ -100,6 +100,10 @@ local function check_typed(base, event_type)
   if not ok then return "names what is no event type: " .. message end
   if native.type_class(event_type) ~= "custom" then
     return ("names %q, which is no custom event type"):format(event_type)
+  elseif event_type:find("*", 1, true) then
+    -- In rules and subscriptions a star stands for any ending; who means that here must hear of it.
+    return ("names %q: a permission names one event type in full, a '*' stands for nothing")
+      :format(event_type)
   end
 end
 
@@ -119,7 +123,13 @@ end
 -- What is wrong with one permission of a list; nil: nothing.
 local function check_id(self, id, overrides)
   if type(id) ~= "string" then return "must be a list of permissions" end
-  if overrides and id:sub(1, 1) == "!" then id = id:sub(2) end
+  if id:sub(1, 1) == "!" then
+    if not overrides then
+      return ("names %q: '!' takes away in one channel, by its config_overrides; "
+        .. "here leave the permission out"):format(id)
+    end
+    id = id:sub(2)
+  end
   local base, event_type = M.split(id)
   if event_type then return check_typed(base, event_type) end
   if KNOWN[id] or self.custom:get(id) then return nil end
