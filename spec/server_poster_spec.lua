@@ -184,7 +184,9 @@ describe("the poster leaves to libcurl's HTTP", function()
     ["TLS"] = "https://127.0.0.1/", ["another scheme"] = "ftp://127.0.0.1/", ["no scheme"] = "127.0.0.1:80/",
     ["a user's name"] = "http://ann@127.0.0.1/", ["a password"] = "http://ann:secret@127.0.0.1/",
     ["an empty name"] = "http://@127.0.0.1/",
-    ["letters of other alphabets"] = "http://b\195\188cher.example/", ["a space"] = "http://127.0.0.1/a b",
+    ["letters of other alphabets"] = "http://b\195\188cher.example/",
+    ["such letters, encoded"] = "http://b%C3%BCcher.example/", ["a zero"] = "http://127.0.0.1/\0",
+    ["a space"] = "http://127.0.0.1/a b",
     ["a line feed"] = "http://127.0.0.1/a\r\nX: y", ["no port"] = "http://a:b/",
     ["a zone"] = "http://[fe80::1%25eth0]/",
   } do
@@ -266,6 +268,15 @@ local ANSWERS = {
   ["whose head is endless"] = {
     bytes = "HTTP/1.1 200 OK\r\n" .. ("X: y\r\n"):rep(20000), kind = "full",
     message = "the head of the answer is too long", whole = true,
+  },
+  ["behind others of 1xx that never end"] = {
+    bytes = ("HTTP/1.1 100 Continue\r\n\r\n"):rep(30000), kind = "full", message = "the answer is too long",
+    whole = true,
+  },
+  ["whose chunks say more than they are"] = {
+    bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. ("1;" .. ("x"):rep(60000) .. "\r\nx\r\n"):rep(10),
+    kind = "full", message = "the answer is too long", whole = true,
   },
   ["that ends in its head"] = {
     bytes = "HTTP/1.1 200 OK\r\nContent-Le", ends = true, kind = "network",
@@ -436,24 +447,40 @@ describe("a connection of the poster", function()
     assert.matches("nobody.invalid", answer.message)
   end)
 
-  it("is ended when its target is gone, in use or not", function()
+  -- One of its connections is in use, the other is not.
+  local function expect_end_after(let_go)
     local waiting = {}
     local server = peer.http(function(_, connection) waiting[#waiting + 1] = connection end)
     do
       local target = poster:prepare { url = server:url "http" }
       send(target)
       send(target)
+      peer.pump(poster, function() return #waiting == 2 end)
+      waiting[1]:say(OK)
+      answers(1)
+      let_go(target)
     end
-    peer.pump(poster, function() return #waiting == 2 end)
-    waiting[1]:say(OK)
-    answers(1)
-    collectgarbage()
     collectgarbage()
     peer.pump(poster, function() return waiting[1].ended end, "the end of what is not in use")
     assert.is_false(waiting[2].ended)
     waiting[2]:say(OK)
     assert.equal(200, answers(1)[1].status)
     peer.pump(poster, function() return waiting[2].ended end, "the end of what was in use")
+  end
+
+  it("is ended when its target is collected", function()
+    expect_end_after(function() end)
+  end)
+
+  it("is ended when its target is closed", function()
+    local closed
+    expect_end_after(function(target)
+      target:close()
+      target:close()
+      closed = target
+    end)
+    assert.same({ n = 3, nil, "closed", "the target is closed" },
+      table.pack(poster:send(closed, "", {}, 1)))
   end)
 end)
 

@@ -8,12 +8,16 @@
 
 #include "status.h"
 
+/* Bytes of an answer that are no body, about: http-parser allows any number of 1xx before it, and of
+ * extensions to its chunks, which would keep us busy until time is up. */
+#define MAX_BESIDE (512 << 10)
 #define NAME 16 /* one more than the longest name of interest has, and a zero */
 
 struct se_answer_reader {
   se_answer answer;
   http_parser parser;
   size_t max_body, body;
+  size_t read; /* bytes of the answer and of what came before it */
   int begun, complete, head_done, in_value;
   char name[NAME]; /* of the header at hand; "": it is of no interest, or the name is not complete */
   size_t name_len;
@@ -151,6 +155,7 @@ void se_answer_reader_begin(se_answer_reader *reader) {
   http_parser_init(&reader->parser, HTTP_RESPONSE);
   reader->parser.data = reader;
   reader->begun = 0;
+  reader->read = 0;
   begin_head(reader);
 }
 
@@ -175,6 +180,11 @@ int se_answer_reader_read(se_answer_reader *reader, const char *data, size_t len
   if (len == 0 || error != HPE_OK)
     return broken(reader, error, len == 0);
   reader->begun = 1;
+  reader->read += len;
+  if (reader->read - reader->body > MAX_BESIDE) {
+    refuse(reader, SE_ERR_FULL, "the answer is too long");
+    return SE_ANSWER_BROKEN;
+  }
   return SE_ANSWER_MORE;
 }
 

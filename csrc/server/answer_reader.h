@@ -18,7 +18,8 @@ typedef struct {
 
 typedef struct se_answer_reader se_answer_reader;
 
-/* NULL: no memory. Bodies may have 'max_body' bytes; heads and trailers what http-parser allows. */
+/* NULL: no memory. Bodies may have 'max_body' bytes; a head, or trailers, what http-parser allows; and all
+ * that is no body together half a MiB. */
 se_answer_reader *se_answer_reader_new(size_t max_body);
 void se_answer_reader_free(se_answer_reader *reader); /* accepts NULL */
 

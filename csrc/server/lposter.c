@@ -37,7 +37,8 @@ static int poster_new(lua_State *L) {
   lua_getfield(L, 1, "connect_timeout");
   lua_Integer in_flight = luaL_checkinteger(L, -3), body = luaL_checkinteger(L, -2);
   options.connect_timeout = luaL_checknumber(L, -1);
-  luaL_argcheck(L, in_flight > 0 && body >= 0 && options.connect_timeout > 0, 1, "no such limits");
+  luaL_argcheck(L, in_flight > 0 && body >= 0 && options.connect_timeout > 0 &&
+                       options.connect_timeout <= MAX_TIMEOUT, 1, "no such limits");
   options.max_under_way = (size_t)in_flight;
   options.max_body = (size_t)body;
   lposter *box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -96,6 +97,7 @@ static size_t push_lines(lua_State *L, int list, const char **lines) {
   luaL_checktype(L, list, LUA_TTABLE);
   count = lua_rawlen(L, list);
   luaL_argcheck(L, count <= MAX_LINES, list, "too many lines");
+  luaL_checkstack(L, MAX_LINES, NULL);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, list, (lua_Integer)i + 1);
     lines[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
@@ -113,7 +115,8 @@ static int poster_prepare(lua_State *L) {
   lua_settop(L, 2);
   lua_getfield(L, 2, "url"); /* 3 */
   lua_getfield(L, 2, "headers"); /* 4 */
-  const char *url = luaL_checkstring(L, 3);
+  size_t url_len;
+  const char *url = luaL_checklstring(L, 3, &url_len);
   if (lua_isnil(L, 4)) {
     lua_newtable(L);
     lua_replace(L, 4);
@@ -122,7 +125,7 @@ static int poster_prepare(lua_State *L) {
   made->target = NULL;
   luaL_setmetatable(L, TARGET_MT);
   size_t count = push_lines(L, 4, lines);
-  if (box->poster == NULL)
+  if (box->poster == NULL || strlen(url) != url_len)
     return 0;
   int status = se_poster_target(box->poster, url, lines, count, &made->target);
   if (status == SE_ERR_MEMORY)
@@ -133,8 +136,9 @@ static int poster_prepare(lua_State *L) {
   return 1;
 }
 
-static int target_gc(lua_State *L) {
-  ltarget *box = luaL_checkudata(L, 1, TARGET_MT);
+/* target:close(), __close and __gc: what is under way is still answered. */
+static int target_close(lua_State *L) {
+  ltarget *box = se_check_self(L, TARGET_MT);
   se_post_target *target = box->target;
   box->target = NULL;
   se_post_target_release(target);
@@ -153,7 +157,9 @@ static int poster_send(lua_State *L) {
   lua_Number timeout = luaL_checknumber(L, 5);
   luaL_argcheck(L, timeout >= 0 && timeout <= MAX_TIMEOUT, 5, "no such timeout");
   size_t count = push_lines(L, 4, lines);
-  if (box->poster == NULL || to->target == NULL)
+  if (to->target == NULL)
+    return se_fail(L, SE_ERR_CLOSED, "the target is closed");
+  if (box->poster == NULL)
     return se_fail(L, SE_ERR_CLOSED, "the poster is closed");
   int status = se_poster_send(to->target, lines, count, body, body_len, timeout, &id);
   switch (status) {
@@ -243,11 +249,12 @@ static const luaL_Reg methods[] = {
     {"prepare", poster_prepare},   {"send", poster_send},       {"next_response", poster_next_response},
     {"accepted", poster_accepted}, {"close", poster_close},     {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", poster_close}, {"__close", poster_close}, {NULL, NULL}};
-static const luaL_Reg target_meta[] = {{"__gc", target_gc}, {NULL, NULL}};
+static const luaL_Reg target_methods[] = {{"close", target_close}, {NULL, NULL}};
+static const luaL_Reg target_meta[] = {{"__gc", target_close}, {"__close", target_close}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"poster", poster_new}, {NULL, NULL}};
 
 void se_open_poster(lua_State *L) {
   se_define_class(L, POSTER_MT, meta, methods);
-  se_define_class(L, TARGET_MT, target_meta, NULL);
+  se_define_class(L, TARGET_MT, target_meta, target_methods);
   luaL_setfuncs(L, functions, 0);
 }

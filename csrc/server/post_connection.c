@@ -236,7 +236,10 @@ static void on_ready(se_watch *watched, int events) {
 static int take_socket(const opening *from) {
   curl_socket_t fd = CURL_SOCKET_BAD;
   curl_easy_getinfo(from->easy, CURLINFO_ACTIVESOCKET, &fd);
-  return fd == CURL_SOCKET_BAD ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (fd != CURL_SOCKET_BAD)
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  errno = ENOTCONN;
+  return -1;
 }
 
 void se_post_connection_opened(void *user, CURL *easy, CURLcode result) {

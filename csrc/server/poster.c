@@ -88,39 +88,55 @@ static void free_parts(url_parts *parts) {
   curl_free(parts->query);
 }
 
-static int has_part(CURLU *url, CURLUPart part) {
-  char *text = NULL;
-  CURLUcode result = curl_url_get(url, part, &text, 0);
-  curl_free(text);
-  return result == CURLUE_OK;
-}
-
 /* libcurl's own HTTP knows how to write what is no plain ASCII, and where user names go. */
-static int is_plain(const char *url) {
-  if (strncasecmp(url, "http://", 7) != 0)
-    return 0;
-  for (; *url != '\0'; url++) {
-    if (*url <= ' ' || *url > '~')
+static int is_plain(const char *text) {
+  for (; *text != '\0'; text++) {
+    if (*text <= ' ' || *text > '~')
       return 0;
   }
   return 1;
 }
 
-static int take_apart(const char *text, url_parts *parts) {
-  int status = SE_ERR_ARGUMENT;
-  CURLU *url = curl_url();
-  if (url == NULL)
+/* SE_ERR_ARGUMENT when the URL has the part, whose absence is that result. */
+static int lacks(CURLU *url, CURLUPart part, CURLUcode absence) {
+  char *text = NULL;
+  CURLUcode result = curl_url_get(url, part, &text, 0);
+  curl_free(text);
+  if (result == CURLUE_OUT_OF_MEMORY)
     return SE_ERR_MEMORY;
-  if (is_plain(text) && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-      !has_part(url, CURLUPART_USER) && !has_part(url, CURLUPART_PASSWORD) &&
-      !has_part(url, CURLUPART_OPTIONS) && !has_part(url, CURLUPART_ZONEID) &&
-      curl_url_get(url, CURLUPART_HOST, &parts->host, 0) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_PORT, &parts->port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_PATH, &parts->path, 0) == CURLUE_OK) {
-    curl_url_get(url, CURLUPART_QUERY, &parts->query, 0);
-    curl_url_get(url, CURLUPART_PORT, &parts->port_said, CURLU_NO_DEFAULT_PORT);
-    status = SE_OK;
-  }
+  return result == absence ? SE_OK : SE_ERR_ARGUMENT;
+}
+
+/* Does not take a lack of memory for the part's absence: the request would go elsewhere. */
+static int get(CURLU *url, CURLUPart part, unsigned flags, CURLUcode absence, char **text) {
+  CURLUcode result = curl_url_get(url, part, text, flags);
+  if (result == CURLUE_OUT_OF_MEMORY)
+    return SE_ERR_MEMORY;
+  return result == CURLUE_OK || result == absence ? SE_OK : SE_ERR_ARGUMENT;
+}
+
+static int take_apart(const char *text, url_parts *parts) {
+  if (strncasecmp(text, "http://", 7) != 0 || !is_plain(text))
+    return SE_ERR_ARGUMENT;
+  CURLU *url = curl_url();
+  CURLUcode result = url == NULL ? CURLUE_OUT_OF_MEMORY : curl_url_set(url, CURLUPART_URL, text, 0);
+  int status = SE_OK;
+  if (result != CURLUE_OK)
+    status = result == CURLUE_OUT_OF_MEMORY ? SE_ERR_MEMORY : SE_ERR_ARGUMENT;
+#define DO(step)        \
+  if (status == SE_OK)  \
+    status = (step)
+  DO(lacks(url, CURLUPART_USER, CURLUE_NO_USER));
+  DO(lacks(url, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD));
+  DO(lacks(url, CURLUPART_OPTIONS, CURLUE_NO_OPTIONS));
+  DO(lacks(url, CURLUPART_ZONEID, CURLUE_NO_ZONEID));
+  DO(get(url, CURLUPART_HOST, 0, CURLUE_OK, &parts->host));
+  DO(get(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, CURLUE_OK, &parts->port));
+  DO(get(url, CURLUPART_PATH, 0, CURLUE_OK, &parts->path));
+  DO(get(url, CURLUPART_QUERY, 0, CURLUE_NO_QUERY, &parts->query));
+  DO(get(url, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT, CURLUE_NO_PORT, &parts->port_said));
+  DO(is_plain(parts->host) ? SE_OK : SE_ERR_ARGUMENT); /* it stands there decoded */
+#undef DO
   curl_url_cleanup(url);
   return status;
 }

@@ -6,10 +6,14 @@
  * Linked with --wrap for malloc, calloc and realloc, so that the modules' own allocations fail as
  * well as those of the Lua state. The script has one more function:
  *
- *     attempt(n, lasting, f) -> failed, status, ...
+ *     attempt(n, lasting, f [, with_libcurl]) -> failed, status, ...
  *
- * calls f() with the n-th allocation failing, and, if 'lasting', all later ones too. 'failed' says
+ * calls f() with the n-th allocation failing, and, if 'lasting', all later ones too; libcurl's are counted
+ * where it is said, WITH_SERVER, since not all of libcurl survives that. 'failed' says
  * whether it came to that; 'status' is "ok", "memory" or "error", then come results or error value. */
+#ifdef WITH_SERVER
+#include <curl/curl.h>
+#endif
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +34,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 
 static long long countdown; /* allocations until one fails; 0: none will */
-static int lasting, has_failed;
+static int lasting, has_failed, with_libcurl;
 
 static int fails(void) {
   if (has_failed && lasting)
@@ -51,6 +55,23 @@ void *__wrap_realloc(void *block, size_t size) {
   return fails() ? NULL : __real_realloc(block, size);
 }
 
+#ifdef WITH_SERVER
+static void *curl_malloc(size_t size) { return with_libcurl ? malloc(size) : __real_malloc(size); }
+
+static void *curl_calloc(size_t count, size_t size) {
+  return with_libcurl ? calloc(count, size) : __real_calloc(count, size);
+}
+
+static void *curl_realloc(void *block, size_t size) {
+  return with_libcurl ? realloc(block, size) : __real_realloc(block, size);
+}
+
+static char *curl_copy(const char *text) {
+  char *copy = curl_malloc(strlen(text) + 1);
+  return copy == NULL ? NULL : strcpy(copy, text);
+}
+#endif
+
 /* Of the host's state. Lua may rely on it that making a block smaller never fails. */
 static void *allocate(void *user, void *block, size_t old_size, size_t size) {
   (void)user;
@@ -67,6 +88,7 @@ static int attempt(lua_State *L) {
   long long n = (long long)luaL_checkinteger(L, 1);
   int go_on = lua_toboolean(L, 2), failed, status;
   luaL_checktype(L, 3, LUA_TFUNCTION);
+  with_libcurl = lua_toboolean(L, 4);
   lua_settop(L, 3);
   luaL_checkstack(L, 40, NULL);
   lasting = go_on;
@@ -74,7 +96,7 @@ static int attempt(lua_State *L) {
   countdown = n;
   status = lua_pcall(L, 0, LUA_MULTRET, 0);
   failed = has_failed;
-  lasting = has_failed = 0;
+  lasting = has_failed = with_libcurl = 0;
   countdown = 0;
   lua_pushboolean(L, failed);
   lua_replace(L, 1);
@@ -109,6 +131,11 @@ int main(int count, char **arguments) {
   lua_State *L = lua_newstate(allocate, NULL);
   if (L == NULL || count < 2)
     return 2;
+#ifdef WITH_SERVER
+  if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_malloc, free, curl_realloc, curl_copy, curl_calloc) !=
+      CURLE_OK)
+    return 2;
+#endif
   lua_pushcfunction(L, run);
   lua_pushinteger(L, count);
   lua_pushlightuserdata(L, arguments);

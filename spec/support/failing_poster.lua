@@ -59,4 +59,22 @@ repeat
   collectgarbage()
 until not check(n, attempt(n, lasting, run))
 check(0, false, "ok", run())
-io.stdout:write(n)
+
+-- A URL is read to its end, or not at all: a part that there was no memory for is not taken for none.
+local poster = assert(core.poster(OPTIONS))
+local request = { url = url }
+local function prepare() return (poster:prepare(request)) end
+local reading = 0
+local failed, status, target
+repeat
+  reading = reading + 1
+  collectgarbage()
+  failed, status, target = attempt(reading, lasting, prepare, true)
+  if status == "ok" then
+    local outcome = target and outcome_of(poster, target)
+    if outcome ~= "503 5" then error(("allocation %d of a URL: %s"):format(reading, outcome), 0) end
+  else
+    assert(failed and tostring(target):find "not enough memory$", target)
+  end
+until not failed
+io.stdout:write(n, " ", reading)

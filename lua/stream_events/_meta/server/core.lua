@@ -186,8 +186,11 @@ function core.poster(options) end
 ---@class stream_events.server.core.Poster
 local Poster = {}
 
----@class stream_events.server.core.PostTarget what requests to one URL have in common. Its connections end
----  when it is collected, each with the request that it carries
+---@class stream_events.server.core.PostTarget what requests to one URL have in common
+local PostTarget = {}
+
+--- Ends its connections, each with the request that it carries. Any number of times; also __gc and __close.
+function PostTarget:close() end
 
 --- Reads what many requests have in common. Raises when a header is no line.
 ---@param request { url: string, headers: string[]? } lines "Name: value"; one without a value is left out
