@@ -417,6 +417,39 @@ describe("webhooks", function()
     assert.same({ request.id, "2" }, { second.requests[1].id, second.requests[1].attempt })
   end)
 
+  it("keep their connections when other settings change, and end them with what leads elsewhere", function()
+    local target, other = receiver(200), receiver(200)
+    local function connections(of)
+      local count = 0
+      for _ in pairs(of.sockets) do count = count + 1 end
+      return count
+    end
+    local function expect(of, number)
+      send { type = "poke" }
+      of:expect(number)
+      wait_for("delivered", target == of and number or #target.requests + number)
+    end
+    start()
+    collectgarbage "stop" -- which would end them, some time
+    finally(function() collectgarbage "restart" end)
+    local socket
+    set_hooks(hook_to(target))
+    expect(target, 1)
+    socket = next(target.sockets)
+    set_hooks(hook_to(target, { timeout_ms = 5000 }))
+    expect(target, 2)
+    assert.same({ [socket] = true }, target.sockets)
+    set { enable_hook_payload_compression = true }
+    http_client.wait("the end of the first", function() return not target.sockets[socket] end)
+    expect(target, 3)
+    assert.equal("gzip", target.requests[3].headers["content-encoding"])
+    set_hooks(hook_to(other))
+    http_client.wait("the end of the second", function() return connections(target) == 0 end)
+    expect(other, 1)
+    set_hooks()
+    http_client.wait("the end of the last", function() return connections(other) == 0 end)
+  end)
+
   it("never show a secret in the log", function()
     start()
     set_hooks({ id = "h", webhook_url = "http://127.0.0.1:1/x?token=hunter2",

@@ -18,6 +18,7 @@ local SHORTEST = 1 -- millisecond: luv calls a timer of none again and again bef
 ---@field carrier stream_events.server.core.Poster|stream_events.core.Transport
 ---@field under_way table<integer, any> what was sent along, by the number of the request
 ---@field tells_accepted boolean
+---@field closes boolean? what is prepared for it has connections of its own
 ---@field is_ready boolean? its descriptor is readable
 ---@field poll userdata
 
@@ -158,7 +159,7 @@ function M.open(options)
   end
   local self = setmetatable({ later = {}, accepted = options.accepted, refused = options.refused }, Courier)
   self.ways = {
-    { carrier = poster, under_way = {}, tells_accepted = true },
+    { carrier = poster, under_way = {}, tells_accepted = true, closes = true },
     { carrier = transport, under_way = {}, tells_accepted = false },
   }
   self.guarded = function(callback, ...)
@@ -202,6 +203,13 @@ function Courier:prepare(url, headers)
     local prepared = way.carrier:prepare(request)
     if prepared then return { way = way, prepared = prepared } end
   end
+end
+
+--- Ends the connections that are kept for such requests, and, once they are answered, those of requests
+--- that are under way. libcurl's HTTP keeps connections for whatever goes to the same place.
+---@param request stream_events.server.CourierRequest which nothing can be sent with any more
+function Courier:release(request) -- luacheck: no self
+  if request.way.closes then request.prepared:close() end
 end
 
 --- Begins a request.

@@ -159,6 +159,12 @@ local function prepare(self, hook)
   return hook.prepared
 end
 
+-- Its connections must not wait for the garbage collector: each change of settings would leave its own.
+local function unprepare(self, hook)
+  if hook.prepared then self.courier:release(hook.prepared) end
+  hook.prepared = nil
+end
+
 -- The lines of a request that only this one has, in a table that serves every one.
 local function own_lines(self, delivery)
   local lines = self.lines
@@ -295,17 +301,21 @@ local function drop(self, hook)
   for delivery in shift, hook do
     give_up(self, hook, delivery, GONE)
   end
+  unprepare(self, hook)
 end
 
 --- Does as the app's settings say from now on. What waits for a hook goes where the hook leads now;
 --- what waits for one that is gone is reported as failed.
 function Webhooks:configure()
-  local before = self.by_id
+  local before, was_packed = self.by_id, self.is_packed
   self.hooks, self.by_id = {}, {}
   self.is_packed = self.app:get "enable_hook_payload_compression"
   for i, target in ipairs(hook_settings.targets(self.app)) do
     local hook = before[target.id] or new_hook()
-    hook.target, hook.prepared = target, nil
+    if hook.target and (hook.target.url ~= target.url or was_packed ~= self.is_packed) then
+      unprepare(self, hook)
+    end
+    hook.target = target
     self.hooks[i], self.by_id[target.id] = hook, hook
   end
   for id, hook in pairs(before) do
