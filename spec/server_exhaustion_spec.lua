@@ -79,7 +79,7 @@ describe("serve", function()
   end)
 
   it("says so when the system allows fewer", function()
-    serve("ulimit -n 120"):wait_for("stderr", "raise `ulimit %-n`.*allowed=120 needed=356\n")
+    serve("ulimit -n 120"):wait_for("stderr", "raise `ulimit %-n`.*allowed=120 needed=740\n")
   end)
 end)
 

@@ -60,6 +60,7 @@ M.USERDATA = {
   ["stream_events.transport"] = "stream_events.core.Transport",
   ["stream_events.ws"] = "stream_events.core.Ws",
   ["stream_events.server.listener"] = "stream_events.server.core.Listener",
+  ["stream_events.server.poster"] = "stream_events.server.core.Poster",
 }
 
 return M

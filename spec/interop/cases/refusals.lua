@@ -78,7 +78,7 @@ for name, key in pairs { ["no API key"] = false, ["an unknown key"] = "other", [
 end
 refused("§2.7", "an unknown kind of authentication", 5, 401, "alice", "POST", EVENT, FLARE,
   { changes = function() return { headers = { ["stream-auth-type"] = "magic" } } end })
-refused("§2.7", "a revoked token", 5, 401, "alice", "POST", EVENT, FLARE, { before = function(world)
+refused("§2.7", "a revoked token", 40, 401, "alice", "POST", EVENT, FLARE, { before = function(world)
   world:done("server", "PATCH", "/users", { users = { { id = "alice",
     set = { revoke_tokens_issued_before = os.date("!%Y-%m-%dT%H:%M:%SZ", at(60)) } } } })
 end })
