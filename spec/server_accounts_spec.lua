@@ -161,6 +161,10 @@ describe("users who are locked out", function()
       assert.matches("deleted for good", refusal.message)
       assert.equal(5, connect_error("alice").code)
       assert.equal(404, (call("server", "DELETE", "/users/alice", nil, { hard_delete = "true" })))
+      assert.equal(404, (call("server", "POST", "/moderation/ban", { target_user_id = "alice" })))
+      assert.equal(400, (call("server", "POST", "/channels/messaging/lobby", { add_members = { "alice" } })))
+      assert.equal(400, (call("server", "POST", "/channels/messaging/new/query",
+        { data = { created_by_id = "alice" } })))
     end)
 
     it("many at a time, of which a task tells", function()
@@ -370,6 +374,26 @@ describe("the switches of the app", function()
         end
       end
     end
+  end)
+
+  it("end connections that nobody checked when tokens are checked again, and no others", function()
+    ask("PATCH", "/app", { disable_auth_checks = true })
+    local function open_with(token)
+      local socket = fixture:open { api_key = "devkey", authorization = token, ["stream-auth-type"] = "jwt",
+        json = { user_id = "alice" } }
+      socket.id = socket:next().connection_id
+      return socket
+    end
+    local unchecked = open_with(DEVELOPER[1])
+    local forged = open_with(tokens.user("another secret", "alice"))
+    local good, anonymous = fixture:connect "alice", fixture:connect "anonymous"
+    ask("PATCH", "/app", { name = "still off" })
+    assert.same({}, unchecked:settled())
+    ask("PATCH", "/app", { disable_auth_checks = false })
+    ended(unchecked, 5, "checked again")
+    ended(forged, 5, "checked again")
+    assert.same({}, good:settled())
+    assert.same({}, anonymous:settled())
   end)
 
   it("let guests be made, as long as it is off", function()

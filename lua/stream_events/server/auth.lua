@@ -19,6 +19,7 @@ local REMEMBERED = 2048
 ---@field kind "server"|"user"|"guest"
 ---@field exp integer?
 ---@field iat integer?
+---@field unchecked boolean? it was taken while the app's checks were off
 
 ---@class stream_events.server.Auth
 ---@field private app stream_events.server.App
@@ -73,7 +74,10 @@ local function unchecked(text)
   local claims, err = token.decode(text)
   if not claims then return refuse(err) end
   if claims.server == true then return nil end
-  return identity_of { user_id = claims.user_id }
+  local identity, failure = identity_of { user_id = claims.user_id }
+  if not identity then return nil, failure end
+  identity.unchecked = true
+  return identity
 end
 
 local function verify(self, text)
@@ -126,14 +130,20 @@ end
 -- next one will do.
 local function check_revoked(self, identity, user)
   if not revoked_for(self, identity, user) then return true end
-  return failures.fail(40, "JWTAuth error: token was revoked", 401)
+  return failures.fail(40, "JWTAuth error: token was revoked")
 end
 
---- Whether the token of somebody who is connected has been revoked since.
+--- Whether the token of somebody who is connected would still be taken: not when it has been revoked
+--- since, or was one that nobody checked and tokens are checked again.
 ---@param caller stream_events.server.Caller
----@return boolean
-function Auth:is_revoked(caller)
-  return caller.kind ~= "anonymous" and revoked_for(self, caller, caller.user)
+---@return true? ok
+---@return stream_events.server.Failure? failure
+function Auth:check_connected(caller)
+  if caller.kind == "anonymous" then return true end
+  if caller.unchecked and not self.app:get "disable_auth_checks" then
+    return failures.fail(5, "JWTAuth error: the token was not checked, and tokens are checked again")
+  end
+  return check_revoked(self, caller, caller.user)
 end
 
 -- The kind of authentication a request claims: "jwt" or "anonymous".

@@ -52,13 +52,14 @@ end
 local function check_user(server, user_id)
   local ok, message = names.user_id(user_id)
   if not ok then return failures.fail(4, message) end
-  if not server.users:get(user_id) then
+  local user = server.users:get(user_id)
+  if not user or user.is_erased then
     return failures.fail(4, ("user %s does not exist, please create the user first"):format(user_id))
   end
   return true
 end
 
---- A list of user ids, each of them a user that exists, without duplicates.
+--- A list of user ids, each of them a user that exists and was not deleted for good, without duplicates.
 ---@param server table
 ---@param list any[] decoded
 ---@param where string for the message

@@ -1,6 +1,5 @@
 --- Users locked out, let in again and deleted (protocol §9.1); for backends. What they did is done
 -- when the answer comes: whoever is locked out has no connection left by then.
-local channel_input = require "stream_events.server.channel_input"
 local connect = require "stream_events.server.routes.connect"
 local failures = require "stream_events.server.failure"
 local input = require "stream_events.server.input"
@@ -139,11 +138,13 @@ local function read_ids(context, list)
   if not list or #list == 0 then return failures.fail(4, "user_ids must be a list of user ids") end
   local ok, failure = input.check_count(#list, MAX_PER_CALL, "user_ids", "users")
   if not ok then return nil, failure end
+  local ids, seen = {}, {}
   for _, id in ipairs(list) do
     ok, failure = check_known(context.server, id)
     if not ok then return nil, failure end
+    if not seen[id] then ids[#ids + 1], seen[id] = id, true end
   end
-  return channel_input.user_ids(context.server, list, "user_ids")
+  return ids
 end
 
 local DELETE = {

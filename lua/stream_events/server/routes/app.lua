@@ -18,8 +18,8 @@ local function update(context)
   if not ok then return nil, failure end
   server.webhooks:configure()
   if context.body.disable_permissions_checks ~= nil then server.rights:everywhere(before) end
-  if context.body.revoke_tokens_issued_before ~= nil then
-    connect.expel_revoked(server, server.connections.by_number)
+  if context.body.revoke_tokens_issued_before ~= nil or context.body.disable_auth_checks ~= nil then
+    connect.expel_refused(server, server.connections.by_number)
   end
   return 200, {}
 end

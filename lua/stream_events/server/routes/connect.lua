@@ -102,17 +102,16 @@ function M.expel(server, connection, failure)
   M.closed(server, connection.number, 1000)
 end
 
---- Ends the connections whose tokens have been revoked. A client that can get a new token comes back
---- with it: to such clients it is the same as an expired one.
+--- Ends the connections whose tokens are not taken any more, as calls with them are refused now.
 ---@param server table
 ---@param connections table<any, stream_events.server.Connection>
-function M.expel_revoked(server, connections)
-  local revoked = {}
+function M.expel_refused(server, connections)
+  local refused = {}
   for _, connection in pairs(connections) do
-    if server.auth:is_revoked(connection.caller) then revoked[#revoked + 1] = connection end
+    local ok, failure = server.auth:check_connected(connection.caller)
+    if not ok then refused[#refused + 1] = { connection, failure } end
   end
-  local failure = failures.new(40, "JWTAuth error: token was revoked")
-  for _, connection in ipairs(revoked) do M.expel(server, connection, failure) end
+  for _, each in ipairs(refused) do M.expel(server, each[1], each[2]) end
 end
 
 local function no_upgrade()

@@ -30,7 +30,7 @@ local function target_of(server, id)
   local ok, message = names.user_id(id)
   if not ok then return failures.fail(4, "target_user_id: " .. message) end
   local user = server.users:get(id)
-  if user then return user end
+  if user and not user.is_erased then return user end
   return failures.fail(16, ("Can't find user with id %s"):format(id))
 end
 

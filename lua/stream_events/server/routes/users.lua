@@ -55,7 +55,7 @@ local function take_effect(server, users, roles)
     if user.revoke_tokens_issued_before then
       local open = {}
       for connection in pairs(server.connections:of(user.id)) do open[#open + 1] = connection end
-      connect.expel_revoked(server, open)
+      connect.expel_refused(server, open)
     end
   end
 end
