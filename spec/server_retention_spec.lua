@@ -371,6 +371,22 @@ describe("what is kept", function()
     assert.same({ LOBBY }, sync(sent[20].created_at).gap_cids)
   end)
 
+  it("is given to nobody while custom events are switched off, which is a gap", function()
+    begin()
+    keep { seconds = 600, count = 50 }
+    local sent = send_many(1, 3)
+    local function switch(on)
+      assert.equal(201, (fixture:call("server", "PUT", "/channeltypes/messaging", { custom_events = on })))
+    end
+    switch(false)
+    local body = sync(sent[1].created_at)
+    assert.same({ {}, { LOBBY } }, { body.events, body.gap_cids })
+    assert.same({}, sync(sent[3].created_at).gap_cids)
+    switch(true)
+    body = sync(sent[1].created_at)
+    assert.same({ { 2, 3 }, {} }, { numbers(body.events), body.gap_cids })
+  end)
+
   it("goes when it is too old", function()
     begin()
     keep { seconds = 60, count = 50 }

@@ -165,7 +165,10 @@ function Retention:missed(channel, after, before)
   local ring = kept.ring
   local low, high = ring:up_to(after), before and ring:up_to(before - 1) or ring.count
   local span = low < high and { cid = channel.cid, ring = ring, low = low, high = high } or nil
-  return span, complete and after >= ring.lost
+  complete = complete and after >= ring.lost
+  -- Where custom events are switched off nobody is to receive any, those from before included.
+  if span and not self.channel_types:get(channel.type).settings.custom_events then return nil, false end
+  return span, complete
 end
 
 --- Forgets the events of a channel that is gone.
