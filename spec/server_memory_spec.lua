@@ -16,8 +16,17 @@ describe("the poster's memory", function()
 
   for _, mode in ipairs { "once", "lasting" } do
     it("may run out at any allocation, " .. mode, function()
+      local together = {}
       local server = peer.http(function(request, connection)
+        if request.target == "/together" then
+          together[#together + 1] = connection
+          return
+        end
         local is_right = request.target == "/a?b" and request.headers.host:find ":%d+$"
+        if request.target == "/go" and #together == 64 then
+          for _, each in ipairs(together) do each:answer(200) end
+          together, is_right = {}, true
+        end
         connection:answer(is_right and 503 or 404, "body", { "Retry-After: 5" })
       end)
       local url = server:url("http", "/a?b")
@@ -25,8 +34,8 @@ describe("the poster's memory", function()
         { LD_PRELOAD = false })
       assert.equal("", run.stderr)
       assert.same({ 0, 0 }, { run.code, run.signal })
-      local sending, reading = run.stdout:match "^(%d+) (%d+)$"
-      assert.is_true(tonumber(sending) > 20 and tonumber(reading) > 10, run.stdout)
+      local sending, reading, telling = run.stdout:match "^(%d+) (%d+) (%d+)$"
+      assert.is_true(tonumber(sending) > 20 and tonumber(reading) > 10 and tonumber(telling) > 1, run.stdout)
     end)
   end
 end)

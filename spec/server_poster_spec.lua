@@ -144,6 +144,23 @@ describe("a request of the poster", function()
     peer.pump(poster, function() return server.connections[1].ended end, "the end of its connection")
   end)
 
+  it("has a time of its own, however many others are under way", function()
+    local target = poster:prepare { url = peer.http(function() end):url "http" }
+    local late = { [send(target, "", {}, 0.15)] = 0.15, [send(target, "", {}, 0.05)] = 0.05 }
+    late[send(target, "", {}, 0.1)] = 0.1
+    for _, answer in ipairs(answers(3)) do
+      assert.equal(("no answer within %g seconds"):format(late[answer.id]), answer.message)
+    end
+    assert.is_nil(poster:timeout())
+  end)
+
+  it("that has ended is to be fetched at once", function()
+    local target = saying(OK)
+    send(target)
+    peer.pump(poster, function() return poster:timeout() == 0 and #take {} == 1 end)
+    assert.not_equal(0, poster:timeout())
+  end)
+
   it("is one of so many", function()
     poster:close()
     new_poster { max_in_flight = 2 }

@@ -191,27 +191,31 @@ static int find_result(const lposter *box, se_post_result *result) {
   return box->poster != NULL && se_poster_next(box->poster, result);
 }
 
+static int is_accepted(const lposter *box) {
+  se_post_result result;
+  return find_result(box, &result) && result.failure == SE_OK && result.answer->status / 100 == 2;
+}
+
 /* poster:accepted(tags) -> list, count | nothing. Takes the tags of the requests that were accepted, as far
  * as they come first, out of a table that has them by the numbers of the requests. Where memory is short it
- * raises, and the others are there to be met again. */
+ * raises before it has taken one. */
 static int poster_accepted(lua_State *L) {
   const lposter *box = check_box(L);
-  se_post_result result;
   lua_Integer count = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  while (find_result(box, &result) && result.failure == SE_OK && result.answer->status / 100 == 2) {
-    if (count == 0)
-      lua_createtable(L, 16, 0); /* 3 */
+  if (!is_accepted(box))
+    return 0;
+  lua_createtable(L, (int)se_poster_ended(box->poster), 0); /* 3; may run a finalizer that closes the poster */
+  while (is_accepted(box)) { /* nothing in here allocates */
+    se_post_result result;
+    se_poster_next(box->poster, &result);
     lua_rawgeti(L, 2, (lua_Integer)result.id);
     lua_rawseti(L, 3, ++count);
     lua_pushnil(L);
     lua_rawseti(L, 2, (lua_Integer)result.id);
-    if (box->poster != NULL) /* a finalizer that has run meanwhile may have closed it */
-      se_poster_release(box->poster);
+    se_poster_release(box->poster);
   }
-  if (count == 0)
-    return 0;
   lua_pushinteger(L, count);
   return 2;
 }

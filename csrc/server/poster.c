@@ -317,6 +317,10 @@ int se_poster_next(const se_poster *poster, se_post_result *result) {
   return 1;
 }
 
+size_t se_poster_ended(const se_poster *poster) {
+  return poster->ended.count;
+}
+
 void se_poster_release(se_poster *poster) {
   se_post *gone = poster->ended.first;
   take_out(&poster->ended, gone);

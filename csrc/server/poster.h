@@ -52,6 +52,8 @@ typedef struct {
 /* The first that has ended: 1, or 0 when there is none. What the result points to is good until
  * se_poster_release, which must follow. */
 int se_poster_next(const se_poster *poster, se_post_result *result);
+/* How many there are that have ended. */
+size_t se_poster_ended(const se_poster *poster);
 void se_poster_release(se_poster *poster);
 
 int se_poster_fd(const se_poster *poster);

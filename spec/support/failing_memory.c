@@ -6,9 +6,9 @@
  * Linked with --wrap for malloc, calloc and realloc, so that the modules' own allocations fail as
  * well as those of the Lua state. The script has one more function:
  *
- *     attempt(n, lasting, f [, with_libcurl]) -> failed, status, ...
+ *     attempt(n, lasting, f [, with_libcurl [, ...]]) -> failed, status, ...
  *
- * calls f() with the n-th allocation failing, and, if 'lasting', all later ones too; libcurl's are counted
+ * calls f(...) with the n-th allocation failing, and, if 'lasting', all later ones too; libcurl's are counted
  * where it is said, WITH_SERVER, since not all of libcurl survives that. 'failed' says
  * whether it came to that; 'status' is "ok", "memory" or "error", then come results or error value. */
 #ifdef WITH_SERVER
@@ -89,12 +89,14 @@ static int attempt(lua_State *L) {
   int go_on = lua_toboolean(L, 2), failed, status;
   luaL_checktype(L, 3, LUA_TFUNCTION);
   with_libcurl = lua_toboolean(L, 4);
-  lua_settop(L, 3);
+  if (lua_gettop(L) < 4)
+    lua_settop(L, 4);
+  lua_remove(L, 4);
   luaL_checkstack(L, 40, NULL);
   lasting = go_on;
   has_failed = 0;
   countdown = n;
-  status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 0);
   failed = has_failed;
   lasting = has_failed = with_libcurl = 0;
   countdown = 0;

@@ -1,6 +1,7 @@
 -- Run by failing_memory: requests of the poster, again and again, with one allocation after another
 -- failing, until they need no more of them. Writes how many there were. The first argument is the URL
--- of a server that answers 503, and when to come back, to every request.
+-- of a server that answers 503, and when to come back, to every request; those to /together it answers with
+-- 200, once it is asked for /go and has 64 of them, and /go until then with 404.
 --
 -- Each time all requests are answered, or it is said that there is no memory for one, or it is too late,
 -- since libcurl has a socket that could not be watched; nothing hangs.
@@ -77,4 +78,27 @@ repeat
     assert(failed and tostring(target):find "not enough memory$", target)
   end
 until not failed
-io.stdout:write(n, " ", reading)
+
+-- Those that were accepted are told of, or are there to be told of again: none is lost.
+local MANY = 64
+local many = assert(core.poster { max_in_flight = MANY, max_body = 100, connect_timeout = 5 })
+local together = assert(many:prepare { url = (url:gsub("/a%?b$", "/together")) })
+local go = assert(poster:prepare { url = (url:gsub("/a%?b$", "/go")) })
+local telling = 0
+repeat
+  telling = telling + 1
+  local tags, told, has_failed = {}, 0, false
+  for i = 1, MANY do tags[assert(many:send(together, "", {}, 20))] = i end
+  repeat many:step() until outcome_of(poster, go) == "503 5"
+  while next(tags) do
+    assert(os.time() < DEADLINE, "requests of which nothing is told")
+    many:step()
+    local answer = { attempt(has_failed and 0 or telling, lasting, many.accepted, false, many, tags) }
+    has_failed = has_failed or answer[1]
+    if answer[2] == "ok" then told = told + (answer[4] or 0) end
+    local left = 0
+    for _ in pairs(tags) do left = left + 1 end
+    if told + left ~= MANY then error(("allocation %d: %d lost"):format(telling, MANY - told - left), 0) end
+  end
+until not has_failed
+io.stdout:write(n, " ", reading, " ", telling)
