@@ -88,11 +88,14 @@ describe("stream-events admin", function()
   describe("before a server that answers rubbish", function()
     local answers = {
       ["lists of everything but objects"] = [==[{"users":[1,"x",null,[]],"roles":[1,"x",null],
-        "permissions":[true],"channels":[7],"events":["x"],"channel_types":{"a":1,"b":null},
+        "permissions":[true],"channels":[7],"bans":[1,"x",null],
+        "events":["x"],"channel_types":{"a":1,"b":null},
         "app":{"event_hooks":[1,null,"x"],"grants":{"user":7},"name":[]},"server_side":{"SendEvent":4},
         "web":"x"}]==],
       ["objects with other values"] = [==[{"users":[{"id":{},"name":7,"role":[]}],"roles":[{"scopes":[{},1]}],
-        "permissions":[{"id":4}],"channels":[{"channel":{"type":"a","id":"b","cid":7,"config":[]}}],
+        "permissions":[{"id":4}],
+        "bans":[{},{"user":7,"channel":[],"banned_by":"x","expires":{},"shadow":0}],
+        "channels":[{"channel":{"type":"a","id":"b","cid":7,"config":[]}}],
         "channel":{"id":"b","type":"a","created_by":4,"config":{"grants":4}},"members":[1,{"user":3}],
         "events":[{"name":{}}],"channel_types":{"a":{"name":{}}},"grants":[],"name":[],
         "app":{"event_hooks":[{"event_types":4,"webhook_url":{}}]},"web":{"x":{"limit":"a","reset":"b"}}}]==],
@@ -101,7 +104,7 @@ describe("stream-events admin", function()
     }
     local some = { "users show ann", "users set ann x=y", "channels show a:b", "hooks list" }
     local all = {
-      "users list", "roles list", "permissions list a", "channels list", "channel-types list",
+      "users list", "users bans", "roles list", "permissions list a", "channels list", "channel-types list",
       "channel-types show a", "grants show a", "hooks show a", "hooks events", "app show", "rate-limits",
       some[1], some[2], some[3], some[4],
     }

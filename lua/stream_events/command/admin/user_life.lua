@@ -89,6 +89,11 @@ local unban = {
   end,
 }
 
+-- A field of what should be an object: a server may answer anything.
+local function part(value, name)
+  return type(value) == "table" and value[name] or nil
+end
+
 local bans = {
   name = "bans", about = "List the bans, in channels and everywhere, the newest first.",
   json = "a list of bans",
@@ -111,8 +116,8 @@ local bans = {
   end,
   show = function(page, list)
     page:list({ "user", "where", "until", "by", "reason", "kind" }, list, function(each)
-      return { each.user.id, each.channel and each.channel.cid or "everywhere", each.expires,
-        each.banned_by and each.banned_by.id, each.reason, each.shadow and "shadow" or "" }
+      return { part(each.user, "id"), part(each.channel, "cid") or "everywhere", each.expires,
+        part(each.banned_by, "id"), each.reason, each.shadow == true and "shadow" or "" }
     end, "there are no such bans")
   end,
 }
