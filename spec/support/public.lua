@@ -61,6 +61,7 @@ M.USERDATA = {
   ["stream_events.ws"] = "stream_events.core.Ws",
   ["stream_events.server.listener"] = "stream_events.server.core.Listener",
   ["stream_events.server.poster"] = "stream_events.server.core.Poster",
+  ["stream_events.server.poster.target"] = "stream_events.server.core.PostTarget",
 }
 
 return M
