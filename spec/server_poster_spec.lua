@@ -137,6 +137,24 @@ describe("a request of the poster", function()
     assert.equal(2, #server.connections)
   end)
 
+  it("may be refused in words, and then by a reset: the words count", function()
+    local connection
+    local server = peer.listen(function(accepted)
+      connection = accepted
+      accepted:stall()
+    end)
+    local target = poster:prepare { url = server:url "http" }
+    send(target, ("x"):rep(32 << 20))
+    peer.pump(poster, function() return connection end)
+    local is_reset = false
+    connection:say("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", function()
+      connection:abort()
+      is_reset = true
+    end)
+    peer.pump(nil, function() return is_reset end)
+    assert.equal(413, answers(1)[1].status)
+  end)
+
   it("has a time, in which it may wait for anything", function()
     local target, server = saying "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhalf"
     local answer = answer_to(target, "", {}, 0.05)
