@@ -47,6 +47,24 @@ for name, is_proxied in pairs { ["over sockets of its own"] = false, ["by libcur
         { request.raw, request.headers["x-all"], request.headers["x-number"] })
     end)
 
+    it("comes to rest when a connection that waits for more is ended", function()
+      local is_accepted = false
+      send(200, 1, { accepted = function() is_accepted = true end }, function() return is_accepted end)
+      for socket in pairs(hook.sockets) do socket:shutdown() end
+      if not is_proxied then
+        http_client.wait("its other end", function() return next(hook.sockets) == nil end)
+      end
+      -- Whoever waits sleeps: nothing happens any more.
+      local turns, is_over = 0, false
+      local timer, idle = uv.new_timer(), uv.new_check()
+      idle:start(function() turns = turns + 1 end)
+      timer:start(30, 0, function() is_over = true end)
+      while not is_over do uv.run "once" end
+      timer:close()
+      idle:close()
+      assert.is_true(turns < 20, turns)
+    end)
+
     it("hands on each answer, whatever they are", function()
       local seen, count = {}, 0
       send(function(request)

@@ -12,7 +12,8 @@ local poster
 local function new_poster(options)
   options = options or {}
   poster = assert(core.poster {
-    max_in_flight = options.max_in_flight or 1000, max_body = MAX_BODY, connect_timeout = 5,
+    max_in_flight = options.max_in_flight or 1000, max_body = MAX_BODY,
+    connect_timeout = options.connect_timeout or 5,
   })
   return poster
 end
@@ -275,6 +276,11 @@ local ANSWERS = {
     bytes = "HTTP/1.1 500 No\r\nRetry-After: 1\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n",
     status = 500, headers = { ["retry-after"] = "2" }, kept = true,
   },
+  ["that says it behind its body"] = {
+    bytes = "HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\nDate: now\r\n\r\n1\r\nx\r\n0\r\n"
+      .. "Retry-After: 5\r\nDate: \1\r\n\r\n",
+    status = 503, headers = { date = "now" }, kept = true,
+  },
   ["that says it with a control character"] = {
     bytes = "HTTP/1.1 500 No\r\nRetry-After: \1" .. "1\r\nContent-Length: 0\r\n\r\n", status = 500,
     headers = {}, kept = true,
@@ -411,6 +417,28 @@ describe("a connection of the poster", function()
       answers(2)
     end
     assert.equal(2, #server.connections)
+  end)
+
+  it("is used for any number of requests, whatever their answers add up to", function()
+    local long = "X: " .. ("y"):rep(60000)
+    local target, server = saying("HTTP/1.1 200 OK\r\n" .. long .. "\r\nContent-Length: 0\r\n\r\n")
+    for _ = 1, 12 do assert.equal(200, answer_to(target).status) end
+    assert.equal(1, #server.connections)
+  end)
+
+  it("has its time to be made, however long the request may take", function()
+    poster:close()
+    new_poster { connect_timeout = 0.05 }
+    -- One is taken and not looked at; a few wait behind it; the system answers no others.
+    local busy = uv.new_tcp()
+    finally(function() busy:close() end)
+    assert(busy:bind("127.0.0.1", 0))
+    busy:listen(1, function() end)
+    local target = poster:prepare { url = ("http://127.0.0.1:%d/"):format(busy:getsockname().port) }
+    for _ = 1, 10 do send(target) end
+    local answer = answers(1)[1]
+    assert.equal("timeout", answer.kind)
+    assert.matches("[Cc]onnect", answer.message)
   end)
 
   it("that the server has ended meanwhile is none: the request goes over another", function()
