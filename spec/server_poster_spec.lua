@@ -13,7 +13,7 @@ local function new_poster(options)
   options = options or {}
   poster = assert(core.poster {
     max_in_flight = options.max_in_flight or 1000, max_body = MAX_BODY,
-    connect_timeout = options.connect_timeout or 5,
+    connect_timeout = options.connect_timeout or 5, idle_timeout = options.idle_timeout,
   })
   return poster
 end
@@ -424,6 +424,24 @@ describe("a connection of the poster", function()
     local target, server = saying("HTTP/1.1 200 OK\r\n" .. long .. "\r\nContent-Length: 0\r\n\r\n")
     for _ = 1, 12 do assert.equal(200, answer_to(target).status) end
     assert.equal(1, #server.connections)
+  end)
+
+  it("is ended when it was not used for long, though others were", function()
+    poster:close()
+    new_poster { idle_timeout = 1e-9 }
+    local target, server = saying(OK)
+    for _ = 1, 3 do send(target) end
+    answers(3)
+    assert.equal(3, #server.connections)
+    answer_to(target)
+    assert.equal(4, #server.connections)
+    peer.pump(poster, function()
+      for i = 1, 3 do
+        if not server.connections[i].ended then return false end
+      end
+      return true
+    end, "the end of three connections")
+    assert.is_false(server.connections[4].ended)
   end)
 
   it("has its time to be made, however long the request may take", function()

@@ -15,6 +15,7 @@
 #define TARGET_MT "stream_events.server.poster.target"
 #define MAX_LINES 32
 #define MAX_TIMEOUT 1e6
+#define IDLE_TIMEOUT 118 /* seconds */
 
 typedef struct {
   se_poster *poster; /* NULL once closed */
@@ -28,15 +29,17 @@ static lposter *check_box(lua_State *L) {
   return se_check_self(L, POSTER_MT);
 }
 
-/* core.poster { max_in_flight=, max_body=, connect_timeout= } -> poster | nil, kind, message */
+/* core.poster { max_in_flight=, max_body=, connect_timeout=, idle_timeout= } -> poster | nil, kind, message */
 static int poster_new(lua_State *L) {
   se_poster_options options = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_getfield(L, 1, "max_in_flight");
   lua_getfield(L, 1, "max_body");
   lua_getfield(L, 1, "connect_timeout");
-  lua_Integer in_flight = luaL_checkinteger(L, -3), body = luaL_checkinteger(L, -2);
-  options.connect_timeout = luaL_checknumber(L, -1);
+  lua_getfield(L, 1, "idle_timeout");
+  lua_Integer in_flight = luaL_checkinteger(L, -4), body = luaL_checkinteger(L, -3);
+  options.connect_timeout = luaL_checknumber(L, -2);
+  options.idle_timeout = luaL_optnumber(L, -1, IDLE_TIMEOUT);
   luaL_argcheck(L, in_flight > 0 && body >= 0 && options.connect_timeout > 0 &&
                        options.connect_timeout <= MAX_TIMEOUT, 1, "no such limits");
   options.max_under_way = (size_t)in_flight;

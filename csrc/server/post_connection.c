@@ -14,7 +14,6 @@
 
 #define MAX_UNSENT (64 << 20) /* bytes of a request that wait for its socket */
 #define UNSENT_KEPT 4096
-#define KEPT_SECONDS 118 /* unused: what lies between may have forgotten it, and tells nobody */
 
 /* What libcurl works with until there is a socket. */
 typedef struct {
@@ -99,6 +98,8 @@ static void become_idle(se_post_connection *at) {
   at->next = target->idle;
   if (at->next != NULL)
     at->next->previous = at;
+  else
+    target->oldest = at;
   target->idle = at;
 }
 
@@ -109,6 +110,18 @@ static void leave_idle(se_post_connection *at) {
     at->target->idle = at->next;
   if (at->next != NULL)
     at->next->previous = at->previous;
+  else
+    at->target->oldest = at->previous;
+}
+
+/* Those of a burst of requests would be kept for ever: there is always one that was used more lately. */
+static void close_old(se_post_target *target) {
+  double limit = target->idle == NULL ? 0 : se_now() - target->poster->options.idle_timeout;
+  while (target->oldest != NULL && target->oldest->idle_since < limit) {
+    se_post_connection *at = target->oldest;
+    leave_idle(at);
+    se_post_connection_close(at);
+  }
 }
 
 void se_post_connections_close_idle(se_post_target *target) {
@@ -122,20 +135,18 @@ void se_post_connections_close_idle(se_post_target *target) {
 /* ---- sending ---- */
 
 /* Whether the peer has neither ended it nor said what nobody asked for. */
-static int is_fresh(const se_post_connection *at, double now) {
+static int is_fresh(const se_post_connection *at) {
   char byte;
-  if (now - at->idle_since > KEPT_SECONDS)
-    return 0;
   return recv(at->fd, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 se_post_connection *se_post_connection_reuse(se_post_target *target, struct iovec *parts, int count,
                                              size_t *sent) {
-  double now = target->idle != NULL ? se_now() : 0;
+  close_old(target);
   while (target->idle != NULL) {
     se_post_connection *at = target->idle;
     leave_idle(at);
-    if (is_fresh(at, now)) {
+    if (is_fresh(at)) {
       ptrdiff_t taken = se_socket_sendv(at->fd, parts, count);
       if (taken >= 0) {
         *sent = (size_t)taken;

@@ -20,6 +20,8 @@ typedef struct {
   size_t max_under_way;
   size_t max_body;        /* bytes of an answer's body */
   double connect_timeout; /* seconds */
+  double idle_timeout;    /* seconds a connection may be unused: what lies between may have forgotten it then,
+                             and tells nobody. Looked at when one is wanted */
 } se_poster_options;
 
 /* SE_OK; SE_ERR_MEMORY; SE_ERR_NETWORK when no descriptor is left or libcurl does not start. */

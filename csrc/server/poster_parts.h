@@ -34,7 +34,7 @@ struct se_post_target {
   se_post_target *previous, *next; /* of the same poster */
   unsigned connections;
   int is_released;
-  se_post_connection *idle; /* the one used last comes first */
+  se_post_connection *idle, *oldest; /* the one used last comes first */
   char *url;  /* scheme, host and port: where to connect to */
   char *head; /* up to the lines that each request has for itself */
   size_t head_len;

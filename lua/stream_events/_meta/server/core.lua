@@ -173,6 +173,7 @@ function Listener:close_all() end
 ---@field max_in_flight integer requests under way; more are refused
 ---@field max_body integer bytes of an answer's body, which nobody gets to see
 ---@field connect_timeout number seconds
+---@field idle_timeout number? seconds for which a connection is kept that nothing is sent over, default 118
 
 --- Opens what sends POST requests to http:// URLs. libcurl makes the connections; each carries one request
 --- at a time and is kept for the next one to the same target. What the environment says of proxies is
@@ -221,7 +222,8 @@ function Poster:accepted(tags) end
 ---@return integer? id
 ---@return integer? status
 ---@return string? kind without a status: "network", "timeout", "full" (the answer is longer than max_body,
----  or its head than http-parser allows), "protocol" (it is no HTTP) or "memory"
+---  its head than http-parser allows, or all of it that is no body than half a
+---  MiB), "protocol" (it is no HTTP) or "memory"
 ---@return string|table<string,string>|nil message why, in words; or, of a status that is no 2xx, what it has
 ---  of the headers retry-after and date, as far as they are shorter than 64 bytes
 function Poster:next_response() end
