@@ -7,7 +7,8 @@ describe("the poster's memory", function()
   local program
 
   setup(function()
-    program = core_program.build("failing_memory", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc", true)
+    program = core_program.build("failing_memory",
+      "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=epoll_ctl,--wrap=fcntl", true)
   end)
   after_each(function()
     process.end_all()

@@ -272,6 +272,8 @@ void se_post_connection_opened(void *user, CURL *easy, CURLcode result) {
   }
   send_unsent(at);
   watch(at, at->watched | SE_POLL_READ);
+  if (at->watched == 0) /* nobody would hear of its answer */
+    fail_with_errno(at, errno);
 }
 
 #define SET(option, value)                                  \

@@ -4,7 +4,7 @@
  *     failing_memory SCRIPT [ARGUMENT...]
  *
  * Linked with --wrap for malloc, calloc and realloc, so that the modules' own allocations fail as
- * well as those of the Lua state. The script has one more function:
+ * well as those of the Lua state; and, WITH_SERVER, for the system calls that need memory or descriptors. The script has one more function:
  *
  *     attempt(n, lasting, f [, with_libcurl [, ...]]) -> failed, status, ...
  *
@@ -13,6 +13,9 @@
  * whether it came to that; 'status' is "ok", "memory" or "error", then come results or error value. */
 #ifdef WITH_SERVER
 #include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
 #endif
 #include <lualib.h>
 #include <stdio.h>
@@ -56,6 +59,30 @@ void *__wrap_realloc(void *block, size_t size) {
 }
 
 #ifdef WITH_SERVER
+int __real_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
+int __real_fcntl(int fd, int what, ...);
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
+int __wrap_fcntl(int fd, int what, ...);
+
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event) {
+  if (what != EPOLL_CTL_ADD || !fails())
+    return __real_epoll_ctl(epoll, what, fd, event);
+  errno = ENOSPC;
+  return -1;
+}
+
+/* The modules give it numbers and nothing else. */
+int __wrap_fcntl(int fd, int what, ...) {
+  va_list rest;
+  va_start(rest, what);
+  int argument = va_arg(rest, int);
+  va_end(rest);
+  if (!fails())
+    return __real_fcntl(fd, what, argument);
+  errno = EMFILE;
+  return -1;
+}
+
 static void *curl_malloc(size_t size) { return with_libcurl ? malloc(size) : __real_malloc(size); }
 
 static void *curl_calloc(size_t count, size_t size) {
