@@ -100,9 +100,9 @@ local function any_order(count)
   return order
 end
 
--- One round: all are there at the same time, and loaded in many short turns; each time in another order,
--- since one server's turn leaves its traces in the caches that the next one begins with.
-local function round(loads, turns)
+-- All are there at the same time, and loaded in many short turns; each time in another order, since one
+-- server's turn leaves its traces in the caches that the next one begins with.
+local function opening(loads, turns)
   local opened, cpu = {}, {}
   for i, load in ipairs(loads) do opened[i] = open(load) end
   for _ = 1, turns do
@@ -112,19 +112,31 @@ local function round(loads, turns)
   return opened, cpu
 end
 
+local function round(loads, turns, openings)
+  local opened, cpu = nil, {}
+  for _ = 1, openings do
+    local spent
+    opened, spent = opening(loads, turns // openings)
+    for i, seconds in ipairs(spent) do cpu[i] = (cpu[i] or 0) + seconds end
+  end
+  return opened, cpu
+end
+
 --- Loads servers in rounds, in which their turns are so short that a machine which gets slower and
 --- faster does so for all of them alike.
 ---@param loads bench.Load[]
 ---@param turns integer bursts for each, in a round
+---@param openings integer? how often each is started for them, default 1: a process may be lucky or not, by
+---  some hundredths, with where its memory and its sockets lie, for as long as it lives
 ---@return table<string, number[]> cpu microseconds of CPU per event, by name
 ---@return table<string, number[]> memory KiB per connection, by name
-function M.rounds_of(loads, turns)
+function M.rounds_of(loads, turns, openings)
   local cpu, memory = {}, {}
   for _, load in ipairs(loads) do
     load.unit, cpu[load.name], memory[load.name] = "us CPU per event", {}, {}
   end
   for _ = 1, bench.rounds do
-    local opened, seconds = round(loads, turns)
+    local opened, seconds = round(loads, turns, openings or 1)
     for i, load in ipairs(loads) do
       table.insert(cpu[load.name], seconds[i] * 1e6 / (turns * load.events))
       table.insert(memory[load.name], tonumber(opened[i].swarm.line) / 1024)

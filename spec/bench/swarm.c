@@ -8,7 +8,8 @@
  *   CHANNEL type/id
  * Prints the BYTES_PER_CONNECTION when all watch: the growth of the anonymous pages of the process
  * PID over the watchers. Then every line of the input is answered by a burst and a line of its
- * CPU_SECONDS since the first began. What a burst leaves to be done has a moment's time before that. */
+ * CPU_SECONDS in all bursts so far, but for one that comes before the first: what is done once, such as
+ * connecting, is no part of it. What a burst leaves to be done has a moment's time. */
 #include <dirent.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -297,6 +298,11 @@ static void burst(long count) {
   }
 }
 
+static void burst_with_rest(long count) {
+  burst(count);
+  poll(NULL, 0, MOMENT);
+}
+
 /* Not before the first burst: a server waits only so long for the first request of a connection. */
 static void connect_senders(int port) {
   for (long i = 0; i < in_flight; i++) {
@@ -328,10 +334,10 @@ int main(int argc, char **argv) {
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (before < 0) {
       connect_senders(port);
+      burst_with_rest(atol(argv[4]));
       before = cpu_of(pid);
     }
-    burst(atol(argv[4]));
-    poll(NULL, 0, MOMENT);
+    burst_with_rest(atol(argv[4]));
     printf("%.6f\n", cpu_of(pid) - before);
     fflush(stdout);
   }

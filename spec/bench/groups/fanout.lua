@@ -22,7 +22,7 @@ local function with_webhook(sink, name, copying)
   end
 end
 
-local TURNS = 20
+local TURNS, OPENINGS = 20, 4
 
 local function fanout(watchers, in_flight)
   print(("fan-out: %d watchers, %d in flight"):format(watchers, in_flight))
@@ -43,7 +43,7 @@ local function fanout(watchers, in_flight)
     against(COPYING, with_webhook(sink, "on", true), tokens, many),
     against(NODE, load.plain("node", "spec/bench/node_server.js"), "-", few),
     against(FLOOR, load.plain(bench.BENCH .. "floor_server"), "-", many),
-  }, TURNS)
+  }, TURNS, OPENINGS)
   bench.stop(sink)
   local least = large and (in_flight > 1 and 6 or 1) or nil
   local most = large and in_flight == 1 and 1.35 or nil
