@@ -130,4 +130,16 @@ describe("the outbox", function()
     assert.same({}, outbox:commit(true))
     assert.same({ "id-h-1", "id-h-3" }, ids(kept()))
   end)
+
+  it("does not wait for the disk, and lets a sync follow", function()
+    local order = {}
+    store.transaction = function() order[#order + 1] = "waits" end
+    store.sync = function() order[#order + 1] = "sync" end
+    add(1)
+    outbox:commit(true)
+    outbox:sync()
+    store.transaction, store.sync = nil, nil
+    assert.same({ "sync" }, order)
+    assert.equal(1, #kept())
+  end)
 end)

@@ -225,6 +225,99 @@ describe("stream_events.server.store", function()
     end)
   end)
 
+  describe("quick_transaction", function()
+    it("does not wait for the disk; all else does", function()
+      local database = opened(path "state.db")
+      local function waits()
+        return databases.run(database.connection, "PRAGMA synchronous")[1] == 2
+      end
+      local function quick() database:quick_transaction(function() database:put("user", "a", {}) end) end
+      assert.is_true(waits())
+      quick()
+      assert.is_false(waits())
+      database:put("user", "b", {})
+      assert.is_true(waits())
+      quick()
+      database:transaction(function() assert.is_true(waits()) end)
+      database:transaction(quick) -- part of one that waits
+      assert.is_true(waits())
+      quick()
+      database:delete("user", "b")
+      assert.is_true(waits())
+      assert.same({ a = {} }, all(database, "user"))
+    end)
+
+    it("undoes everything when its function raises, as the other", function()
+      local database = opened(path "state.db")
+      assert.has_error(function()
+        database:quick_transaction(function()
+          database:put("user", "a", {})
+          error "no"
+        end)
+      end)
+      assert.same({}, all(database, "user"))
+    end)
+  end)
+
+  describe("sync", function()
+    local fs_fdatasync, count, under_way
+
+    before_each(function()
+      fs_fdatasync, count, under_way = luv.fs_fdatasync, 0, 0
+      luv.fs_fdatasync = function(file, done) -- luacheck: ignore 122
+        count, under_way = count + 1, under_way + 1
+        return fs_fdatasync(file, function(problem)
+          under_way = under_way - 1
+          done(problem)
+        end)
+      end
+    end)
+    after_each(function() luv.fs_fdatasync = fs_fdatasync end) -- luacheck: ignore 122
+
+    -- How often it has been asked for since the last time.
+    local function synced(database)
+      count = 0
+      database:sync()
+      luv.run() -- there is nothing else in the loop
+      assert.equal(0, under_way)
+      return count
+    end
+
+    local function quick(database)
+      database:quick_transaction(function() database:put("user", "a", {}) end)
+    end
+
+    it("brings what was written quickly to the disk, once", function()
+      local database = opened(path "state.db")
+      assert.equal(0, synced(database))
+      quick(database)
+      quick(database)
+      assert.equal(1, synced(database))
+      assert.equal(0, synced(database))
+      quick(database)
+      database:transaction(function() database:put("user", "b", {}) end) -- brings all to the disk
+      assert.equal(0, synced(database))
+    end)
+
+    it("tries again what has failed", function()
+      local database = opened(path "state.db")
+      quick(database)
+      local fs_open = luv.fs_open
+      luv.fs_open = function(name, _, mode, done) -- luacheck: ignore 122
+        return fs_open(name .. "-missing", "r", mode, done)
+      end
+      assert.equal(0, synced(database))
+      luv.fs_open = fs_open -- luacheck: ignore 122
+      assert.equal(1, synced(database))
+    end)
+
+    it("has nothing to do in memory", function()
+      local database = opened ":memory:"
+      quick(database)
+      assert.equal(0, synced(database))
+    end)
+  end)
+
   describe("transaction", function()
     it("returns what its function returns", function()
       local database = opened(":memory:")

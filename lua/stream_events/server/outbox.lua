@@ -1,4 +1,5 @@
---- What is still to be delivered by webhooks, kept in the database: after a kill -9 it is all there.
+--- What is still to be delivered by webhooks, kept in the database: after a kill -9 it is all there, and
+-- after a power cut what was there by the last sync().
 -- Additions are gathered and written together, in one transaction, by commit(). Nobody waits for
 -- removals: they are written when there are many, whole pages at a time. What was removed and not yet
 -- written is delivered once more after a crash.
@@ -146,10 +147,15 @@ function Outbox:commit(with_removals)
   with_removals = with_removals or self.unremoved >= MANY
   if self.unwritten + (with_removals and self.unremoved or 0) == 0 then return added end
   self.added, self.rows, self.unwritten = {}, {}, 0
-  local ok, problem = pcall(self.store.transaction, self.store, write, self, rows, with_removals)
+  local ok, problem = pcall(self.store.quick_transaction, self.store, write, self, rows, with_removals)
   if not ok then return added, problem end
   if with_removals then self.removed, self.unremoved = {}, 0 end
   return added
+end
+
+--- To be called about once a second: what was written by then outlasts a power cut, a little later.
+function Outbox:sync()
+  self.store:sync()
 end
 
 return M

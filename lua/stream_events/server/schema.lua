@@ -48,9 +48,10 @@ M.MIGRATIONS, M.VERSION = MIGRATIONS, #MIGRATIONS
 -- WAL with FULL: one fsync a commit, and readers from outside (a backup) do not stop us. Somebody
 -- who writes from outside is waited for, in milliseconds. What is deleted is written over only where
 -- that costs no write of its own: most of it are deliveries of webhooks.
-M.PATIENCE = 1000
+M.PATIENCE, M.SYNCHRONOUS = 1000, "FULL"
 local PRAGMAS = {
-  "PRAGMA busy_timeout = " .. M.PATIENCE, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+  "PRAGMA busy_timeout = " .. M.PATIENCE, "PRAGMA journal_mode = WAL",
+  "PRAGMA synchronous = " .. M.SYNCHRONOUS,
   "PRAGMA secure_delete = FAST",
 }
 

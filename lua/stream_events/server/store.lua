@@ -1,6 +1,7 @@
 --- The server's memory across restarts: JSON documents by kind and key, in SQLite.
 -- The models keep everything in memory and write here before they answer; nothing is ever looked
--- up here. What put, delete or transaction have returned from survives a kill -9 or a power cut.
+-- up here. What put, delete or transaction have returned from survives a kill -9 or a power cut; what
+-- quick_transaction has, a kill -9 and, from the next sync() on, a power cut.
 --
 -- A write that fails (a full disk, say) raises an error object: whoever forgot to look at a result
 -- would acknowledge what is lost.
@@ -34,6 +35,8 @@ local BATCHES = { 16, 4, 1 }
 ---@field private depth integer of open transactions
 ---@field private following function[] what is to be done when the open transaction is on the disk
 ---@field private patience integer milliseconds for which a write waits for another program
+---@field private synchronous "FULL"|"NORMAL" whether a commit waits for the disk
+---@field private is_ahead boolean? of what is on the disk
 ---@field commits stream_events.server.Histogram seconds that each write took until it was there to last
 local Store = { __name = "stream_events.server.store" }
 Store.__index = Store
@@ -84,7 +87,7 @@ function M.open(path)
       if path ~= ":memory:" then database.extend_log(connection, path) end
       return setmetatable({
         path = path, connection = connection, statements = {}, reading = {}, lock = held,
-        depth = 0, following = {}, revision = 0, patience = PATIENCE,
+        depth = 0, following = {}, revision = 0, patience = PATIENCE, synchronous = schema.SYNCHRONOUS,
         commits = histograms.new(COMMIT_SECONDS),
       }, Store)
     end
@@ -109,10 +112,19 @@ local function wait_for_others(self, milliseconds)
   run(self.connection, ("PRAGMA busy_timeout = %d"):format(milliseconds))
 end
 
+-- Whether commits wait for the disk from now on; of an open transaction that is decided.
+local function set_synchronous(self, how)
+  if self.synchronous == how or self.depth > 0 then return end
+  local ok, message = run(self.connection, "PRAGMA synchronous = " .. how)
+  if not ok then broken(self, "full", "be written", message) end
+  self.synchronous = how
+end
+
 -- Runs a prepared statement; prepares it at first use. LuaDBI binds large integers wrongly, so
 -- texts and floats are all that is bound.
 local function execute(self, sql, ...)
   if not self.connection then error("the store is closed", 3) end
+  if sql ~= BEGIN then set_synchronous(self, "FULL") end
   local statement = self.statements[sql]
   if not statement then
     local problem
@@ -211,13 +223,10 @@ function Store:delete_ranges(kind, ranges)
   for _, range in ipairs(ranges) do execute(self, DELETE_RANGE[kind], range[1], range[2]) end
 end
 
---- Runs a function whose writes all happen, or none: when it raises, they are undone and the error
---- goes on. Inside another transaction it is part of that one.
----@param work fun(...): ...
----@param ... any for the function
----@return any ... what the function returned
-function Store:transaction(work, ...)
+local function transact(self, synchronous, work, ...)
   if self.depth > 0 then return work(...) end
+  if not self.connection then error("the store is closed", 3) end
+  set_synchronous(self, synchronous)
   execute(self, BEGIN)
   self.depth, self.following = 1, {}
   local results = table.pack(xpcall(function(...)
@@ -233,8 +242,41 @@ function Store:transaction(work, ...)
     run(self.connection, "ROLLBACK")
     error(results[2], 0)
   end
+  self.is_ahead = synchronous ~= "FULL"
   for _, apply in ipairs(self.following) do apply() end
   return table.unpack(results, 2, results.n)
+end
+
+--- Runs a function whose writes all happen, or none: when it raises, they are undone and the error
+--- goes on. Inside another transaction it is part of that one.
+---@param work fun(...): ...
+---@param ... any for the function
+---@return any ... what the function returned
+function Store:transaction(work, ...)
+  return transact(self, "FULL", work, ...)
+end
+
+--- The same without waiting for the disk, for what is written with every event.
+---@param work fun(...): ...
+---@param ... any for the function
+---@return any ... what the function returned
+function Store:quick_transaction(work, ...)
+  return transact(self, "NORMAL", work, ...)
+end
+
+--- Lets what was written quickly outlast a power cut as well: begins it, and waits for nothing. What fails is
+--- tried again with the next call.
+function Store:sync()
+  if not self.is_ahead or self.path == ":memory:" then return end
+  self.is_ahead = false
+  local function failed() self.is_ahead = true end
+  uv.fs_open(self.path .. "-wal", "r", 0, function(_, file)
+    if not file then return failed() end
+    uv.fs_fdatasync(file, function(problem)
+      if problem then failed() end
+      uv.fs_close(file, function() end)
+    end)
+  end)
 end
 
 --- Has a model changed in memory when what it has written is on the disk: now, or after the transaction

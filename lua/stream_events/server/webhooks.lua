@@ -417,6 +417,7 @@ end
 function Webhooks:tick()
   for _, hook in ipairs(self.hooks) do report_refused(self, hook) end
   if self.outbox.unremoved > 0 then self:settle(true) end
+  self.outbox:sync()
 end
 
 -- Life ----------------------------------------------------------------------------------------------
