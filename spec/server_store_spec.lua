@@ -294,9 +294,21 @@ describe("stream_events.server.store", function()
       quick(database)
       assert.equal(1, synced(database))
       assert.equal(0, synced(database))
+    end)
+
+    it("is not deceived by a transaction that waits for no disk, as it has nothing to write", function()
+      local database = opened(path "state.db")
       quick(database)
-      database:transaction(function() database:put("user", "b", {}) end) -- brings all to the disk
-      assert.equal(0, synced(database))
+      database:transaction(function() database:delete("user", "nobody") end)
+      assert.equal(1, synced(database))
+    end)
+
+    it("finds the log of a database that a link leads to", function()
+      opened(path "state.db"):close()
+      assert(luv.fs_symlink(path "state.db", path "link.db"))
+      local database = opened(path "link.db")
+      quick(database)
+      assert.equal(1, synced(database))
     end)
 
     it("tries again what has failed", function()

@@ -149,15 +149,22 @@ local function fill_up(file, bytes)
   uv.fs_fsync(file)
 end
 
+--- The write-ahead log of a database: it lies beside the file itself, and not beside a link to it.
+---@param path string
+---@return string
+function M.log_of(path)
+  return (uv.fs_realpath(path) or path) .. "-wal"
+end
+
 --- Gives the write-ahead log the size that it will have. While a file grows, each write that is to last
 --- waits for the journal of the file system, too, and takes twice the time. SQLite reads the log as far
 --- as what it has written there goes; zeros behind that mean nothing to it. Where there is no room, the
 --- log grows as it would without.
 ---@param connection table
----@param path string
-function M.extend_log(connection, path)
+---@param log string its path
+function M.extend_log(connection, log)
   if not M.run(connection, "BEGIN IMMEDIATE") then return end -- so that nobody else writes to it
-  local file = uv.fs_open((uv.fs_realpath(path) or path) .. "-wal", "r+", OWNER_ONLY)
+  local file = uv.fs_open(log, "r+", OWNER_ONLY)
   if file then
     fill_up(file, LOG_BYTES)
     uv.fs_close(file)

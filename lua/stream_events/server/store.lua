@@ -27,6 +27,7 @@ local BATCHES = { 16, 4, 1 }
 
 ---@class stream_events.server.Store
 ---@field path string
+---@field private log string? the write-ahead log; nil in memory
 ---@field revision integer changes with every document that is written or removed, but for many at once
 ---@field private connection table
 ---@field private statements table<string, table> by their text
@@ -84,9 +85,10 @@ function M.open(path)
   if connection then
     ok, message = schema.set_up(connection)
     if ok then
-      if path ~= ":memory:" then database.extend_log(connection, path) end
+      local log = path ~= ":memory:" and database.log_of(path) or nil
+      if log then database.extend_log(connection, log) end
       return setmetatable({
-        path = path, connection = connection, statements = {}, reading = {}, lock = held,
+        path = path, log = log, connection = connection, statements = {}, reading = {}, lock = held,
         depth = 0, following = {}, revision = 0, patience = PATIENCE, synchronous = schema.SYNCHRONOUS,
         commits = histograms.new(COMMIT_SECONDS),
       }, Store)
@@ -242,7 +244,8 @@ local function transact(self, synchronous, work, ...)
     run(self.connection, "ROLLBACK")
     error(results[2], 0)
   end
-  self.is_ahead = synchronous ~= "FULL"
+  -- Only sync() takes it back: a commit that changes nothing waits for no disk, whatever was asked for.
+  if synchronous ~= "FULL" then self.is_ahead = true end
   for _, apply in ipairs(self.following) do apply() end
   return table.unpack(results, 2, results.n)
 end
@@ -267,10 +270,10 @@ end
 --- Lets what was written quickly outlast a power cut as well: begins it, and waits for nothing. What fails is
 --- tried again with the next call.
 function Store:sync()
-  if not self.is_ahead or self.path == ":memory:" then return end
+  if not self.is_ahead or not self.log then return end
   self.is_ahead = false
   local function failed() self.is_ahead = true end
-  uv.fs_open(self.path .. "-wal", "r", 0, function(_, file)
+  uv.fs_open(self.log, "r", 0, function(_, file)
     if not file then return failed() end
     uv.fs_fdatasync(file, function(problem)
       if problem then failed() end
