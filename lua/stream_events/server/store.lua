@@ -38,6 +38,7 @@ local BATCHES = { 16, 4, 1 }
 ---@field private patience integer milliseconds for which a write waits for another program
 ---@field private synchronous "FULL"|"NORMAL" whether a commit waits for the disk
 ---@field private is_ahead boolean? of what is on the disk
+---@field private is_syncing boolean? something is on its way there
 ---@field commits stream_events.server.Histogram seconds that each write took until it was there to last
 local Store = { __name = "stream_events.server.store" }
 Store.__index = Store
@@ -270,13 +271,17 @@ end
 --- Lets what was written quickly outlast a power cut as well: begins it, and waits for nothing. What fails is
 --- tried again with the next call.
 function Store:sync()
-  if not self.is_ahead or not self.log then return end
-  self.is_ahead = false
-  local function failed() self.is_ahead = true end
-  uv.fs_open(self.log, "r", 0, function(_, file)
-    if not file then return failed() end
+  -- One at a time: on a disk that stands still they would take every thread there is for files.
+  if not self.is_ahead or self.is_syncing or not self.log then return end
+  self.is_ahead, self.is_syncing = false, true
+  local function ended(problem)
+    self.is_syncing = false
+    if problem then self.is_ahead = true end
+  end
+  uv.fs_open(self.log, "r", 0, function(missing, file)
+    if not file then return ended(missing) end
     uv.fs_fdatasync(file, function(problem)
-      if problem then failed() end
+      ended(problem)
       uv.fs_close(file, function() end)
     end)
   end)
