@@ -182,10 +182,10 @@ describe("the copy of a repeated send", function()
     local bob = fixture:connect "bob"
     fixture:watch(bob, LOBBY)
     local store = fixture.server.parts.store
-    store.transaction = function() error "the disk is full" end
+    store.quick_transaction = function() error "the disk is full" end
     assert.equal(500, (send("alice", { type = "tick", n = 1, id = "a" })))
     assert.equal(500, (send("alice", { type = "tick", n = 1, id = "a" })))
-    store.transaction = nil
+    store.quick_transaction = nil
     for _ = 1, 3 do assert.equal(201, (send("alice", { type = "tick", n = 1, id = "a" }))) end
     assert.equal(201, (send("alice", { type = "tick", n = 2, id = "b" })))
     http_client.wait("the copies", function() return #receiver.requests >= 2 end)

@@ -74,7 +74,7 @@ describe("the way of an event", function()
         native.json.encode { event = { type = "tick", number = number } })
     end
     for _, client in ipairs(clients) do assert.equal(201, client:next_answer().status) end
-    assert.is_true(calls.transaction <= 2, calls.transaction)
+    assert.is_true(calls.quick_transaction <= 2, calls.quick_transaction)
     assert.is_nil(calls.put)
     hook:expect(40)
     for _, client in ipairs(clients) do client:close() end

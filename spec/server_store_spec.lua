@@ -241,9 +241,17 @@ describe("stream_events.server.store", function()
       database:transaction(function() assert.is_true(waits()) end)
       database:transaction(quick) -- part of one that waits
       assert.is_true(waits())
+      local function measured()
+        local count = 0
+        for _, number in ipairs(database.commits.counts) do count = count + number end
+        return count
+      end
+      local before = measured()
       quick()
+      assert.equal(before, measured())
       database:delete("user", "b")
       assert.is_true(waits())
+      assert.equal(before + 1, measured())
       assert.same({ a = {} }, all(database, "user"))
     end)
 

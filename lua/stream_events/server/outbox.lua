@@ -28,6 +28,7 @@ local CACHE_ENTRIES = 1024
 ---@class stream_events.server.Outbox
 ---@field unwritten integer of additions
 ---@field unremoved integer of removals that are not written
+---@field private has_written boolean? since sync() had nothing to do
 ---@field private store stream_events.server.Store
 ---@field private number integer of the last key
 ---@field private added stream_events.server.HookDelivery[]
@@ -149,13 +150,14 @@ function Outbox:commit(with_removals)
   self.added, self.rows, self.unwritten = {}, {}, 0
   local ok, problem = pcall(self.store.quick_transaction, self.store, write, self, rows, with_removals)
   if not ok then return added, problem end
+  self.has_written = true
   if with_removals then self.removed, self.unremoved = {}, 0 end
   return added
 end
 
 --- To be called about once a second: what was written by then outlasts a power cut, a little later.
 function Outbox:sync()
-  self.store:sync()
+  self.has_written = self.has_written and self.store:sync()
 end
 
 return M

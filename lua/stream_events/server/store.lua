@@ -137,7 +137,9 @@ local function execute(self, sql, ...)
   end
   local started = native.now()
   local ok, message = statement:execute(...)
-  if sql == "COMMIT" or (self.depth == 0 and sql ~= BEGIN) then self.commits:add(native.now() - started) end
+  if self.synchronous == "FULL" and (sql == "COMMIT" or (self.depth == 0 and sql ~= BEGIN)) then
+    self.commits:add(native.now() - started)
+  end
   if not ok then
     -- Its error would be reported once more at its next use.
     statement:close()
@@ -270,9 +272,11 @@ end
 
 --- Lets what was written quickly outlast a power cut as well: begins it, and waits for nothing. What fails is
 --- tried again with the next call.
+---@return boolean again false: there is nothing to do, until something is written
 function Store:sync()
   -- One at a time: on a disk that stands still they would take every thread there is for files.
-  if not self.is_ahead or self.is_syncing or not self.log then return end
+  if self.is_syncing then return true end
+  if not self.is_ahead or not self.log then return false end
   self.is_ahead, self.is_syncing = false, true
   local function ended(problem)
     self.is_syncing = false
@@ -285,6 +289,7 @@ function Store:sync()
       uv.fs_close(file, function() end)
     end)
   end)
+  return true
 end
 
 --- Has a model changed in memory when what it has written is on the disk: now, or after the transaction
