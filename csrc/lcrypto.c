@@ -4,7 +4,6 @@
 #include "status.h"
 
 #define SIGNER_MT "stream_events.signer"
-#define MAX_BEFORE 64 /* bytes before a signature: the name of a header */
 #define MAX_RANDOM 65536 /* bytes at a time: more is a mistake of the caller */
 
 static int push_bytes(lua_State *L, int status, const void *bytes, size_t size) {
@@ -67,23 +66,20 @@ static int crypto_signer(lua_State *L) {
   return *box != NULL ? 1 : luaL_error(L, "libcrypto failed");
 }
 
-/* signer:sign(data [, before]) -> digest in hex, behind that text */
+/* signer:sign(data) -> digest in hex */
 static int signer_sign(lua_State *L) {
   se_signer **box = luaL_checkudata(L, 1, SIGNER_MT);
   uint8_t digest[SE_SHA256_SIZE];
-  char text[MAX_BEFORE + 2 * SE_SHA256_SIZE];
-  size_t len, used;
+  char text[2 * SE_SHA256_SIZE];
+  size_t len;
   const char *data = luaL_checklstring(L, 2, &len);
-  const char *before = luaL_optlstring(L, 3, "", &used);
-  luaL_argcheck(L, used <= MAX_BEFORE, 3, "too long");
   if (*box == NULL || se_signer_sign(*box, data, len, digest) != 0)
     return luaL_error(L, "libcrypto failed");
-  memcpy(text, before, used);
   for (size_t i = 0; i < SE_SHA256_SIZE; i++) {
-    text[used++] = HEX[digest[i] >> 4];
-    text[used++] = HEX[digest[i] & 15];
+    text[2 * i] = HEX[digest[i] >> 4];
+    text[2 * i + 1] = HEX[digest[i] & 15];
   }
-  lua_pushlstring(L, text, used);
+  lua_pushlstring(L, text, sizeof text);
   return 1;
 }
 

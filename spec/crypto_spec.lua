@@ -63,7 +63,6 @@ describe("hmac_sha256", function()
       local signer = crypto.signer(case[1])
       for _, text in ipairs { "another", case[2], case[2] } do
         assert.equal(crypto.hex(crypto.hmac_sha256(case[1], text)), signer:sign(text))
-        assert.equal("X-A: " .. signer:sign(text), signer:sign(text, "X-A: "))
       end
     end)
   end

@@ -28,8 +28,6 @@ end
 
 ---@class stream_events.server.Loop
 ---@field core stream_events.server.core.Listener
----@field private held table answers that wait, each as number, status, body and headers
----@field private held_last integer
 local Loop = { __name = "stream_events.server.loop" }
 Loop.__index = Loop
 
@@ -40,12 +38,11 @@ Loop.__index = Loop
 function M.open(options)
   local listener, kind, message = core.listen(options)
   if not listener then return nil, native.error(kind, message) end
-  return setmetatable({ core = listener, held = {}, held_last = 0, alarms = {} }, Loop)
+  return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
 end
 
--- Descriptors beside those of connections: the database, the program's own, and webhooks, of which 17 may
--- have 32 requests under way.
-local SPARE = 640
+-- Descriptors beside those of connections: the database, webhooks, the program's own.
+local SPARE = 256
 
 --- Lets this process have as many descriptors as so many connections need.
 ---@param connections integer
@@ -79,9 +76,7 @@ local function dispatch(self, what, number, detail)
   if what == "request" then
     local status, body, headers, waits = handlers.request(number, detail)
     if waits then
-      local held, last = self.held, self.held_last
-      held[last + 1], held[last + 2], held[last + 3], held[last + 4] = number, status, body, headers
-      self.held_last = last + 4
+      self.held[#self.held + 1] = { number, status, body, headers }
     elseif status then
       self.core:respond(number, status, body, headers)
     end
@@ -115,14 +110,14 @@ end
 
 -- Gives the answers that had to wait.
 local function release(self)
-  local held, last, kept = self.held, self.held_last, false
-  self.held, self.held_last = {}, 0
+  local held, kept = self.held, false
+  self.held = {}
   guarded(self, "settle", function() kept = self.handlers.settle() end)
-  for i = 1, last, 4 do
+  for _, answer in ipairs(held) do
     if kept then
-      self.core:respond(held[i], held[i + 1], held[i + 2], held[i + 3])
+      self.core:respond(table.unpack(answer, 1, 4))
     else
-      apologize(self, held[i], held[i + 3])
+      apologize(self, answer[1], answer[4])
     end
   end
 end
@@ -177,7 +172,7 @@ local function turn(self)
   listener:step()
   drain(self)
   -- Behind an answer there may be the next request of the same connection.
-  while self.held_last > 0 do
+  while self.held[1] do
     release(self)
     drain(self)
   end

@@ -20,9 +20,8 @@ local Signer = {}
 function core.crypto.signer(key) end
 --- Signs one text.
 ---@param data string
----@param before string? to stand before the signature, at most 64 bytes: makes a header line at once
 ---@return string digest what hmac_sha256 gives, in hex
-function Signer:sign(data, before) end
+function Signer:sign(data) end
 --- The SHA-256 of a text, as bytes.
 ---@param data string
 ---@return string digest 32 bytes
