@@ -41,8 +41,9 @@ function M.open(options)
   return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
 end
 
--- Descriptors beside those of connections: the database, webhooks, the program's own.
-local SPARE = 256
+-- Descriptors beside those of connections: the database, the program's own, and webhooks, of which 17 may
+-- have 32 requests under way.
+local SPARE = 640
 
 --- Lets this process have as many descriptors as so many connections need.
 ---@param connections integer

@@ -168,7 +168,7 @@ end
 -- The lines of a request that only this one has, in a table that serves every one.
 local function own_lines(self, delivery)
   local lines = self.lines
-  lines[1] = self.signer:sign(delivery.body, "X-Signature: ")
+  lines[1] = "X-Signature: " .. self.signer:sign(delivery.body)
   lines[2] = "X-Webhook-Id: " .. delivery.id
   lines[3] = ATTEMPT_LINES[delivery.attempt]
   return lines
