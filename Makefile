@@ -47,7 +47,7 @@ SHARED = $(LIBFLAG) $(LDFLAGS)
 CORE_SOURCES   = $(wildcard csrc/*.c)
 # What the server's module takes from the client's C parts: framing, connecting, and what those need.
 SERVER_SHARES  = clock status buffer utf8 ws upgrade crypto poller lcore multi failure certificate trust \
-                 http_headers
+                 http_headers list
 SERVER_SOURCES = $(wildcard csrc/server/*.c) $(wildcard $(SERVER_SHARES:%=csrc/%.c))
 CORE_OBJECTS   = $(CORE_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)
 SERVER_OBJECTS = $(SERVER_SOURCES:csrc/%.c=$(BUILD)/obj/%.o)

@@ -54,12 +54,7 @@ void se_connection_release(se_connection *c) {
   se_buffer_free(&c->output);
   se_buffer_free(&c->sending);
   se_connection_forget_upgrade(c);
-  if (c->previous != NULL)
-    c->previous->next = c->next;
-  else
-    home->first = c->next;
-  if (c->next != NULL)
-    c->next->previous = c->previous;
+  se_list_remove(&home->list, &c->link);
   c->home = NULL;
 }
 
@@ -213,8 +208,10 @@ int se_connections_init(se_connections *all, se_poller *poller) {
 }
 
 void se_connections_free(se_connections *all) {
-  while (all->first != NULL)
-    se_connection_end_now(all->first, "closed", ABNORMAL, "the transport was closed");
+  while (all->list.first != NULL) {
+    se_connection *c = SE_ITEM(all->list.first, se_connection);
+    se_connection_end_now(c, "closed", ABNORMAL, "the transport was closed");
+  }
   se_multi_free(all->multi);
   all->multi = NULL;
   free(all->spare_block);
@@ -244,10 +241,10 @@ static void discard(se_connection *c) {
 }
 
 void se_connections_run(se_connections *all, double now) {
-  se_connection *next;
   se_multi_run(all->multi, now);
-  for (se_connection *c = all->first; c != NULL; c = next) {
-    next = c->next; /* each call below ends at most 'c' */
+  for (se_link *at = all->list.first, *next; at != NULL; at = next) {
+    se_connection *c = SE_ITEM(at, se_connection);
+    next = at->next; /* each call below ends at most 'c' */
     c->budget = BUDGET;
     if (c->deadline <= now)
       end_late(c);
@@ -263,7 +260,8 @@ void se_connections_run(se_connections *all, double now) {
 
 double se_connections_due(const se_connections *all) {
   double due = se_multi_due(all->multi);
-  for (const se_connection *c = all->first; c != NULL; c = c->next) {
+  for (se_link *at = all->list.first; at != NULL; at = at->next) {
+    const se_connection *c = SE_ITEM(at, se_connection);
     int has_bytes = c->readable || c->stuck || (c->at < c->have && c->phase != PHASE_UPGRADE);
     if (c->fd >= 0 && has_bytes && se_connection_may_read(c))
       return 0;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "multi.h"
 #include "router.h"
 #include "scan.h"
@@ -20,7 +21,7 @@ typedef struct se_connection se_connection;
 typedef struct {
   se_poller *poller;
   se_multi *multi;
-  se_connection *first;
+  se_list list;
   char *spare_block;
   se_envelope envelope; /* of the event handed out last */
   uint64_t serial;      /* of what was handed out last */

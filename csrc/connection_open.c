@@ -224,10 +224,7 @@ int se_connection_new(se_connections *all, const se_connection_options *options,
   size_t output = options->max_output > MAX_HEAD ? options->max_output : MAX_HEAD;
   c->watch.ready = se_connection_ready;
   c->home = all;
-  c->next = all->first;
-  if (c->next != NULL)
-    c->next->previous = c;
-  all->first = c;
+  se_list_prepend(&all->list, &c->link);
   c->phase = PHASE_CONNECT;
   c->fd = -1;
   c->end.retry_after = c->retry_after;

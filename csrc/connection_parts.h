@@ -31,7 +31,7 @@ enum {
 struct se_connection {
   se_watch watch;
   se_connections *home; /* NULL once closed */
-  se_connection *previous, *next;
+  se_link link; /* in the list of its home */
   int phase;
   CURL *easy;
   int fd, watched;

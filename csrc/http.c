@@ -15,29 +15,6 @@
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-static void list_append(se_request_list *to, se_request *added) {
-  added->previous = to->last;
-  added->next = NULL;
-  if (to->last != NULL)
-    to->last->next = added;
-  else
-    to->first = added;
-  to->last = added;
-  to->count++;
-}
-
-static void list_remove(se_request_list *from, se_request *gone) {
-  if (gone->previous != NULL)
-    gone->previous->next = gone->next;
-  else
-    from->first = gone->next;
-  if (gone->next != NULL)
-    gone->next->previous = gone->previous;
-  else
-    from->last = gone->previous;
-  from->count--;
-}
-
 /* Copies so many bytes to *place, and a zero behind them, which *place then is behind. */
 static char *put_text(char **place, const char *text, size_t len) {
   char *put = *place;
@@ -109,7 +86,7 @@ static int has_begun(const se_request *done) {
 static void finish(se_http *http, se_request *done, int failure) {
   done->failure = failure;
   done->unsent = failure != SE_OK && !has_begun(done);
-  list_append(&http->finished, done);
+  se_list_append(&http->finished, &done->link);
 }
 
 /* Gives a request its handle and starts it. */
@@ -121,7 +98,7 @@ static void activate(se_http *http, se_request *begun, se_slot *at) {
   int status = result == CURLE_OK ? se_multi_add(http->multi, at->easy, trusts_system)
                                   : se_failure_status(result);
   if (status == SE_OK) {
-    list_append(&http->active, begun);
+    se_list_append(&http->active, &begun->link);
   } else {
     finish(http, begun, status);
     begun->unsent = 1; /* what libcurl knows is of the handle's request before */
@@ -133,8 +110,8 @@ static void activate_waiting(se_http *http) {
     se_slot *at = se_slot_take(http);
     if (at == NULL)
       return;
-    se_request *begun = http->waiting.first;
-    list_remove(&http->waiting, begun);
+    se_request *begun = SE_ITEM(http->waiting.first, se_request);
+    se_list_remove(&http->waiting, &begun->link);
     activate(http, begun, at);
   }
 }
@@ -145,7 +122,7 @@ static void on_done(void *user, CURL *easy, CURLcode result) {
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&at);
   se_request *done = at->request;
   se_multi_remove(http->multi, easy);
-  list_remove(&http->active, done);
+  se_list_remove(&http->active, &done->link);
   if (result == CURLE_OK) {
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &at->status);
     /* libcurl takes half a head for a whole one when the connection ends there. */
@@ -164,18 +141,19 @@ static void on_done(void *user, CURL *easy, CURLcode result) {
 
 /* Ends what is too late, and finds the next deadline. */
 static void expire(se_http *http, double now) {
-  se_request_list *lists[] = {&http->active, &http->waiting};
+  se_list *lists[] = {&http->active, &http->waiting};
   http->earliest = SE_NEVER;
   for (int i = 0; i < 2; i++) {
-    for (se_request *at = lists[i]->first, *next; at != NULL; at = next) {
+    for (se_link *at = lists[i]->first, *next; at != NULL; at = next) {
+      se_request *request = SE_ITEM(at, se_request);
       next = at->next;
-      if (at->deadline <= now) {
-        list_remove(lists[i], at);
-        if (at->slot != NULL)
-          se_multi_remove(http->multi, at->slot->easy);
-        finish(http, at, SE_ERR_TIMEOUT);
-      } else if (at->deadline < http->earliest) {
-        http->earliest = at->deadline;
+      if (request->deadline <= now) {
+        se_list_remove(lists[i], at);
+        if (request->slot != NULL)
+          se_multi_remove(http->multi, request->slot->easy);
+        finish(http, request, SE_ERR_TIMEOUT);
+      } else if (request->deadline < http->earliest) {
+        http->earliest = request->deadline;
       }
     }
   }
@@ -233,13 +211,14 @@ se_http *se_http_new(se_poller *poller, const se_http_options *options) {
 void se_http_free(se_http *http) {
   if (http == NULL)
     return;
-  se_request_list *lists[] = {&http->active, &http->waiting, &http->finished};
+  se_list *lists[] = {&http->active, &http->waiting, &http->finished};
   for (int i = 0; i < 3; i++) {
-    for (se_request *at = lists[i]->first, *next; at != NULL; at = next) {
+    for (se_link *at = lists[i]->first, *next; at != NULL; at = next) {
+      se_request *gone = SE_ITEM(at, se_request);
       next = at->next;
       if (i == 0)
-        se_multi_remove(http->multi, at->slot->easy);
-      request_free(at);
+        se_multi_remove(http->multi, gone->slot->easy);
+      request_free(gone);
     }
   }
   for (size_t i = 0; i < http->slots_used; i++)
@@ -277,21 +256,22 @@ int se_http_start(se_http *http, const se_http_request *from, int64_t *id) {
   made->deadline = se_now() + from->timeout;
   if (made->deadline < http->earliest)
     http->earliest = made->deadline;
-  list_append(&http->waiting, made);
+  se_list_append(&http->waiting, &made->link);
   activate_waiting(http);
   return SE_OK;
 }
 
 void se_http_cancel(se_http *http, int64_t id) {
-  se_request_list *lists[] = {&http->active, &http->waiting, &http->finished};
+  se_list *lists[] = {&http->active, &http->waiting, &http->finished};
   for (int i = 0; i < 3; i++) {
-    for (se_request *at = lists[i]->first; at != NULL; at = at->next) {
-      if (at->id != id)
+    for (se_link *at = lists[i]->first; at != NULL; at = at->next) {
+      se_request *request = SE_ITEM(at, se_request);
+      if (request->id != id)
         continue;
-      list_remove(lists[i], at);
+      se_list_remove(lists[i], at);
       if (i == 0)
-        se_multi_remove(http->multi, at->slot->easy);
-      let_go(at);
+        se_multi_remove(http->multi, request->slot->easy);
+      let_go(request);
       activate_waiting(http);
       return;
     }
@@ -332,9 +312,9 @@ static const char *failure_message(se_http *http, const se_request *done) {
 }
 
 int se_http_next(se_http *http, se_http_answer *answer) {
-  se_request *done = http->finished.first;
-  if (done == NULL)
+  if (http->finished.first == NULL)
     return 0;
+  const se_request *done = SE_ITEM(http->finished.first, se_request);
   memset(answer, 0, sizeof *answer);
   answer->id = done->id;
   answer->failure = done->failure;
@@ -352,8 +332,8 @@ int se_http_next(se_http *http, se_http_answer *answer) {
 }
 
 void se_http_release(se_http *http) {
-  se_request *done = http->finished.first;
-  list_remove(&http->finished, done);
+  se_request *done = SE_ITEM(http->finished.first, se_request);
+  se_list_remove(&http->finished, &done->link);
   let_go(done);
   activate_waiting(http);
 }

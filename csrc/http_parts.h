@@ -5,6 +5,7 @@
 
 #include "buffer.h"
 #include "http.h"
+#include "list.h"
 #include "multi.h"
 
 #define SE_HTTP_HEADER_BYTES 4096 /* kept of the headers of interest: they are few and short */
@@ -20,7 +21,7 @@ typedef struct se_slot se_slot;
 /* A request from start to release. Behind it lie the texts that its pointers lead to: the method, the
  * URL, its own lines and the body. */
 typedef struct se_request {
-  struct se_request *previous, *next;
+  se_link link; /* in the list of those that wait, are active, or have finished */
   int64_t id;
   double deadline, timeout;
   se_slot *slot; /* while it has a handle */
@@ -31,11 +32,6 @@ typedef struct se_request {
   int unsent;  /* likewise: no byte of it has gone out */
   struct curl_slist own; /* its own lines, with line ends between them; data: NULL when there are none */
 } se_request;
-
-typedef struct {
-  se_request *first, *last;
-  size_t count;
-} se_request_list;
 
 /* A prepared easy handle, and the answer that comes through it. */
 struct se_slot {
@@ -72,7 +68,7 @@ struct se_http {
   se_slot **slots;
   size_t slots_used;
   se_slot *free_slots;
-  se_request_list waiting, active, finished;
+  se_list waiting, active, finished; /* requests */
   double earliest; /* no deadline lies before this moment */
   int64_t last_id;
   char message[CURL_ERROR_SIZE + 64];

@@ -24,7 +24,7 @@ typedef struct {
 struct se_post_connection {
   se_watch watch;
   se_post_target *target;
-  se_post_connection *previous, *next; /* in the target's list of idle ones; next: of dead ones, too */
+  se_link link; /* in the target's list of idle ones, or the poster's of dead ones */
   opening *opening; /* NULL once there is a socket */
   int fd, watched;  /* -1: none yet, or no longer */
   int is_broken;    /* sending has failed; an answer may be there nevertheless */
@@ -62,17 +62,16 @@ void se_post_connection_close(se_post_connection *at) {
   }
   se_buffer_free(&at->unsent);
   se_answer_reader_free(at->reader);
-  at->next = poster->dead;
-  poster->dead = at;
+  se_list_append(&poster->dead, &at->link);
   target->connections--;
   if (target->connections == 0 && target->is_released)
     se_post_target_release(target);
 }
 
 void se_post_connections_bury(se_poster *poster) {
-  while (poster->dead != NULL) {
-    se_post_connection *gone = poster->dead;
-    poster->dead = gone->next;
+  while (poster->dead.first != NULL) {
+    se_post_connection *gone = SE_ITEM(poster->dead.first, se_post_connection);
+    se_list_remove(&poster->dead, &gone->link);
     free(gone);
   }
 }
@@ -92,41 +91,30 @@ static void fail_with_errno(se_post_connection *at, int error) {
 /* ---- idle ones ---- */
 
 static void become_idle(se_post_connection *at) {
-  se_post_target *target = at->target;
   at->idle_since = se_now();
-  at->previous = NULL;
-  at->next = target->idle;
-  if (at->next != NULL)
-    at->next->previous = at;
-  else
-    target->oldest = at;
-  target->idle = at;
+  se_list_prepend(&at->target->idle, &at->link);
 }
 
 static void leave_idle(se_post_connection *at) {
-  if (at->previous != NULL)
-    at->previous->next = at->next;
-  else
-    at->target->idle = at->next;
-  if (at->next != NULL)
-    at->next->previous = at->previous;
-  else
-    at->target->oldest = at->previous;
+  se_list_remove(&at->target->idle, &at->link);
 }
 
 /* Those of a burst of requests would be kept for ever: there is always one that was used more lately. */
 static void close_old(se_post_target *target) {
-  double limit = target->idle == NULL ? 0 : se_now() - target->poster->options.idle_timeout;
-  while (target->oldest != NULL && target->oldest->idle_since < limit) {
-    se_post_connection *at = target->oldest;
+  double limit =
+      target->idle.first == NULL ? 0 : se_now() - target->poster->options.idle_timeout;
+  while (target->idle.last != NULL) {
+    se_post_connection *at = SE_ITEM(target->idle.last, se_post_connection);
+    if (at->idle_since >= limit)
+      return;
     leave_idle(at);
     se_post_connection_close(at);
   }
 }
 
 void se_post_connections_close_idle(se_post_target *target) {
-  while (target->idle != NULL) {
-    se_post_connection *at = target->idle;
+  while (target->idle.first != NULL) {
+    se_post_connection *at = SE_ITEM(target->idle.first, se_post_connection);
     leave_idle(at);
     se_post_connection_close(at);
   }
@@ -143,8 +131,8 @@ static int is_fresh(const se_post_connection *at) {
 se_post_connection *se_post_connection_reuse(se_post_target *target, struct iovec *parts, int count,
                                              size_t *sent) {
   close_old(target);
-  while (target->idle != NULL) {
-    se_post_connection *at = target->idle;
+  while (target->idle.first != NULL) {
+    se_post_connection *at = SE_ITEM(target->idle.first, se_post_connection);
     leave_idle(at);
     if (is_fresh(at)) {
       ptrdiff_t taken = se_socket_sendv(at->fd, parts, count);

@@ -15,48 +15,12 @@
 #define MAX_LINES 65536 /* bytes of a request's own header lines */
 #define LINES_KEPT 4096
 
-/* ---- lists ---- */
-
-static void append(se_post_list *to, se_post *added) {
-  added->previous = to->last;
-  added->next = NULL;
-  if (to->last != NULL)
-    to->last->next = added;
-  else
-    to->first = added;
-  to->last = added;
-  to->count++;
-}
-
-static void take_out(se_post_list *from, se_post *gone) {
-  if (gone->previous != NULL)
-    gone->previous->next = gone->next;
-  else
-    from->first = gone->next;
-  if (gone->next != NULL)
-    gone->next->previous = gone->previous;
-  else
-    from->last = gone->previous;
-  from->count--;
-}
-
-static void free_post(se_post *gone) {
-  free(gone->message);
-  free(gone);
-}
-
 /* ---- targets ---- */
 
 /* Nobody has it any more. */
 static void free_target(se_post_target *gone) {
-  if (gone->poster != NULL) {
-    if (gone->previous != NULL)
-      gone->previous->next = gone->next;
-    else
-      gone->poster->targets = gone->next;
-    if (gone->next != NULL)
-      gone->next->previous = gone->previous;
-  }
+  if (gone->poster != NULL)
+    se_list_remove(&gone->poster->targets, &gone->link);
   free(gone->url);
   free(gone->head);
   free(gone);
@@ -66,7 +30,7 @@ void se_post_target_release(se_post_target *target) {
   if (target == NULL)
     return;
   target->is_released = 1;
-  if (target->idle != NULL) {
+  if (target->idle.first != NULL) {
     target->connections++; /* holds the target meanwhile */
     se_post_connections_close_idle(target);
     target->connections--;
@@ -216,15 +180,17 @@ int se_poster_target(se_poster *poster, const char *url, const char *const *line
     return status;
   }
   made->poster = poster;
-  made->next = poster->targets;
-  if (made->next != NULL)
-    made->next->previous = made;
-  poster->targets = made;
+  se_list_prepend(&poster->targets, &made->link);
   *out = made;
   return SE_OK;
 }
 
 /* ---- requests ---- */
+
+static void free_post(se_post *gone) {
+  free(gone->message);
+  free(gone);
+}
 
 void se_post_end(se_post *ended, int failure, const char *message) {
   se_poster *poster = ended->poster;
@@ -235,8 +201,8 @@ void se_post_end(se_post *ended, int failure, const char *message) {
     if (ended->message != NULL)
       memcpy(ended->message, message, strlen(message) + 1);
   }
-  take_out(&poster->under_way, ended);
-  append(&poster->ended, ended);
+  se_list_remove(&poster->under_way, &ended->link);
+  se_list_append(&poster->ended, &ended->link);
 }
 
 /* The request's own lines and the end of its head. */
@@ -301,15 +267,15 @@ int se_poster_send(se_post_target *target, const char *const *lines, size_t line
   made->deadline = se_now() + timeout;
   if (made->deadline < poster->earliest)
     poster->earliest = made->deadline;
-  append(&poster->under_way, made);
+  se_list_append(&poster->under_way, &made->link);
   se_post_connection_carry(at, made);
   return SE_OK;
 }
 
 int se_poster_next(const se_poster *poster, se_post_result *result) {
-  const se_post *next = poster->ended.first;
-  if (next == NULL)
+  if (poster->ended.first == NULL)
     return 0;
+  const se_post *next = SE_ITEM(poster->ended.first, se_post);
   result->id = next->id;
   result->failure = next->failure;
   result->message = next->message == NULL ? "not enough memory" : next->message;
@@ -322,8 +288,8 @@ size_t se_poster_ended(const se_poster *poster) {
 }
 
 void se_poster_release(se_poster *poster) {
-  se_post *gone = poster->ended.first;
-  take_out(&poster->ended, gone);
+  se_post *gone = SE_ITEM(poster->ended.first, se_post);
+  se_list_remove(&poster->ended, &gone->link);
   free_post(gone);
 }
 
@@ -331,13 +297,14 @@ void se_poster_release(se_poster *poster) {
 static void expire(se_poster *poster, double now) {
   char message[64];
   poster->earliest = SE_NEVER;
-  for (se_post *at = poster->under_way.first, *next; at != NULL; at = next) {
+  for (se_link *at = poster->under_way.first, *next; at != NULL; at = next) {
+    const se_post *post = SE_ITEM(at, se_post);
     next = at->next;
-    if (at->deadline <= now) {
-      snprintf(message, sizeof message, "no answer within %g seconds", at->timeout);
-      se_post_connection_fail(at->through, SE_ERR_TIMEOUT, message);
-    } else if (at->deadline < poster->earliest) {
-      poster->earliest = at->deadline;
+    if (post->deadline <= now) {
+      snprintf(message, sizeof message, "no answer within %g seconds", post->timeout);
+      se_post_connection_fail(post->through, SE_ERR_TIMEOUT, message);
+    } else if (post->deadline < poster->earliest) {
+      poster->earliest = post->deadline;
     }
   }
 }
@@ -370,13 +337,13 @@ void se_poster_free(se_poster *poster) {
   if (poster == NULL)
     return;
   while (poster->under_way.first != NULL)
-    se_post_connection_fail(poster->under_way.first->through, SE_ERR_CLOSED, "");
+    se_post_connection_fail(SE_ITEM(poster->under_way.first, se_post)->through, SE_ERR_CLOSED, "");
   while (poster->ended.first != NULL)
     se_poster_release(poster);
-  while (poster->targets != NULL) {
-    se_post_target *target = poster->targets;
+  while (poster->targets.first != NULL) {
+    se_post_target *target = SE_ITEM(poster->targets.first, se_post_target);
     se_post_connections_close_idle(target);
-    poster->targets = target->next;
+    se_list_remove(&poster->targets, &target->link);
     target->poster = NULL;
   }
   se_post_connections_bury(poster);

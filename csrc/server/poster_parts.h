@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "buffer.h"
+#include "list.h"
 #include "multi.h"
 #include "poster.h"
 
@@ -15,7 +16,7 @@ typedef struct se_post_connection se_post_connection;
 /* A request, from its start until the program has taken what came of it. */
 typedef struct se_post {
   se_poster *poster;
-  struct se_post *previous, *next; /* in the list of those under way, or of those that ended */
+  se_link link; /* in the list of those under way, or of those that ended */
   int64_t id;
   double deadline, timeout;
   se_post_connection *through; /* NULL once it ended */
@@ -24,17 +25,12 @@ typedef struct se_post {
   se_answer answer;
 } se_post;
 
-typedef struct {
-  se_post *first, *last;
-  size_t count;
-} se_post_list;
-
 struct se_post_target {
   se_poster *poster; /* NULL: it is gone */
-  se_post_target *previous, *next; /* of the same poster */
+  se_link link; /* among those of the same poster */
   unsigned connections;
   int is_released;
-  se_post_connection *idle, *oldest; /* the one used last comes first */
+  se_list idle; /* connections; the one used last comes first */
   char *url;  /* scheme, host and port: where to connect to */
   char *head; /* up to the lines that each request has for itself */
   size_t head_len;
@@ -44,9 +40,9 @@ struct se_poster {
   se_poster_options options;
   se_poller *poller;
   se_multi *multi; /* for connecting, and nothing else */
-  se_post_target *targets;
-  se_post_list under_way, ended;
-  se_post_connection *dead; /* the poller may still hold news of them, until the next step */
+  se_list targets;
+  se_list under_way, ended; /* requests */
+  se_list dead; /* connections; the poller may still hold news of them, until the next step */
   double earliest; /* no deadline lies before this moment */
   int64_t last_id;
   int is_proxied;
