@@ -525,7 +525,8 @@ describe("a client whose server goes away and comes back", function()
       end)
     end
     send(1)
-    -- The sender is answered before the watchers' sockets are written to: killed between the two, it would be lost.
+    -- The sender is answered before the watchers' sockets are written to: killed between the two,
+    -- it would be lost.
     wait(function() return answers[1] and #seen == 1 end, john, jane)
     child:kill "sigstop" -- from here on there are no answers
     send(2)
