@@ -6,53 +6,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "must.h"
+#include "pieces.h"
 #include "server/http_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition) \
-  do { \
-    if (!(condition)) \
-      abort(); \
-  } while (0)
 
 /* Small, so that the limits are reached. */
 #define MAX_HEADER 2048
 #define MAX_BODY 512
 
-enum { WHOLE, BYTEWISE, RANDOM };
-
-/* The next piece's length; the randomness is a function of the input. */
-static size_t piece(int how, size_t left, uint32_t *state) {
-  size_t len = left;
-  if (how == BYTEWISE)
-    len = 1;
-  if (how == RANDOM) {
-    *state = *state * 1664525u + 1013904223u;
-    len = 1 + (*state >> 24) % 64;
-  }
-  return len < left ? len : left;
-}
-
-/* Reads one request; *used tells how many bytes it took. Each piece lies in a block of its own, so
- * that a look beyond its end is seen. */
+/* Reads one request; *used tells how many bytes it took. */
 static int read_request(se_http_reader *reader, int how, const uint8_t *data, size_t size,
                         size_t *used) {
-  uint32_t state = (uint32_t)size;
-  size_t at = 0;
+  pieces stream = {how, (uint32_t)size, data, size};
+  size_t len, taken;
+  char *piece;
   int result = SE_HTTP_MORE;
-  while (at < size && result <= SE_HTTP_CONTINUE) {
-    size_t len = piece(how, size - at, &state), taken;
-    char *copy = malloc(len);
-    MUST(copy != NULL);
-    memcpy(copy, data + at, len);
-    result = se_http_reader_read(reader, copy, len, &taken);
-    free(copy);
+  *used = 0;
+  while (result <= SE_HTTP_CONTINUE && (piece = next_piece(&stream, &len)) != NULL) {
+    result = se_http_reader_read(reader, piece, len, &taken);
+    free(piece);
     MUST(taken <= len);
     MUST(result > SE_HTTP_CONTINUE || taken == len);
-    at += taken;
+    *used += taken;
   }
-  *used = at;
   return result <= SE_HTTP_CONTINUE ? SE_HTTP_MORE : result;
 }
 

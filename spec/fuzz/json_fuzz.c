@@ -7,17 +7,12 @@
 
 #include "json.h"
 #include "json_split.h"
+#include "must.h"
 #include "number.h"
 #include "scan.h"
 #include "utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition) \
-  do { \
-    if (!(condition)) \
-      abort(); \
-  } while (0)
 
 /* ------------------------------------------------- RFC 8259, byte by byte, by recursive descent */
 

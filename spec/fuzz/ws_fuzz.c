@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pieces.h"
 #include "status.h"
 #include "ws.h"
 
@@ -70,30 +71,18 @@ static void take_output(se_ws *mirror, se_buffer *out, outcome *seen) {
   free(bytes);
 }
 
-/* 'cuts' 0: all at once; 1: byte by byte; else the seed of random pieces. */
-static outcome run(int side, size_t max_message, const uint8_t *data, size_t size, uint32_t cuts,
-                   size_t output) {
+static outcome run(int side, size_t max_message, pieces stream, size_t output) {
   outcome seen = {0, 0, SE_WS_MORE, 0, NULL};
   se_ws ws, mirror;
   se_buffer out;
-  size_t done = 0;
+  size_t len, done = 0;
+  char *piece;
   se_ws_init(&ws, side, max_message);
   se_ws_init(&mirror, side == SE_WS_CLIENT ? SE_WS_SERVER : SE_WS_CLIENT, 1 << 20);
   se_buffer_init(&out, output);
-  while (done < size) {
-    size_t len = size - done, at = 0, taken;
-    char *piece; /* of its exact size, so that a byte read too far is noticed */
+  while ((piece = next_piece(&stream, &len)) != NULL) {
+    size_t at = 0, taken;
     int result;
-    if (cuts > 1) {
-      cuts = cuts * 1664525u + 1013904223u;
-      len = 1 + (cuts >> 16) % 37;
-    } else if (cuts == 1) {
-      len = 1;
-    }
-    if (len > size - done)
-      len = size - done;
-    piece = malloc(len);
-    memcpy(piece, data + done, len);
     done += len;
     do {
       se_ws_item item;
@@ -139,21 +128,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const size_t limits[] = {1 << 20, 1000, 16, 1};
   int side;
   size_t limit;
-  uint32_t seed;
+  uint32_t seed; /* of the cuts */
   outcome whole, other;
   if (size < 2)
     return 0;
   side = data[0] & 1 ? SE_WS_SERVER : SE_WS_CLIENT;
   limit = limits[data[0] >> 1 & 3];
-  seed = 2u + data[1];
+  seed = data[1];
   data += 2;
   size -= 2;
-  whole = run(side, limit, data, size, 0, 1 << 20);
-  other = run(side, limit, data, size, 1, 1 << 20);
+  whole = run(side, limit, (pieces){WHOLE, 0, data, size}, 1 << 20);
+  other = run(side, limit, (pieces){BYTEWISE, 0, data, size}, 1 << 20);
   compare(&whole, &other);
-  other = run(side, limit, data, size, seed, 1 << 20);
+  other = run(side, limit, (pieces){RANDOM, seed, data, size}, 1 << 20);
   compare(&whole, &other);
-  other = run(side, limit, data, size, seed, SMALL_OUTPUT);
+  other = run(side, limit, (pieces){RANDOM, seed, data, size}, SMALL_OUTPUT);
   compare(&whole, &other);
   return 0;
 }
