@@ -1,4 +1,5 @@
 --- The client against the real server, over real sockets: what users do, from end to end.
+local free_port = require "support.free_port"
 local lua = require "support.lua"
 local luv = require "luv"
 local native = require "stream_events.native"
@@ -473,8 +474,8 @@ describe("a client whose server goes away and comes back", function()
   it("watches again, and goes on receiving", function()
     local data = os.tmpname()
     local child
-    child, url = serve(0, data)
-    local port = url:match(":(%d+)$")
+    local port = free_port.tcp()
+    child, url = serve(port, data)
     local boss = new { secret = SECRET }
     assert(boss:upsert_users { { id = "john" }, { id = "jane" } })
     local john, jane, here, there = pair "restart"
@@ -509,8 +510,8 @@ describe("a client whose server goes away and comes back", function()
   it("delivers once and in order what was sent meanwhile, with a send on its way when it went", function()
     local data = os.tmpname()
     local child
-    child, url = serve(0, data)
-    local port = url:match(":(%d+)$")
+    local port = free_port.tcp()
+    child, url = serve(port, data)
     local admin = new { secret = SECRET }
     assert(admin:upsert_users { { id = "john" }, { id = "jane" } })
     assert(admin:update_channel_type("messaging", {

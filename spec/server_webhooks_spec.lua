@@ -3,6 +3,7 @@ local DBI = require "DBI"
 local command = require "support.command"
 local fixtures = require "support.server"
 local folders = require "support.folder"
+local free_port = require "support.free_port"
 local hooks = require "support.hook"
 local http_client = require "support.http_client"
 local native = require "stream_events.native"
@@ -461,9 +462,7 @@ describe("webhooks", function()
   end)
 
   it("are taken by the backend of the examples, each once", function()
-    local free = receiver(200)
-    local port = free.port
-    free:stop()
+    local port = free_port.tcp()
     folder = folders.new()
     local file = assert(io.open(command.ROOT .. "lua/examples/webhooks.lua"))
     local text = file:read("a"):gsub("3040", port)

@@ -1,6 +1,7 @@
 --- The dashboard in a real browser, against a real `stream-events serve` and a real client.
 local command = require "support.command"
 local fixtures = require "support.server"
+local free_port = require "support.free_port"
 local process = require "support.process"
 local stream_events = require "stream_events"
 local webdriver = require "support.webdriver"
@@ -42,7 +43,7 @@ describe("the dashboard in a browser", function()
 
   local function open(options)
     options = options or {}
-    serve(nil, options.rules)
+    serve(options.port, options.rules)
     backend = fixtures.attach {
       host = "127.0.0.1", port = math.tointeger(tonumber(url:match ":(%d+)$")), api_key = "devkey",
       api_secret = "lan-dev-secret",
@@ -540,8 +541,8 @@ describe("the dashboard in a browser", function()
   end)
 
   it("says that the connection is lost, and comes back by itself", function()
-    open()
-    local port = url:match ":(%d+)$"
+    local port = free_port.tcp()
+    open { port = port }
     backend:stop()
     stop_server()
     browser:wait_text("#link-text", "No connection")

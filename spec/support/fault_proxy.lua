@@ -5,6 +5,7 @@
 -- the place of passing on (support.fault_kinds has them), planned for the next connection ("accept"),
 -- the next upgrade ("websocket") or the next HTTP request ("http"). What is open already is spoiled
 -- by the methods of its link. Nothing is ever reordered.
+local free_port = require "support.free_port"
 local uv = require "luv"
 
 local M = {}
@@ -255,8 +256,7 @@ end
 --- Begins to listen, on the same port as before when it was closed.
 function Proxy:listen()
   self.socket = uv.new_tcp()
-  assert(self.socket:bind("127.0.0.1", self.port or 0))
-  self.port = self.socket:getsockname().port
+  assert(self.socket:bind("127.0.0.1", self.port))
   assert(self.socket:listen(128, function(err)
     assert(not err, err)
     accept(self)
@@ -281,7 +281,7 @@ end
 ---@return support.FaultProxy
 function M.to(host, port, raw)
   local self = setmetatable({
-    host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {},
+    port = free_port.tcp(), host = host, to = port, raw = raw == true, links = {}, plans = {}, met = {},
     writes = 0, reads = 0, calls = 0,
   }, Proxy)
   self:listen()

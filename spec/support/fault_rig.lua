@@ -12,6 +12,7 @@ local accounts = require "support.accounts"
 local backoff = require "stream_events.backoff"
 local command = require "support.command"
 local folders = require "support.folder"
+local free_port = require "support.free_port"
 local http_client = require "support.http_client"
 local native = require "stream_events.native"
 local proxies = require "support.fault_proxy"
@@ -165,11 +166,11 @@ local function connect(self, id, base_url, more)
 end
 
 local function serve(self)
-  local args = { "serve", "--port", tostring(self.port or 0), "--data", self.folder:at "state.db",
+  local args = { "serve", "--port", tostring(self.port), "--data", self.folder:at "state.db",
     "--api-key", "devkey", "--api-secret", M.SECRET }
   for _, word in ipairs(self.flags) do args[#args + 1] = word end
   self.server = command.start(args)
-  self.port = tonumber((self.server:wait_for("stdout", "listening on http://127%.0%.0%.1:(%d+)\n")))
+  self.server:wait_for("stdout", "listening on ")
 end
 
 --- Starts the server once more, on the same port and with the same data.
@@ -193,7 +194,7 @@ function M.start(options)
   options = options or {}
   local self = setmetatable({
     users = {}, number = 0,
-    folder = folders.new(), flags = options.flags or {},
+    folder = folders.new(), flags = options.flags or {}, port = free_port.tcp(),
   }, Rig)
   self:forget()
   serve(self)
