@@ -48,16 +48,22 @@ local function longer(answer)
   return (answer:gsub("Content%-Length: (%d+)", function(n) return "Content-Length: " .. n + 50 end))
 end
 
-describe("HTTP calls survive", function()
-  setup(function()
+local function start(seconds)
+  return function()
     rigs.short_waits()
-    rig = rigs.start { timeouts = { request = 0.5, connect = 5, close = 0.3, health = 2, silence = 5 } }
-  end)
+    rig = rigs.start { timeouts = { request = seconds, connect = 5, close = 0.3, health = 2, silence = 5 } }
+  end
+end
 
-  teardown(function()
-    rig:stop()
-    rigs.long_waits()
-  end)
+local function stop()
+  rig:stop()
+  rigs.long_waits()
+end
+
+-- What is answered gets all the time it may need: an answer in single bytes takes hundreds of turns.
+describe("HTTP calls survive", function()
+  setup(start(20))
+  teardown(stop)
 
   survival.specs({
     ["an end behind the answer"] = and_gone(calls(kinds.ends_behind_answer "close", "ok")),
@@ -79,12 +85,17 @@ describe("HTTP calls survive", function()
     ["an answer that comes late, but in time"] = calls(kinds.shaped(kinds.late(30)), "ok"),
     ["an answer in single bytes"] = calls(kinds.shaped(kinds.drip), "ok"),
   }, function() return rig end)
+end)
+
+describe("HTTP calls whose time is over survive", function()
+  setup(start(1))
+  teardown(stop)
 
   survival.specs({
     ["no answer"] = calls(kinds.nothing, "timeout"),
     ["an answer of which a part never comes"] = calls(kinds.cut_answer(-20), "timeout"),
     ["an answer that announces too much"] = calls(kinds.changed_answer(longer), "timeout"),
-    ["an answer after the time"] = calls(kinds.shaped(kinds.late(700)), "timeout"),
+    ["an answer after the time"] = calls(kinds.shaped(kinds.late(1500)), "timeout"),
   }, function() return rig end, { once = true })
 end)
 

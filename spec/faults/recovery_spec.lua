@@ -37,16 +37,21 @@ local function lost_again(how)
   end
 end
 
-describe("restoring survives", function()
-  setup(function()
+local function start(seconds)
+  return function()
     rigs.short_waits()
-    rig = rigs.start { timeouts = { request = 0.6, connect = 5, close = 0.3, health = 2, silence = 5 } }
-  end)
+    rig = rigs.start { timeouts = { request = seconds, connect = 5, close = 0.3, health = 2, silence = 5 } }
+  end
+end
 
-  teardown(function()
-    rig:stop()
-    rigs.long_waits()
-  end)
+local function stop()
+  rig:stop()
+  rigs.long_waits()
+end
+
+describe("restoring survives", function()
+  setup(start(20)) -- an answer in single bytes takes its time
+  teardown(stop)
 
   survival.specs({
     ["502 and HTML"] = calls_meet(kinds.html(502)),
@@ -62,6 +67,11 @@ describe("restoring survives", function()
     ["a second loss with the answer"] = calls_meet(lost_again "with"),
     ["a second loss at every of three calls"] = calls_meet(lost_again "with", 3),
   }, function() return rig end)
+end)
+
+describe("restoring whose time is over survives", function()
+  setup(start(1))
+  teardown(stop)
 
   survival.specs({
     ["no answer"] = calls_meet(kinds.nothing),

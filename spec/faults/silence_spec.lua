@@ -29,7 +29,8 @@ end
 
 describe("silence", function()
   setup(start {
-    timeouts = { request = 0.6, connect = 0.4, close = 0.2, health = 0.2, silence = 0.6 },
+    -- Long enough that a busy machine is not taken for a dead network.
+    timeouts = { request = 2, connect = 1, close = 0.2, health = 0.4, silence = 1.5 },
   })
   teardown(stop)
 
