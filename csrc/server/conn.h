@@ -83,6 +83,8 @@ struct se_listener {
   double now;              /* as of the current call */
   se_fanout *fanout;
   se_addresses *addresses;
+  se_address printed;      /* the address that was printed last: many requests have the same */
+  char printed_text[SE_ADDRESS_SIZE];
   se_conn **slots;         /* by the low bits of their numbers */
   uint32_t *free_slots;
   uint32_t slot_count, free_count;

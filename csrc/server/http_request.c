@@ -15,6 +15,8 @@
 #include "status.h"
 #include "upgrade.h"
 
+#define SHORT_HEAD 512u /* bytes */
+
 struct se_http_reader {
   se_http_request request;
   http_parser parser;
@@ -169,12 +171,13 @@ static const char *text_at(const se_http_request *request, uint16_t at) {
   return se_buffer_bytes(&request->text) + at;
 }
 
+/* Of a name, which is in lower case by now (RFC 9110 §5.6.2). */
 static int is_token(const char *text, size_t len) {
   size_t i;
   for (i = 0; i < len; i++) {
     char c = text[i];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-          (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL)))
+    if (!((c >= 'a' && c <= 'z') || c == '-' || (c >= '0' && c <= '9') ||
+          (c != '\0' && strchr("!#$%&'*+.^_`|~", c) != NULL)))
       return 0;
   }
   return len > 0;
@@ -195,34 +198,67 @@ static int is_word(const char *text, size_t len, const char *word) {
   return strlen(word) == len && strncasecmp(text, word, len) == 0;
 }
 
-/* Whether one of the comma-separated values of all fields of that name is 'word'. */
-static int has_word(const se_http_request *request, const char *name, const char *word) {
-  unsigned i;
-  for (i = 0; i < request->field_count; i++) {
-    const se_http_field *field = &request->fields[i];
-    const char *at = text_at(request, field->value), *end = at + field->value_len;
-    if (!is_word(text_at(request, field->name), field->name_len, name))
-      continue;
-    while (at < end) {
-      const char *comma = memchr(at, ',', (size_t)(end - at));
-      const char *next = comma == NULL ? end : comma;
-      const char *stop = next;
-      while (at < stop && (*at == ' ' || *at == '\t')) at++;
-      while (stop > at && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
-      if (is_word(at, (size_t)(stop - at), word))
-        return 1;
-      at = comma == NULL ? end : comma + 1;
-    }
+/* Whether one of the comma-separated values of a field is 'word'. */
+static int has_word(const se_http_request *request, const se_http_field *field, const char *word) {
+  const char *at = text_at(request, field->value), *end = at + field->value_len;
+  while (at < end) {
+    const char *comma = memchr(at, ',', (size_t)(end - at));
+    const char *stop = comma == NULL ? end : comma;
+    while (at < stop && (*at == ' ' || *at == '\t')) at++;
+    while (stop > at && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
+    if (is_word(at, (size_t)(stop - at), word))
+      return 1;
+    at = comma == NULL ? end : comma + 1;
   }
   return 0;
 }
 
-static unsigned count_fields(const se_http_request *request, const char *name) {
-  unsigned i, count = 0;
-  for (i = 0; i < request->field_count; i++)
-    count += (unsigned)is_word(text_at(request, request->fields[i].name),
-                               request->fields[i].name_len, name);
-  return count;
+/* Those fields that decide what a request is and where it ends. */
+typedef struct {
+  unsigned hosts, lengths, encodings, keys;
+  const se_http_field *length, *encoding, *expect; /* the first of each, or NULL */
+  int to_websocket, upgrades;
+} framing;
+
+static void note_first(const se_http_field **place, unsigned *count, const se_http_field *field) {
+  if (*place == NULL)
+    *place = field;
+  if (count != NULL)
+    ++*count;
+}
+
+/* Told apart by their lengths first: most fields are none of these. */
+static void note_field(framing *found, const se_http_request *request, const se_http_field *field) {
+  const char *name = text_at(request, field->name);
+  switch (field->name_len) {
+    case 4:
+      found->hosts += memcmp(name, "host", 4) == 0;
+      break;
+    case 6:
+      if (memcmp(name, "expect", 6) == 0)
+        note_first(&found->expect, NULL, field);
+      break;
+    case 7:
+      if (memcmp(name, "upgrade", 7) == 0)
+        found->to_websocket |= has_word(request, field, "websocket");
+      break;
+    case 10:
+      if (memcmp(name, "connection", 10) == 0)
+        found->upgrades |= has_word(request, field, "upgrade");
+      break;
+    case 14:
+      if (memcmp(name, "content-length", 14) == 0)
+        note_first(&found->length, &found->lengths, field);
+      break;
+    case 17:
+      if (memcmp(name, "transfer-encoding", 17) == 0)
+        note_first(&found->encoding, &found->encodings, field);
+      else
+        found->keys += memcmp(name, "sec-websocket-key", 17) == 0;
+      break;
+    default:
+      break;
+  }
 }
 
 const char *se_http_value(const se_http_request *request, const char *name, size_t *len) {
@@ -278,33 +314,39 @@ static int split_target(se_http_reader *reader) {
   return request->path_len > 0;
 }
 
-/* The body's length must be said once and in one way (RFC 9112 §6). */
-static const char *check_framing(const se_http_reader *reader) {
-  const se_http_request *request = &reader->request;
-  unsigned lengths = count_fields(request, "content-length");
-  unsigned encodings = count_fields(request, "transfer-encoding");
-  size_t i, len;
-  const char *value = se_http_value(request, "content-length", &len);
-  if (lengths > 1)
-    return "more than one Content-Length";
-  if (lengths > 0 && encodings > 0)
-    return "both Content-Length and Transfer-Encoding";
+static int is_number(const char *text, size_t len) {
+  size_t i;
   for (i = 0; i < len; i++) {
-    if (value[i] < '0' || value[i] > '9')
-      return "Content-Length is not a number";
+    if (text[i] < '0' || text[i] > '9')
+      return 0;
   }
-  if (lengths > 0 && (len == 0 || len > 18))
+  return len > 0 && len <= 18;
+}
+
+static int has_value(const se_http_request *request, const se_http_field *field, const char *word) {
+  return is_word(text_at(request, field->value), field->value_len, word);
+}
+
+/* The body's length must be said once and in one way (RFC 9112 §6). */
+static const char *check_framing(const se_http_reader *reader, const framing *found) {
+  const se_http_request *request = &reader->request;
+  if (found->lengths > 1)
+    return "more than one Content-Length";
+  if (found->lengths > 0 && found->encodings > 0)
+    return "both Content-Length and Transfer-Encoding";
+  if (found->length != NULL &&
+      !is_number(text_at(request, found->length->value), found->length->value_len))
     return "Content-Length is not a number";
-  value = se_http_value(request, "transfer-encoding", &len);
-  if (encodings > 1 || (encodings == 1 && !is_word(value, len, "chunked")))
+  if (found->encodings > 1 ||
+      (found->encodings == 1 && !has_value(request, found->encoding, "chunked")))
     return "Transfer-Encoding other than chunked";
-  if (encodings == 1 && reader->parser.http_minor == 0)
+  if (found->encodings == 1 && reader->parser.http_minor == 0)
     return "Transfer-Encoding with HTTP/1.0";
   return NULL;
 }
 
 /* RFC 6455 §4.2.1. Only asked when the client wants a WebSocket. */
-static int check_upgrade(se_http_reader *reader, int has_body) {
+static int check_upgrade(se_http_reader *reader, const framing *found, int has_body) {
   const se_http_request *request = &reader->request;
   size_t len;
   uint8_t raw[SE_UPGRADE_KEY];
@@ -314,7 +356,7 @@ static int check_upgrade(se_http_reader *reader, int has_body) {
   if (value == NULL || !is_word(value, len, "13"))
     return refuse(reader, 426, "only version 13 of the WebSocket protocol is spoken here");
   value = se_http_value(request, "sec-websocket-key", &len);
-  if (count_fields(request, "sec-websocket-key") != 1 || len != SE_UPGRADE_KEY ||
+  if (found->keys != 1 || len != SE_UPGRADE_KEY ||
       se_base64_decode(SE_BASE64, value, len, raw) != 16)
     return refuse(reader, 400, "Sec-WebSocket-Key is not 16 bytes in base64");
   if (has_body)
@@ -322,18 +364,11 @@ static int check_upgrade(se_http_reader *reader, int has_body) {
   return SE_HTTP_MORE;
 }
 
-/* Everything that is decided once the head is known. SE_HTTP_MORE or SE_HTTP_REFUSED. */
-static int finish_head(se_http_reader *reader) {
+/* Trims the fields and sees what they are. SE_HTTP_MORE or SE_HTTP_REFUSED. */
+static int check_fields(se_http_reader *reader, framing *found) {
   se_http_request *request = &reader->request;
-  http_parser *parser = &reader->parser;
-  unsigned i, hosts;
-  int has_body = (parser->flags & F_CHUNKED) != 0;
-  const char *wrong, *expect;
-  size_t len;
-  if (reader->too_many)
-    return refuse(reader, 431, "too many headers");
-  if (parser->http_major != 1)
-    return refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  unsigned i;
+  memset(found, 0, sizeof *found);
   for (i = 0; i < request->field_count; i++) {
     se_http_field *field = &request->fields[i];
     const char *value = text_at(request, field->value);
@@ -344,32 +379,46 @@ static int finish_head(se_http_reader *reader) {
     while (field->value_len > 0 && (value[field->value_len - 1] == ' ' ||
                                     value[field->value_len - 1] == '\t'))
       field->value_len--;
+    note_field(found, request, field);
   }
-  hosts = count_fields(request, "host");
-  if (hosts > 1 || (hosts == 0 && parser->http_minor > 0))
+  if (found->hosts > 1 || (found->hosts == 0 && reader->parser.http_minor > 0))
     return refuse(reader, 400, "there must be one Host header");
+  return SE_HTTP_MORE;
+}
+
+/* Everything that is decided once the head is known. SE_HTTP_MORE or SE_HTTP_REFUSED. */
+static int finish_head(se_http_reader *reader) {
+  se_http_request *request = &reader->request;
+  http_parser *parser = &reader->parser;
+  int has_body = (parser->flags & F_CHUNKED) != 0;
+  const char *wrong;
+  framing found;
+  if (reader->too_many)
+    return refuse(reader, 431, "too many headers");
+  if (parser->http_major != 1)
+    return refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  if (check_fields(reader, &found) == SE_HTTP_REFUSED)
+    return SE_HTTP_REFUSED;
   request->method = http_method_str((enum http_method)parser->method);
   if (parser->method == HTTP_CONNECT || !split_target(reader))
     return refuse(reader, 400, "the request target is not a path");
-  wrong = check_framing(reader);
+  wrong = check_framing(reader, &found);
   if (wrong != NULL)
     return refuse(reader, 400, wrong);
-  if (se_http_value(request, "content-length", &len) != NULL && parser->content_length > 0) {
+  if (found.length != NULL && parser->content_length > 0) {
     if (parser->content_length > reader->max_body)
       return refuse(reader, 413, "the body is too long");
     has_body = 1;
   }
-  expect = se_http_value(request, "expect", &len);
-  if (expect != NULL && !is_word(expect, len, "100-continue"))
+  if (found.expect != NULL && !has_value(request, found.expect, "100-continue"))
     return refuse(reader, 417, "an Expect header that is not understood");
-  reader->wants_continue = expect != NULL && has_body && parser->http_minor > 0;
+  reader->wants_continue = found.expect != NULL && has_body && parser->http_minor > 0;
   request->no_body = parser->method == HTTP_HEAD;
   request->keep_alive = http_should_keep_alive(parser) != 0;
-  request->upgrade = has_word(request, "upgrade", "websocket") &&
-                     has_word(request, "connection", "upgrade");
+  request->upgrade = found.to_websocket && found.upgrades;
   /* An offer of another protocol is ignored; the request is served as it is. */
   parser->upgrade = request->upgrade ? 1 : 0;
-  return request->upgrade ? check_upgrade(reader, has_body) : SE_HTTP_MORE;
+  return request->upgrade ? check_upgrade(reader, &found, has_body) : SE_HTTP_MORE;
 }
 
 static int refuse_error(se_http_reader *reader, enum http_errno error) {
@@ -430,6 +479,10 @@ int se_http_reader_read(se_http_reader *reader, const char *data, size_t len, si
       part = reader->max_header - reader->head_bytes;
     if (part == 0)
       return refuse(reader, 431, "the headers are too long");
+    /* Most heads come in one piece and are short: then their text need not grow. */
+    if (in_head && se_buffer_reserve(&reader->request.text, part < SHORT_HEAD ? part : SHORT_HEAD) ==
+                       NULL)
+      return refuse(reader, 503, "out of memory");
     done = http_parser_execute(parser, &settings, data + used, part);
     error = HTTP_PARSER_ERRNO(parser);
     /* The parser stops in front of the line feed that ends a head, but has seen it. */

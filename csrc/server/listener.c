@@ -306,14 +306,23 @@ static void take_message(se_listener *listener, se_conn *conn, se_event *event) 
   event->len = inbound->len;
 }
 
+static const char *text_of(se_listener *listener, const se_address *address) {
+  if (listener->printed_text[0] == '\0' ||
+      memcmp(address, &listener->printed, sizeof *address) != 0) {
+    inet_ntop(address->ipv6 ? AF_INET6 : AF_INET, address->bytes, listener->printed_text,
+              SE_ADDRESS_SIZE);
+    listener->printed = *address;
+  }
+  return listener->printed_text;
+}
+
 static int take(se_listener *listener, se_conn *conn, se_event *event) {
   event->connection = conn->id;
   if (conn->pending & (SE_PENDING_REQUEST | SE_PENDING_UPGRADE)) {
     int upgrade = (conn->pending & SE_PENDING_UPGRADE) != 0;
     conn->pending &= (uint8_t)~(SE_PENDING_REQUEST | SE_PENDING_UPGRADE);
     event->request = se_http_reader_request(conn->reader);
-    inet_ntop(conn->address.ipv6 ? AF_INET6 : AF_INET, conn->address.bytes, event->peer,
-              SE_ADDRESS_SIZE);
+    event->peer = text_of(listener, &conn->address);
     return upgrade ? SE_EVENT_UPGRADE : SE_EVENT_REQUEST;
   }
   if (conn->pending & SE_PENDING_MESSAGE) {

@@ -54,7 +54,7 @@ enum { SE_EVENT_NONE, SE_EVENT_REQUEST, SE_EVENT_UPGRADE, SE_EVENT_MESSAGE, SE_E
 typedef struct {
   int64_t connection;
   const se_http_request *request; /* REQUEST, UPGRADE: good until it is answered */
-  char peer[SE_ADDRESS_SIZE];     /* likewise set */
+  const char *peer;               /* likewise set: its address; good until the next result */
   int opcode;                     /* MESSAGE, when messages are wanted; else 0 */
   const char *data;               /* good until the next call of any function here */
   size_t len;
