@@ -370,7 +370,7 @@ describe("a loop whose handlers fail", function()
     end
     assert.equal(200, client:request("GET", "/good").status)
     assert.equal(500, http_client.websocket({ host = "127.0.0.1", port = port }, "/").status)
-    assert.same({ "request", "request", "upgrade" }, seen)
+    assert.same({ "request", "answer", "upgrade" }, seen)
     client:close()
     loop:stop(1012, native.now() + 5, function() done = true end)
     http_client.wait("the end", function() return done end)

@@ -3,6 +3,7 @@
 local uv = require "luv"
 local core = require "stream_events.server.core"
 local native = require "stream_events.native"
+local answers = require "stream_events.server.answers"
 
 local M = {}
 
@@ -38,7 +39,7 @@ Loop.__index = Loop
 function M.open(options)
   local listener, kind, message = core.listen(options)
   if not listener then return nil, native.error(kind, message) end
-  return setmetatable({ core = listener, held = {}, alarms = {} }, Loop)
+  return setmetatable({ core = listener, alarms = {} }, Loop)
 end
 
 -- Descriptors beside those of connections: the database, the program's own, and webhooks, of which 17 may
@@ -72,53 +73,37 @@ local function guarded(self, what, handler, ...)
   return ok
 end
 
-local function dispatch(self, what, number, detail)
-  local handlers = self.handlers
-  if what == "request" then
-    local status, body, headers, waits = handlers.request(number, detail)
-    if waits then
-      self.held[#self.held + 1] = { number, status, body, headers }
-    elseif status then
-      self.core:respond(number, status, body, headers)
-    end
-  elseif what == "message" then
-    handlers.message(number)
-  elseif what == "upgrade" then
-    handlers.upgrade(number, detail)
-  elseif what == "closed" then
-    handlers.closed(number, detail)
-  end
-end
-
--- Who waits for an answer that a handler owes would wait for ever.
----@param headers string[]? of the answer that it would have been
-local function apologize(self, number, headers)
-  local body = self.handlers.unsettled
-  self.core:respond(number, 500, body and body() or "", headers)
-end
-
-local function drain(self)
-  local listener = self.core
+-- Handles what has come in; notes what it is at, for whoever has to go on when that raises.
+local function handle_all(self)
+  local listener, handlers, given = self.core, self.handlers, self.answers
+  self.what = "turn"
   local what, number, detail = listener:next()
   while what do
-    if not guarded(self, what, dispatch, self, what, number, detail)
-      and (what == "request" or what == "upgrade") then
-      guarded(self, what, apologize, self, number)
+    self.what, self.number = what, number
+    if what == "request" then
+      given:add(number, handlers.request(number, detail))
+    elseif what == "message" then
+      handlers.message(number)
+    elseif what == "upgrade" then
+      handlers.upgrade(number, detail)
+    elseif what == "closed" then
+      handlers.closed(number, detail)
     end
+    self.what = "turn"
     what, number, detail = listener:next()
   end
 end
 
--- Gives the answers that had to wait.
-local function release(self)
-  local held, kept = self.held, false
-  self.held = {}
-  guarded(self, "settle", function() kept = self.handlers.settle() end)
-  for _, answer in ipairs(held) do
-    if kept then
-      self.core:respond(table.unpack(answer, 1, 4))
-    else
-      apologize(self, answer[1], answer[4])
+local function drain(self)
+  while true do
+    local ok, err = xpcall(handle_all, debug.traceback, self)
+    if ok then return end
+    local what = self.what
+    self.handlers.failed(what, err)
+    if what == "request" or what == "upgrade" then
+      guarded(self, what, self.answers.apologize, self.answers, self.number)
+    elseif what == "turn" then
+      return -- there was no memory to hand out what came in
     end
   end
 end
@@ -172,11 +157,7 @@ local function turn(self)
   local listener = self.core
   listener:step()
   drain(self)
-  -- Behind an answer there may be the next request of the same connection.
-  while self.held[1] do
-    release(self)
-    drain(self)
-  end
+  self.answers:give()
   self.more = false
   if self.handlers.rest then guarded(self, "rest", rest, self) end
   listener:flush()
@@ -189,6 +170,7 @@ end
 ---@param handlers stream_events.server.Handlers
 function Loop:start(handlers)
   self.handlers = handlers
+  self.answers = answers.new(self.core, handlers, function(...) return guarded(self, ...) end)
   self.turn = function()
     guarded(self, "turn", turn, self)
   end
