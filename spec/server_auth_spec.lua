@@ -57,7 +57,7 @@ describe("stream_events.server.auth", function()
   after_each(function() m.store:close() end)
 
   local function http(text, headers, query)
-    headers = headers or {}
+    headers = headers or { ["stream-auth-type"] = "jwt" } -- as every client says
     headers.authorization = text
     query = query or {}
     query.api_key = query.api_key or KEY
@@ -108,6 +108,55 @@ describe("stream_events.server.auth", function()
       assert.is_table(http(ALICE_2026))
       m.clock = UNTIL
       refused(40, http(ALICE_2026))
+    end)
+
+    describe("of a token that was good for the last request", function()
+      local NOW = "2026-01-01T00:00:01Z" -- a second behind the token's `iat`
+
+      it("looks at no user again, until something is written", function()
+        local users, looked = m.users, 0
+        m.auth.users = setmetatable({
+          get = function(_, id)
+            looked = looked + 1
+            return users:get(id)
+          end,
+          check_alive = function(_, user) return users:check_alive(user) end,
+        }, { __index = users })
+        for _ = 1, 3 do assert.equal("alice", assert(http(ALICE)).id) end
+        assert.equal(1, looked)
+        m.store:put("channel", "a", {})
+        assert(http(ALICE))
+        assert.equal(2, looked)
+      end)
+
+      for what, change in pairs {
+        ["its user is deactivated"] = function() assert(m.users:deactivate "alice") end,
+        ["its user is deleted"] = function() assert(m.users:delete "alice") end,
+        ["its user's tokens are revoked"] = function()
+          assert(m.users:patch("alice", { revoke_tokens_issued_before = NOW }, nil, { trusted = true }))
+        end,
+        ["the app's tokens are revoked"] = function()
+          assert(m.app:update { revoke_tokens_issued_before = NOW })
+        end,
+      } do
+        it("refuses it when " .. what, function()
+          for _ = 1, 2 do assert(http(ALICE_2026)) end
+          change()
+          for _ = 1, 2 do assert.equal(401, (select(2, http(ALICE_2026))).status) end
+        end)
+      end
+
+      it("refuses it with another key, and of another kind", function()
+        for _ = 1, 2 do assert(http(ALICE)) end
+        refused(2, http(ALICE, nil, { api_key = "other" }))
+        refused(5, http(ALICE, { ["stream-auth-type"] = "basic" }))
+        assert.equal("anonymous", assert(http(ALICE, { ["stream-auth-type"] = "anonymous" })).kind)
+      end)
+
+      it("refuses it again when it was refused before, and nothing was written since", function()
+        local text = token.user(SECRET, "nobody")
+        for _ = 1, 3 do refused(5, http(text)) end
+      end)
     end)
 
     it("tolerates Bearer", function()

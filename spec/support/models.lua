@@ -45,7 +45,7 @@ function M.new(database)
   self.users = users.new(self.store, options)
   self.channel_types = channel_types.new(self.store, options)
   self.permissions = permissions.new(self.channel_types, self.app, self.custom_permissions)
-  self.auth = auth.new(self.app, self.users, options)
+  self.auth = auth.new(self.app, self.users, self.store, options)
   self.used_types = {}
   self.options = option_table.check({
     logger = function(_, message, fields) self.logged[#self.logged + 1] = { message, fields } end,

@@ -20,10 +20,13 @@ local REMEMBERED = 2048
 ---@field exp integer?
 ---@field iat integer?
 ---@field unchecked boolean? it was taken while the app's checks were off
+---@field accepted_at integer? the store's revision when it was found good for a request: all that could
+---  change that, but for its end, is written there
 
 ---@class stream_events.server.Auth
 ---@field private app stream_events.server.App
 ---@field private users stream_events.server.Users
+---@field private store stream_events.server.Store
 ---@field private now fun(): number
 ---@field private young table<string, stream_events.server.Identity>
 ---@field private young_count integer
@@ -33,12 +36,14 @@ Auth.__index = Auth
 
 ---@param app stream_events.server.App
 ---@param users stream_events.server.Users
+---@param store stream_events.server.Store where both keep what they know
 ---@param options { now: (fun(): number)? }?
 ---@return stream_events.server.Auth
-function M.new(app, users, options)
+function M.new(app, users, store, options)
   return setmetatable({
     app = app,
     users = users,
+    store = store,
     now = options and options.now or native.time,
     young = {}, young_count = 0, old = {},
   }, Auth)
@@ -159,7 +164,7 @@ end
 
 local function bare_token(text)
   -- The protocol has no "Bearer", but many HTTP tools put it there. Tokens themselves begin with "e".
-  if not text or not text:find "^[Bb]" then return text end
+  if not text or text:byte() == 101 then return text end
   return (text:gsub("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+", ""))
 end
 
@@ -173,6 +178,15 @@ local function caller_of(identity, user)
   return identity
 end
 
+-- Whoever sent the last request with this token, when that was found good and nothing was written since.
+local function remembered(self, headers, query)
+  local identity = self.young[headers.authorization]
+  if identity and identity.accepted_at == self.store.revision and query.api_key == self.app.api_key
+    and headers["stream-auth-type"] == "jwt" and not (identity.exp and self.now() >= identity.exp) then
+    return identity
+  end
+end
+
 --- Who sent an HTTP request. Callers are shared between requests: read only.
 --- A user comes to be by connecting, as a guest, or by a backend's doing; a good token alone does
 --- not make one.
@@ -181,25 +195,31 @@ end
 ---@return stream_events.server.Caller? caller
 ---@return stream_events.server.Failure? failure
 function Auth:http(request, query)
+  local caller = remembered(self, request.headers, query)
+  if caller then return caller end
   local ok, failure = check_key(self, query)
   if not ok then return nil, failure end
   local text = bare_token(request.headers.authorization)
   local kind, no_kind = claimed_kind(request.headers["stream-auth-type"], text)
   if not kind then return nil, no_kind end
   if kind == "anonymous" then return anonymous_caller(self) end
+  local revision = self.store.revision
   local identity, bad_token = verify(self, text)
   if not identity then return nil, bad_token end
   local user = identity.id and self.users:get(identity.id)
   ok, failure = check_revoked(self, identity, user)
   if not ok then return nil, failure end
-  if identity.kind == "server" then return identity end
-  if not user then
-    return failures.fail(5, ("user %q does not exist: a user comes to be by connecting, or when a "
-      .. "backend creates it"):format(identity.id))
+  if identity.kind ~= "server" then
+    if not user then
+      return failures.fail(5, ("user %q does not exist: a user comes to be by connecting, or when a "
+        .. "backend creates it"):format(identity.id))
+    end
+    ok, failure = self.users:check_alive(user)
+    if not ok then return nil, failure end
+    caller_of(identity, user)
   end
-  ok, failure = self.users:check_alive(user)
-  if not ok then return nil, failure end
-  return caller_of(identity, user)
+  identity.accepted_at = revision
+  return identity
 end
 
 -- The query parameter `json` of a connect.
