@@ -105,6 +105,15 @@ describe("events", function()
       assert.not_matches("\\u", text, 1, true)
     end)
 
+    it("tell a type without the escapes that its sender wrote, each time", function()
+      local bob = watching "bob"
+      for _ = 1, 2 do
+        fixture:call("alice", "POST", EVENT, '{"event":{"type":"fl\\u0061r\\u0065"}}')
+        local _, text = bob:expect("flare")
+        assert.matches('"type":"flare"', text, 1, true)
+      end
+    end)
+
     it("can be read by the plugin's own scanner", function()
       local bob = watching "bob"
       fixture:call("alice", "POST", EVENT, { event = { type = "fl\u{e4}re", text = "x" } })

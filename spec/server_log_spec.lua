@@ -81,6 +81,15 @@ describe("a request", function()
     assert.equal(("x"):rep(64), hi(("x"):rep(64)))
   end)
 
+  it("has an id of its own however many there were", function()
+    local seen = {}
+    for i = 1, 2100 do
+      local id = hi()
+      assert.is_nil(seen[id], id)
+      seen[id] = i
+    end
+  end)
+
   it("tells its id in refusals, too, with their own headers left alone", function()
     for _ = 1, 2 do
       local answer = fixture.client:request("DELETE", "/hi")

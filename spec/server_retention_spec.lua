@@ -94,6 +94,16 @@ describe("stamps", function()
     assert.equal(jumps, clock.jumps)
   end)
 
+  it("are written without zeros at the end", function()
+    for i, expected in ipairs { "01.000001Z", "02Z", "03.5Z", "04.00012Z", "05.12Z", "06.10001Z", "07.0007Z" } do
+      local second, fraction = expected:match "^(%d+)(.*)Z$"
+      clock_shows(function() return 4102444800 + tonumber(second) + (tonumber("0" .. fraction) or 0) end)
+      local text, micros = clock.stamp()
+      assert.equal("2100-01-01T00:00:" .. expected, text, i)
+      assert.equal(micros, clock.micros(text))
+    end
+  end)
+
   it("follow a clock that was set back far, and say so", function()
     local _, before = clock.stamp()
     local jumps = clock.jumps

@@ -101,6 +101,7 @@ end
 ---@param cid string
 ---@return boolean
 function Bans:shadows(user_id, cid)
+  if not (self.app[user_id] or self.channels[user_id]) then return false end -- nearly always
   local app, own = self:in_app(user_id), self:in_channel(user_id, cid)
   return (app ~= nil and app.shadow) or (own ~= nil and own.shadow) or false
 end

@@ -16,9 +16,10 @@ local MAX_MEMBERS = 100 -- in one call
 ---@return stream_events.server.Channel?
 ---@return stream_events.server.Failure? failure
 function M.channel(context)
-  local channel_type, id = context.params.type, context.params.id
-  local channel = context.server.channels:get(channel_type .. ":" .. id)
+  local params = context.params
+  local channel = context.server.channels:get(params.cid)
   if channel then return channel end
+  local channel_type, id = params.type, params.id
   local ok, message = M.check_names(channel_type, id)
   if not ok then return failures.fail(4, message) end
   return failures.fail(16, ("Can't find channel with id %s"):format(names.cid(channel_type, id)))

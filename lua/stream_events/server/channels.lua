@@ -32,7 +32,7 @@ local OPTIONAL = { team = true, config_overrides = true }
 ---@field custom table<string, any>
 ---@field members table<string, stream_events.server.Member>
 ---@field member_count integer
----@field envelope string the channel's names as they stand in every event, JSON
+---@field envelope string the channel's names as they stand in every event behind its type, JSON
 ---@field audience table? who watches; belongs to the watching module
 
 ---@class stream_events.server.Member
@@ -53,7 +53,7 @@ Channels.__index = Channels
 
 local function adopt(self, channel)
   channel.cid = names.cid(channel.type, channel.id)
-  channel.envelope = ('"cid":"%s","channel_id":"%s","channel_type":"%s"'):format(
+  channel.envelope = (',"cid":"%s","channel_id":"%s","channel_type":"%s"'):format(
     channel.cid, channel.id, channel.type)
   self.by_cid[channel.cid] = channel
   return channel

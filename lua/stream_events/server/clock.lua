@@ -25,13 +25,12 @@ for number = 0, 999 do DIGITS[number] = ("%03d"):format(number) end
 local function text_of(micros)
   local second = micros // 1000000
   if second ~= prefix_second then
-    prefix_second, prefix = second, timestamp.format(second):sub(1, -2)
+    prefix_second, prefix = second, timestamp.format(second):sub(1, -2) .. "."
   end
   local rest = micros - second * 1000000
-  if rest == 0 then return prefix .. "Z" end
-  local text = prefix .. "." .. DIGITS[rest // 1000] .. DIGITS[rest % 1000]
-  if rest % 10 == 0 then text = text:gsub("0+$", "") end
-  return text .. "Z"
+  if rest % 10 ~= 0 then return prefix .. DIGITS[rest // 1000] .. DIGITS[rest % 1000] .. "Z" end
+  local text = prefix .. DIGITS[rest // 1000] .. DIGITS[rest % 1000]
+  return text:gsub("%.?0+$", "", 1) .. "Z"
 end
 
 --- Now, RFC 3339, to the microsecond; zeros at the end are dropped.

@@ -10,7 +10,6 @@ local input = require "stream_events.server.input"
 local M = {}
 
 local json, type_class = native.json, native.type_class
-local concat = table.concat
 
 -- Only the server says these; what a sender put there is left out. The first eight are part of the
 -- event or say who sends it, the others are what clients believe of any event that carries them, and
@@ -52,19 +51,20 @@ end
 
 -- Types come again and again; what is remembered is forgotten when there is too much of it.
 local MOST_TYPES = 1024
-local types, type_count = {}, 0
+local types, plain, type_count = {}, {}, 0
 
--- The type that a raw value is.
+-- The type that a raw value is, and the same as JSON without needless escapes.
 local function type_of(raw)
   local event_type = types[raw]
-  if event_type then return event_type end
+  if event_type then return event_type, plain[raw] end
   event_type = text_of(raw)
   if not event_type then return failures.fail(4, "event.type must be a string") end
   local ok, message = names.event_type(event_type)
   if not ok then return failures.fail(4, "event.type: " .. message) end
-  if type_count >= MOST_TYPES then types, type_count = {}, 0 end
+  if type_count >= MOST_TYPES then types, plain, type_count = {}, {}, 0 end
   types[raw], type_count = event_type, type_count + 1
-  return event_type
+  plain[raw] = raw:find("\\", 1, true) and json.encode(event_type) or raw
+  return event_type, plain[raw]
 end
 
 -- What is wrong with a body that could not be taken apart.
@@ -84,12 +84,11 @@ function M.read(body)
     return failures.fail(4, ("event has %d fields, %d are allowed"):format(count, MAX_KEYS))
   end
   if not raw_type then return failures.fail(4, "event.type is a required field") end
-  local event_type, wrong = type_of(raw_type)
-  if not event_type then return nil, wrong end
-  if raw_type:find("\\", 1, true) then raw_type = json.encode(event_type) end
+  local event_type, as_json = type_of(raw_type)
+  if not event_type then return nil, as_json end
   if id then data = ('%s%s"id":%s'):format(data, data == "" and "" or ",", id) end
   return {
-    type = event_type, raw_type = raw_type, data = data, size = size, user = user, user_id = user_id,
+    type = event_type, raw_type = as_json, data = data, size = size, user = user, user_id = user_id,
     id = id,
   }
 end
@@ -154,11 +153,9 @@ end
 ---@return integer stamp its created_at in microseconds
 function M.text(event, user_json, channel)
   local created_at, stamp = clock.stamp()
-  return concat {
-    '{"type":', event.raw_type, channel and "," or "", channel and channel.envelope or "",
-    ',"user":', user_json, ',"created_at":"', created_at, event.data == "" and '"' or '",',
-    event.data, "}",
-  }, stamp
+  local data = event.data
+  return '{"type":' .. event.raw_type .. (channel and channel.envelope or "") .. ',"user":' .. user_json
+    .. ',"created_at":"' .. created_at .. (data == "" and '"' or '",') .. data .. "}", stamp
 end
 
 return M

@@ -32,7 +32,7 @@ end
 ---@return string text
 function Events:text(event_type, channel, user, fields)
   local parts = { '{"type":"', event_type, '"' }
-  if channel then parts[#parts + 1] = "," .. channel.envelope end
+  if channel then parts[#parts + 1] = channel.envelope end
   if user then parts[#parts + 1] = ',"user":' .. self.users:json(user) end
   parts[#parts + 1] = ',"created_at":"' .. clock.stamp() .. '"'
   for name, value in pairs(fields or {}) do

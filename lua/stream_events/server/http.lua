@@ -42,7 +42,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field connection integer the listener's number of the HTTP connection
 ---@field address string of the client, also of one behind a trusted proxy
 ---@field id_line string of the answer's head: the id of the request, see stream_events.server.requests
----@field params table<string,string> decoded path parameters; shared, read only
+---@field params table<string,string> decoded path parameters, and of a channel's its `cid`; shared, read only
 ---@field query table<string,string> decoded; shared, read only
 ---@field payload table? the decoded object of the query parameter `payload`
 ---@field body table? decoded; {} for a POST, PUT or PATCH without a body; nil otherwise
@@ -150,6 +150,7 @@ local function resolve(self, method, path)
   end
   local params = {}
   for i, name in ipairs(entry.names) do params[name] = values[i] end
+  if params.type and params.id then params.cid = params.type .. ":" .. params.id end
   return { route = entry.route, params = params }
 end
 
@@ -202,11 +203,20 @@ local function decode_object(text, what)
   return value
 end
 
+-- Most answers take a few hundredths of a millisecond, so their texts are made once.
+local DURATIONS = setmetatable({}, {
+  __index = function(durations, hundredths)
+    local text = ("%.2fms"):format(hundredths / 100)
+    if hundredths < 1000 then durations[hundredths] = text end
+    return text
+  end,
+})
+
 --- How long the answer took, the way the protocol writes it.
 ---@param started number native.now() of the beginning
 ---@return string
 function M.duration(started)
-  return ("%.2fms"):format((native.now() - started) * 1000)
+  return DURATIONS[((native.now() - started) * 100000 + 0.5) // 1 | 0]
 end
 
 -- Takes one of the calls that the caller may make. It comes before the request is looked at any closer,
@@ -301,7 +311,7 @@ end
 -- The header lines of an answer, those of the rate limits before them.
 local function with_rates(context, headers)
   local lines = context.rate_lines
-  if not lines or not headers then return lines or headers end
+  if not headers then return lines end
   return table.move(headers, 1, #headers, #lines + 1, { table.unpack(lines) })
 end
 
@@ -326,7 +336,7 @@ function Router:answer(connection, request)
       { error = tostring(status) })
     status, body, headers = refusal(context, failures.internal(), context.endpoint)
   end
-  headers = with_rates(context, headers)
+  if context.rate_lines then headers = with_rates(context, headers) end
   if self.server.options.allowed_origins then headers = self.server.origins:add_to(request, headers) end
   return status, body, requests:finish(context, status, headers)
 end

@@ -56,8 +56,7 @@ local function describe(context, outcome)
   local caller, sender = context.caller, context.sender
   return {
     outcome = outcome, type = context.event_type, by = caller.kind,
-    cid = context.params.type and context.params.type .. ":" .. context.params.id,
-    target = not context.params.type and context.params.id or nil,
+    cid = context.params.cid, target = not context.params.cid and context.params.id or nil,
     sender = sender and sender.id or caller.id,
   }
 end

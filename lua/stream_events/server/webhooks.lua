@@ -342,7 +342,9 @@ end
 ---@param is_custom boolean
 ---@param text string as it is distributed
 ---@param members table? for a built-in event of a channel: the first of its members
+---@return boolean unwritten whether there are copies that are not in the database yet
 function Webhooks:copy(context, event_type, is_custom, text, members)
+  if not self.hooks[1] then return false end
   local body, id
   for _, hook in ipairs(self.hooks) do
     if hook.target.wants(event_type, is_custom) then
@@ -359,6 +361,7 @@ function Webhooks:copy(context, event_type, is_custom, text, members)
       end
     end
   end
+  return self.outbox.unwritten > 0
 end
 
 --- A copy of an event of the service's own, about a channel.

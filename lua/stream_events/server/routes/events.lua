@@ -34,7 +34,10 @@ local function check_type(context, channel, event)
     ok, failure = access.check(server, caller, "ReadChannel", channel.type, channel)
   end
   if not ok then return nil, failure end
-  if kind == "custom" then access.remember_send(server, caller, event.type, channel) end
+  if kind == "custom" then
+    if event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
+    access.remember_send(server, caller, event.type, channel)
+  end
   return kind
 end
 
@@ -64,22 +67,18 @@ end
 
 -- The text as the rules let it go. Those of built-in types have a way of their own: only rules that
 -- name such a type have a say in it.
-local function judged(server, kind, event_type, text)
-  local rules = server.rules
-  if not rules or (kind ~= "custom" and not rules:names(event_type)) then return text end
+local function judged(rules, kind, event_type, text)
+  if (kind ~= "custom" and not rules:names(event_type)) then return text end
   return rules:judge(text)
 end
 
 -- A copy for webhooks. Gives whether the answer has to wait until it is kept.
 local function copy(context, text)
-  local webhooks = context.server.webhooks
-  webhooks:copy(context, context.event_type, true, text)
-  return webhooks:unwritten() > 0
+  return context.server.webhooks:copy(context, context.event_type, true, text)
 end
 
--- The send that this one repeats. Only where ids count, and the event has one; then `id` is given too.
-local function sent_before(context, event, is_on, sender_id, place)
-  if not (event.id and is_on) then return nil end
+-- The send that this one repeats, and the id. Only where ids count, and the event has one.
+local function sent_before(context, event, sender_id, place)
   local id, failure = custom_event.repeat_id(event)
   if not id then return nil, nil, failure end
   return context.server.repeats:find(sender_id, place, id, context.started), id
@@ -123,17 +122,20 @@ local function send_event(context)
   local event, channel, kind = read_send(context)
   if not event then return nil, channel end
   local user = context.sender
-  local before, id, failure =
-    sent_before(context, event, ids_count(server, channel, kind), user.id, channel.cid)
-  if failure then return nil, failure end
+  local before, id, failure
+  if event.id and ids_count(server, channel, kind) then
+    before, id, failure = sent_before(context, event, user.id, channel.cid)
+    if failure then return nil, failure end
+  end
   if before then
     repeated(context, before)
     return sent(context, before.text)
   end
-  if kind == "custom" and event.type:find(".", 1, true) then server:note_dotted_type(event.type) end
   local text, stamp = custom_event.text(event, server.users:json(user), channel)
-  text, failure = judged(server, kind, event.type, text)
-  if not text then return nil, failure end
+  if server.rules then
+    text, failure = judged(server.rules, kind, event.type, text)
+    if not text then return nil, failure end
+  end
   local receivers, is_public = distribute(server, context.caller, kind, channel, text)
   local waits = false
   if kind == "custom" and is_public then
@@ -169,8 +171,11 @@ local function send_user_event(context)
   local event, user = read_user_send(context)
   if not event then return nil, user end
   -- All backends are one sender; a user's id is no cid, so the two kinds of places never meet.
-  local before, id, failure = sent_before(context, event, server.app:get "custom_event_ids", "", user_id)
-  if failure then return nil, failure end
+  local before, id, failure
+  if event.id and server.app:get "custom_event_ids" then
+    before, id, failure = sent_before(context, event, "", user_id)
+    if failure then return nil, failure end
+  end
   if before then
     repeated(context, before)
     return 201, {}
