@@ -95,7 +95,9 @@ describe("stamps", function()
   end)
 
   it("are written without zeros at the end", function()
-    for i, expected in ipairs { "01.000001Z", "02Z", "03.5Z", "04.00012Z", "05.12Z", "06.10001Z", "07.0007Z" } do
+    for i, expected in ipairs {
+      "01.000001Z", "02Z", "03.5Z", "04.00012Z", "05.12Z", "06.10001Z", "07.0007Z",
+    } do
       local second, fraction = expected:match "^(%d+)(.*)Z$"
       clock_shows(function() return 4102444800 + tonumber(second) + (tonumber("0" .. fraction) or 0) end)
       local text, micros = clock.stamp()
