@@ -6,7 +6,8 @@ local path, base_url = arg[1], arg[2]
 local stream_events = require "stream_events"
 
 local SECRET = "lan-dev-secret"
-local given, clients = {}, {}
+local PATIENCE = 20 -- seconds: a guard, what is to be printed is waited for
+local given, clients, printed = {}, {}, ""
 
 -- Programs that run for ever do so for some turns.
 local new = stream_events.new
@@ -61,6 +62,13 @@ function makers.love()
   return { graphics = setmetatable({}, { __index = function() return function() end end }) }
 end
 
+function makers.print()
+  return function(...)
+    for i = 1, select("#", ...) do printed = printed .. tostring((select(i, ...))) .. " " end
+    print(...)
+  end
+end
+
 setmetatable(given, { __index = function(_, name)
   local make = makers[name]
   local value = make and make()
@@ -82,10 +90,26 @@ if love then
     if love[call] then love[call](1, 2) end
   end
 end
-for _, client in ipairs(clients) do
-  if not tostring(client):find("closed", 1, true) then
-    for _ = 1, 3 do client:poll(0.005) end
-    client:close()
+local function each_open(act)
+  for _, client in ipairs(clients) do
+    if not tostring(client):find("closed", 1, true) then act(client) end
   end
 end
+
+-- Whether all has been printed that the program says behind `-->`: handlers may do so after its last line.
+local file = assert(io.open(path))
+local text = file:read "a"
+file:close()
+local function has_printed()
+  local so_far = printed:gsub("%s+", " ")
+  for expected in text:gmatch "%-%->%s*([^\n]+)" do
+    if not so_far:find(expected, 1, true) then return false end
+  end
+  return true
+end
+
+for _ = 1, 3 do each_open(function(client) client:poll(0.005) end) end
+local ends = os.time() + PATIENCE
+while not has_printed() and os.time() < ends do each_open(function(client) client:poll(0.05) end) end
+each_open(function(client) client:close() end)
 if has_luv then luv.run() end
