@@ -6,6 +6,7 @@ local failures = require "stream_events.server.failure"
 local filters = require "stream_events.server.filter"
 local first = require "stream_events.server.first"
 local input = require "stream_events.server.input"
+local moments = require "stream_events.server.moments"
 
 local M = {}
 
@@ -19,6 +20,7 @@ local FIELDS = {
 }
 -- Times of messages, which this server has not got: what comes nearest.
 local STANDS_FOR = { last_message_at = "updated_at", last_updated = "updated_at" }
+local TIMES = { created_at = true, updated_at = true, last_message_at = true, last_updated = true }
 -- "members/alice" is true where alice is a member. No field has a "/" by itself here.
 local MEMBER = "members/"
 
@@ -108,7 +110,7 @@ local function candidates(channels, filter)
 end
 
 local function newest_first(a, b)
-  if a.updated_at ~= b.updated_at then return a.updated_at > b.updated_at end
+  if a.updated_at ~= b.updated_at then return moments.before(b.updated_at, a.updated_at) end
   return a.cid < b.cid
 end
 
@@ -128,9 +130,9 @@ function M.select(channels, filter, page)
   local plain, failure = without_members(filter)
   if not plain then return nil, failure end
   local matches, order
-  matches, failure = filters.compile(plain, read)
+  matches, failure = filters.compile(plain, read, TIMES)
   if not matches then return nil, failure end
-  order, failure = filters.order(page.sort, read, newest_first)
+  order, failure = filters.order(page.sort, read, newest_first, TIMES)
   if not order then return nil, failure end
   if page.limit == 0 then return {} end
   local found = first.new(page.offset + page.limit, order)

@@ -7,6 +7,7 @@
 local names = require "stream_events.names"
 local native = require "stream_events.native"
 local clock = require "stream_events.server.clock"
+local moments = require "stream_events.server.moments"
 
 local M = {}
 
@@ -383,9 +384,7 @@ function Channels.members_of(_, channel)
     local sorted = {}
     for _, member in pairs(channel.members) do sorted[#sorted + 1] = member end
     table.sort(sorted, function(a, b)
-      -- Without the "Z", or "5.25Z" would come behind "5.253Z".
-      local first, second = a.created_at:sub(1, -2), b.created_at:sub(1, -2)
-      if first ~= second then return first < second end
+      if a.created_at ~= b.created_at then return moments.before(a.created_at, b.created_at) end
       return a.user_id < b.user_id
     end)
     channel.sorted = sorted

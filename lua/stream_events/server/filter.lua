@@ -2,6 +2,7 @@
 -- { "role": "admin", "id": { "$in": [...] }, "$or": [...] }, [{ "field": "name", "direction": 1 }].
 local native = require "stream_events.native"
 local failures = require "stream_events.server.failure"
+local operators = require "stream_events.server.filter_operators"
 local input = require "stream_events.server.input"
 
 local M = {}
@@ -14,79 +15,6 @@ local MAX_SORTS = 8
 local MAX_FIELD = 512 -- bytes of a field's name, which is looked up in every record
 
 local is_list, is_object = input.is_list, input.is_object
-
-local function is_scalar(value)
-  return type(value) == "string" or type(value) == "number" or type(value) == "boolean"
-end
-
-local function comparable(a, b)
-  return type(a) == type(b) and (type(a) == "number" or type(a) == "string")
-end
-
-local function contains(list, wanted)
-  if type(list) == "table" then
-    for _, item in ipairs(list) do
-      if item == wanted then return true end
-    end
-  end
-  return false
-end
-
-local function equal(value, operand)
-  return value == operand
-end
-
-local function compares(test)
-  return function(value, operand) return comparable(value, operand) and test(value, operand) end
-end
-
-local SCALAR = { is_scalar, "a text, a number, true or false" }
-local SCALAR_OR_NULL =
-  { function(value) return is_scalar(value) or value == json.null end, SCALAR[2] .. ", or null" }
-local ORDERED = { function(value) return comparable(value, value) end, "a text or a number" }
-local TEXT = { function(value) return type(value) == "string" end, "a text" }
-local BOOLEAN = { function(value) return type(value) == "boolean" end, "true or false" }
-local SCALARS = {
-  function(value)
-    if not is_list(value) then return false end
-    for _, item in ipairs(value) do
-      if not is_scalar(item) then return false end
-    end
-    return true
-  end,
-  "a list of texts, numbers and booleans",
-}
-
--- A list as a set, so that a long one costs no record more than a short one.
-local function set_of(list)
-  local set = {}
-  for _, item in ipairs(list) do set[item] = true end
-  return set
-end
-
-local function is_in(value, set) return value ~= nil and set[value] == true end
-
--- Operator to { what its operand must be, function(value of the field, operand), what is first made of the
--- operand }.
-local OPERATORS = {
-  ["$eq"] = { SCALAR_OR_NULL, equal },
-  ["$ne"] = { SCALAR_OR_NULL, function(value, operand) return value ~= operand end },
-  ["$in"] = { SCALARS, is_in, set_of },
-  ["$nin"] = { SCALARS, function(value, operand) return not is_in(value, operand) end, set_of },
-  ["$gt"] = { ORDERED, compares(function(value, operand) return value > operand end) },
-  ["$gte"] = { ORDERED, compares(function(value, operand) return value >= operand end) },
-  ["$lt"] = { ORDERED, compares(function(value, operand) return value < operand end) },
-  ["$lte"] = { ORDERED, compares(function(value, operand) return value <= operand end) },
-  ["$exists"] = { BOOLEAN, function(value, operand) return (value ~= nil) == operand end },
-  ["$contains"] = { SCALAR, contains },
-  ["$autocomplete"] = {
-    TEXT,
-    function(value, operand)
-      return type(value) == "string" and value:lower():sub(1, #operand) == operand
-    end,
-    string.lower,
-  },
-}
 
 local function all_of(predicates)
   return function(record)
@@ -151,20 +79,18 @@ local function check_field(field)
 end
 
 local function compile_operator(field, name, operand, state)
-  local operator = OPERATORS[name]
+  local operator = operators.find(name, state.times[field])
   if not operator then
     return failures.fail(4, ("the filter on %q has the unknown operator %q"):format(field, name))
   end
-  local expected, test, prepare = operator[1], operator[2], operator[3]
-  if not expected[1](operand) then
-    return failures.fail(4, ("%s on %q needs %s"):format(name, field, expected[2]))
+  local test = operator.make(operand)
+  if not test then
+    return failures.fail(4, ("%s on %q needs %s"):format(name, field, operator.needs))
   end
   local ok, failure = count(state)
   if not ok then return nil, failure end
-  if operand == json.null then operand = nil end
-  if prepare then operand = prepare(operand) end
   local read = state.read
-  return function(record) return test(read(record, field), operand) end
+  return function(record) return test(read(record, field)) end
 end
 
 local function compile_field(field, value, state)
@@ -207,11 +133,12 @@ end
 --- Makes a function out of filter conditions.
 ---@param conditions any decoded; nil or {}: everything passes
 ---@param read fun(record: table, field: string): any the value of a record's field, nil for none
+---@param times table<string, true>? the fields that are times, as this server writes them
 ---@return (fun(record: table): boolean)? predicate
 ---@return stream_events.server.Failure? failure
-function M.compile(conditions, read)
+function M.compile(conditions, read, times)
   if conditions == nil or conditions == json.null then return function() return true end end
-  return compile_object(conditions, { read = read, conditions = 0 }, 1)
+  return compile_object(conditions, { read = read, times = times or {}, conditions = 0 }, 1)
 end
 
 local function check_sort(sort)
@@ -234,22 +161,25 @@ end
 ---@param sort any decoded; nil: only `finally` decides
 ---@param read fun(record: table, field: string): any
 ---@param finally fun(a: table, b: table): boolean decides between equals; a strict order
+---@param times table<string, true>? the fields that are times, as this server writes them
 ---@return (fun(a: table, b: table): boolean)? comparison
 ---@return stream_events.server.Failure? failure
-function M.order(sort, read, finally)
+function M.order(sort, read, finally, times)
   if sort == nil or sort == json.null then return finally end
   local ok, failure = check_sort(sort)
   if not ok then return nil, failure end
+  local before = {}
+  for i, item in ipairs(sort) do before[i] = operators.before(times and times[item.field]) end
   return function(a, b)
-    for _, item in ipairs(sort) do
+    for i, item in ipairs(sort) do
       local x, y = read(a, item.field), read(b, item.field)
       -- Values of different types are ordered by the names of their types, so that the order is one.
       if type(x) ~= type(y) then
         if x == nil or y == nil then return y == nil end
         return type(x) < type(y)
-      elseif x ~= y and comparable(x, y) then
-        if item.direction == -1 then return x > y end
-        return x < y
+      elseif x ~= y and operators.comparable(x, y) then
+        if item.direction == -1 then x, y = y, x end
+        return before[i](x, y)
       end
     end
     return finally(a, b)

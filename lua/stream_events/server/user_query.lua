@@ -3,6 +3,7 @@ local native = require "stream_events.native"
 local filter = require "stream_events.server.filter"
 local first = require "stream_events.server.first"
 local input = require "stream_events.server.input"
+local moments = require "stream_events.server.moments"
 
 local M = {}
 
@@ -10,8 +11,10 @@ local json = native.json
 
 local MAX_PAGE, DEFAULT_PAGE, MAX_OFFSET = 100, 30, 1000
 
+local TIMES = { created_at = true, updated_at = true, last_active = true }
+
 local function newest_first(a, b)
-  if a.created_at ~= b.created_at then return a.created_at > b.created_at end
+  if a.created_at ~= b.created_at then return moments.before(b.created_at, a.created_at) end
   return a.id < b.id
 end
 
@@ -38,9 +41,9 @@ function M.find(request, by_id, get, read)
   if not limit then return nil, wrong_limit end
   local offset, wrong_offset = input.bounded(request.offset, "offset", 0, 0, MAX_OFFSET)
   if not offset then return nil, wrong_offset end
-  local matches, wrong_filter = filter.compile(request.filter_conditions, read)
+  local matches, wrong_filter = filter.compile(request.filter_conditions, read, TIMES)
   if not matches then return nil, wrong_filter end
-  local before, wrong_sort = filter.order(request.sort, read, newest_first)
+  local before, wrong_sort = filter.order(request.sort, read, newest_first, TIMES)
   if not before then return nil, wrong_sort end
   if limit == 0 then return {} end
   local found = first.new(offset + limit, before)
