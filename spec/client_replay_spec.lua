@@ -3,6 +3,7 @@ local fakes = require "support.fake_transport"
 local native = require "stream_events.native"
 local pacing = require "stream_events.pacing"
 
+local NO_CONNECTION = '{"code":46,"message":"no such connection","StatusCode":400}'
 local KEPT = { custom_events = true, custom_event_retention = { seconds = 60, count = 10 } }
 local fake, client, channel, got, recovered
 
@@ -258,6 +259,40 @@ describe("after a reconnect", function()
     lose()
     polls(8)
     assert.same({ 3, { 1 }, false }, { calls, got, recovered[1].gap })
+  end)
+
+  it("what was missed comes over the next connection when this one is gone for the server: no gap", function()
+    local asked = {}
+    begin(function(body)
+      asked[#asked + 1] = body.last_sync_at
+      if #asked > 1 then return answer { event(1), event(2) } end
+      fake.socket:event("note", { created_at = "2026-01-01T00:00:05Z" }) -- to the user; of no channel
+      fake.socket:finish("closed", "restart", 1012)
+      return 400, NO_CONNECTION
+    end)
+    local notes = 0
+    client:subscribe_for("note", function() notes = notes + 1 end)
+    lose()
+    for _ = 1, 12 do if not recovered[1] then client:poll(5) end end
+    assert.same({ "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.5Z" }, asked)
+    assert.same({ { 1, 2 }, 1, 1, false }, { got, notes, #recovered, recovered[1].gap })
+  end)
+
+  it("there is a gap when the server knows no such connection, and it goes on all the same", function()
+    local calls = 0
+    begin(function()
+      calls = calls + 1
+      return 400, NO_CONNECTION
+    end)
+    lose()
+    polls(6)
+    receive(5)
+    polls(2)
+    assert.same({ 1, { 5 }, true, { "messaging:general" } },
+      { calls, got, recovered[1].gap, recovered[1].gap_cids })
+    lose()
+    polls(6)
+    assert.same({ 2, true }, { calls, recovered[2].gap })
   end)
 
   it("what comes live as well, since a sync whose answer was lost began the watch, is given once", function()

@@ -1,6 +1,7 @@
 --- A client that was cut off from the real server: what was sent meanwhile comes back before what is
 --- live, in order and once, is judged like it, and what cannot come back is named.
 local folder = require "support.folder"
+local free_port = require "support.free_port"
 local native = require "stream_events.native"
 local process = require "support.process"
 local relays = require "support.relay"
@@ -264,14 +265,13 @@ describe("a client that was cut off", function()
   end)
 
   it("gets what was sent while its server was started again", function()
-    local data = folder.new():at "server.db"
-    begin { data = data }
+    local data, port = folder.new():at "server.db", free_port.tcp()
+    begin { data = data, port = port }
     local bob = watcher("bob", { LOBBY })
     tick(1, 1)
     wait(function() return #bob.got == 1 end)
     cut "bob"
     tick(2, 4)
-    local port = fixture.server.port
     fixture:stop()
     fixture = servers.start { data = data, port = port }
     tick(5, 6)

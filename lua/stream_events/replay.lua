@@ -19,11 +19,14 @@ local AT_A_TIME = 4 -- calls in flight
 -- What broke the WebSocket has mostly broken kept connections of HTTP as well, and that shows only now;
 -- and many calls at once may be too many.
 local ATTEMPTS = 3
+local NO_CONNECTION = 46 -- the code for a connection that the server does not know any more
 
 ---@class stream_events.Replay
 ---@field private context table of the client
 ---@field private since table<string, string> by cid: where a channel was left off
 ---@field private missing table<string, true> cids of which events may be missing, not yet reported
+---@field private refused table<string, true> cids that could not be asked for, since for the server the
+---  connection is gone: it did not watch them, and the next one asks from the same place on
 ---@field private run table? the calls under way
 local Replay = { __name = "stream_events.replay" }
 Replay.__index = Replay
@@ -31,7 +34,7 @@ Replay.__index = Replay
 ---@param context table of the client: api, clock, options, limits, paces, log
 ---@return stream_events.Replay
 function M.new(context)
-  return setmetatable({ context = context, since = {}, missing = {} }, Replay)
+  return setmetatable({ context = context, since = {}, missing = {}, refused = {} }, Replay)
 end
 
 -- Dates of one server, in UTC; without the "Z", or "5.25Z" would come behind "5.253Z".
@@ -73,13 +76,13 @@ end
 --- Forgets a channel that is no longer watched.
 ---@param cid string
 function Replay:forget(cid)
-  self.since[cid], self.missing[cid] = nil, nil
+  self.since[cid], self.missing[cid], self.refused[cid] = nil, nil, nil
   if self.run then self.run.watches[cid] = nil end
 end
 
 --- Forgets everything.
 function Replay:forget_all()
-  self.since, self.missing, self.run = {}, {}, nil
+  self.since, self.missing, self.refused, self.run = {}, {}, {}, nil
 end
 
 --- Gives up what is under way: the connection is gone again.
@@ -98,8 +101,13 @@ local function still_wanted(run, cids)
   return list
 end
 
+local function is_gone(err)
+  return type(err) == "table" and err.code == NO_CONNECTION
+end
+
 local function give_up(self, cids, err)
-  for _, cid in ipairs(cids) do self.missing[cid] = true end
+  local list = is_gone(err) and self.refused or self.missing
+  for _, cid in ipairs(cids) do list[cid] = true end
   self.context.log("warning", "what was missed in channels cannot be had",
     { channels = #cids, error = tostring(err) })
 end
@@ -206,7 +214,8 @@ end
 
 -- Seconds until a call that failed is made again; nil: it is not.
 local function again_in(self, run, attempt, err)
-  if attempt >= ATTEMPTS then return nil end
+  -- What the server said when it ended the connection is not read before this is over.
+  if attempt >= ATTEMPTS or is_gone(err) then return nil end
   local context, wait = self.context, 0
   if err.kind ~= "network" then
     if not err.retryable then return nil end
@@ -297,6 +306,7 @@ end
 ---@param done fun(texts: string[], dates: table<string, string>)
 ---@return boolean asks
 function Replay:begin(watches, done)
+  self.refused = {}
   local calls = calls_for(self, watches)
   if #calls == 0 then return false end
   local run = {
@@ -317,7 +327,10 @@ end
 function Replay:report()
   local cids = {}
   for cid in pairs(self.missing) do cids[#cids + 1] = cid end
-  self.missing = {}
+  for cid in pairs(self.refused) do
+    if not self.missing[cid] then cids[#cids + 1] = cid end
+  end
+  self.missing, self.refused = {}, {}
   return cids
 end
 
