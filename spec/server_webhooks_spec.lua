@@ -393,11 +393,10 @@ describe("webhooks", function()
 
     it("do not keep the server from stopping", function()
       local hanging = receiver("hang")
-      start()
-      set_hooks(hook_to(hanging))
+      start { stop_timeout = 0.05 }
+      set_hooks(hook_to(hanging, { timeout_ms = 15000 }))
       for _ = 1, 10 do send { type = "tick" } end
       hanging:expect(8)
-      hanging:stop()
       fixture:stop()
       local lines = logged "the server was stopped, and its state was in memory"
       assert.same({ 1, 10 }, { #lines, lines[1].fields.deliveries })
