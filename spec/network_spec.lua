@@ -148,7 +148,7 @@ describe("a connection whose other end has gone without a word", function()
     local relay = relays.to("127.0.0.1", port)
     local function new(base_url, id)
       local client = stream_events.new {
-        api_key = "devkey", base_url = base_url, timeouts = { health = 0.2, silence = 0.8 },
+        api_key = "devkey", base_url = base_url, timeouts = { health = 0.4, silence = 2 },
         random = function() return 0 end,
       }
       local connected
@@ -168,7 +168,7 @@ describe("a connection whose other end has gone without a word", function()
 
     relay:freeze()
     wait(function() return #changes > 0 end, john, jane)
-    assert.same({ false, "timeout", "nothing heard from the server for 0.8 seconds", true },
+    assert.same({ false, "timeout", "nothing heard from the server for 2 seconds", true },
       { changes[1].online, changes[1].kind, changes[1].reason, changes[1].will_retry })
     wait(function() return changes[#changes].type == "connection.recovered" end, john, jane)
     local sent

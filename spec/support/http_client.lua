@@ -5,7 +5,7 @@ local native = require "stream_events.native"
 
 local M = {}
 
-local PATIENCE = 10000 -- milliseconds
+local PATIENCE = 30000 -- milliseconds; only a guard, conditions are waited for
 
 --- Runs the loop until `condition()` gives something, and returns that.
 ---@param patience integer? milliseconds until it is given up
