@@ -115,6 +115,22 @@ describe("a request", function()
     end)
   end
 
+  it("has all its headers, however many there may be", function()
+    fixture = listening.open()
+    local client = fixture:client()
+    for _, count in ipairs { 14, 15, 16, 17, 98, 99 } do
+      local lines, expected = { "GET / HTTP/1.1", "Host: x" }, { host = "x" }
+      for i = 1, count do
+        lines[#lines + 1] = ("H-%d: value %d"):format(i, i * 7)
+        expected["h-" .. i] = "value " .. i * 7
+      end
+      client:write(table.concat(lines, "\r\n") .. "\r\n\r\n")
+      local number, request = fixture:expect "request"
+      assert.same(expected, request.headers)
+      fixture.listener:respond(number, 200, "{}")
+    end
+  end)
+
   it("may be cut anywhere, and be followed by the next one", function()
     fixture = listening.open()
     local text = "POST /one HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" ..

@@ -16,6 +16,20 @@ describe("a histogram", function()
     assert.same({ 2, 2, 2 }, histogram.counts)
     assert.equal(1023.5, histogram.sum)
   end)
+
+  it("does so whatever came before", function()
+    local class_of = { [0] = 1, [1] = 1, [1.5] = 2, [10] = 2, [11] = 3, [100] = 3, [101] = 4 }
+    for before in pairs(class_of) do
+      for value, class in pairs(class_of) do
+        local histogram = histograms.new { 1, 10, 100 }
+        histogram:add(before)
+        histogram:add(value)
+        local expected = { 0, 0, 0, 0 }
+        for _, each in ipairs { class_of[before], class } do expected[each] = expected[each] + 1 end
+        assert.same(expected, histogram.counts)
+      end
+    end
+  end)
 end)
 
 describe("the text of metrics", function()

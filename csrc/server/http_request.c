@@ -16,9 +16,13 @@
 #include "upgrade.h"
 
 #define SHORT_HEAD 512u /* bytes */
+/* Fields that a reader has room for in itself. With all of them, it would be one of the blocks for which
+ * malloc looks through everything that is free. */
+#define FEW_FIELDS 16u
 
 struct se_http_reader {
   se_http_request request;
+  se_http_field few[FEW_FIELDS];
   http_parser parser;
   size_t max_header, max_body;
   size_t head_bytes;       /* of this head so far, empty lines before it included */
@@ -81,6 +85,18 @@ static int on_url(http_parser *parser, const char *at, size_t len) {
   return store(reader, at, len);
 }
 
+/* Makes room for the most there may be. 0: no memory. */
+static int move_fields(se_http_reader *reader) {
+  se_http_field *fields = malloc(SE_HTTP_MAX_FIELDS * sizeof *fields);
+  if (fields == NULL) {
+    refuse(reader, 503, "out of memory");
+    return 0;
+  }
+  memcpy(fields, reader->few, sizeof reader->few);
+  reader->request.fields = fields;
+  return 1;
+}
+
 static int on_field(http_parser *parser, const char *at, size_t len) {
   se_http_reader *reader = parser->data;
   se_http_request *request = &reader->request;
@@ -93,6 +109,8 @@ static int on_field(http_parser *parser, const char *at, size_t len) {
       reader->too_many = 1;
       return 0;
     }
+    if (request->field_count == FEW_FIELDS && !move_fields(reader))
+      return 1;
     request->fields[request->field_count] = (se_http_field){(uint16_t)begin, 0, 0, 0};
     request->field_count++;
     reader->in_value = 0;
@@ -445,12 +463,15 @@ se_http_reader *se_http_reader_new(size_t max_header, size_t max_body) {
   se_buffer_init(&reader->request.text, reader->max_header + 1);
   se_buffer_init(&reader->request.body, max_body);
   reader->request.method = "";
+  reader->request.fields = reader->few;
   return reader;
 }
 
 void se_http_reader_free(se_http_reader *reader) {
   if (reader == NULL)
     return;
+  if (reader->request.fields != reader->few)
+    free(reader->request.fields);
   se_buffer_free(&reader->request.text);
   se_buffer_free(&reader->request.body);
   free(reader);

@@ -24,7 +24,7 @@ typedef struct {
   const char *method; /* constant text, "GET" */
   uint16_t path, path_len, query, query_len; /* offsets into text; as sent, still encoded */
   unsigned field_count;
-  se_http_field fields[SE_HTTP_MAX_FIELDS];
+  se_http_field *fields;
   se_buffer text;     /* the bytes that the offsets mean */
   se_buffer body;
   int keep_alive;     /* the client lets the connection be used again */
