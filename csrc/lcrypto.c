@@ -68,7 +68,7 @@ static int crypto_signer(lua_State *L) {
 
 /* signer:sign(data) -> digest in hex */
 static int signer_sign(lua_State *L) {
-  se_signer **box = luaL_checkudata(L, 1, SIGNER_MT);
+  se_signer **box = se_check_self(L, SIGNER_MT);
   uint8_t digest[SE_SHA256_SIZE];
   char text[2 * SE_SHA256_SIZE];
   size_t len;

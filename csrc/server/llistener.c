@@ -25,7 +25,7 @@ typedef struct {
 } llistener;
 
 static llistener *check_self(lua_State *L) {
-  return luaL_checkudata(L, 1, LISTENER_MT);
+  return se_check_self(L, LISTENER_MT);
 }
 
 /* ---- listen ---- */
