@@ -673,7 +673,7 @@ return {
       send("messaging:d", "flare", "x:=1", "--as", "tommaso")
       send("messaging:d", "other", "n:=9007199254740993", "--as", "tommaso")
       send("messaging:d", "mine", "--as", "thierry")
-      process.wait(function() return (folder:read "log.jsonl" or ""):find('"mine"', 1, true) end, "recorded")
+      folder:wait_for("log.jsonl", '"mine"')
       finish(listener)
       assert.equal("", listener.stdout)
       local recorded = lines(folder:read "log.jsonl")

@@ -1,5 +1,6 @@
 --- A folder of a spec's own, with files in it; gone with remove().
 local luv = require "luv"
+local process = require "support.process"
 
 local M = {}
 
@@ -34,6 +35,21 @@ function Folder:read(name)
   local text = file:read "a"
   file:close()
   return text
+end
+
+--- Waits until a file holds a text.
+---@param name string
+---@param text string
+function Folder:wait_for(name, text)
+  local watcher, closed = assert(luv.new_fs_event()), false
+  -- A file wakes no loop by itself: what waits for it would wait for something else to happen.
+  assert(watcher:start(self.path, {}, function() end))
+  local ok, problem = pcall(process.wait, function()
+    return (self:read(name) or ""):find(text, 1, true)
+  end, ("%s holds %s"):format(name, text))
+  watcher:close(function() closed = true end)
+  process.wait(function() return closed end, "the watcher is closed")
+  if not ok then error(problem, 2) end
 end
 
 function Folder:remove()
