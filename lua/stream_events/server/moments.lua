@@ -5,7 +5,7 @@ local timestamp = require "stream_events.timestamp"
 
 local M = {}
 
-local FRACTION = "^(" .. ("."):rep(19) .. ")%.(%d+)(.+)$"
+local FRACTION = "^(" .. ("."):rep(19) .. ")%.(%d+)([^%d.].*)$"
 local DIGITS = 9 -- of a fraction: the protocol knows no more
 -- Offsets reach a little beyond the years that can be written.
 local FIRST, LAST = timestamp.parse "0001-01-01T00:00:00Z", timestamp.parse "9999-12-31T23:59:59Z"
