@@ -295,6 +295,23 @@ describe("after a reconnect", function()
     assert.same({ 2, true }, { calls, recovered[2].gap })
   end)
 
+  it("what came live is given once when a sync had no answer, and the next one no connection", function()
+    local asked = {}
+    begin(function(body, request)
+      asked[#asked + 1] = body.last_sync_at
+      if #asked > 2 then return answer { event(4), event(5), event(6) } end
+      if #asked == 2 then return 400, NO_CONNECTION end
+      receive(5) -- the server has heard of the sync, and events of it are watched
+      fake.reply(request, nil, "network", "reset")
+      fake.socket:finish("closed", "restart", 1012)
+    end)
+    lose()
+    for _ = 1, 12 do if not recovered[1] then client:poll(5) end end
+    assert.same({ { "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:05Z" }, { 5, 6 } },
+      { asked, got })
+    assert.same({ true, { "messaging:general" } }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
   it("what comes live as well, since a sync whose answer was lost began the watch, is given once", function()
     local calls = 0
     begin(function(_, request)

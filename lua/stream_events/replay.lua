@@ -105,8 +105,9 @@ local function is_gone(err)
   return type(err) == "table" and err.code == NO_CONNECTION
 end
 
-local function give_up(self, cids, err)
-  local list = is_gone(err) and self.refused or self.missing
+-- `may_watch`: the server may have heard of them before, and what it sent since then is given.
+local function give_up(self, cids, err, may_watch)
+  local list = is_gone(err) and not may_watch and self.refused or self.missing
   for _, cid in ipairs(cids) do list[cid] = true end
   self.context.log("warning", "what was missed in channels cannot be had",
     { channels = #cids, error = tostring(err) })
@@ -197,7 +198,7 @@ local function settle(self, run, call, body, err)
   if body then
     take_answer(self, run, cids, body)
   elseif cids[1] then
-    give_up(self, cids, err)
+    give_up(self, cids, err, call.may_watch)
   end
   if self.run ~= run then return end -- ended by whoever read that in the log
   run.pending = run.pending - 1 -- calls without a result
@@ -241,6 +242,7 @@ local function ask(self, run, call)
     if body then stop_again(self, run, call) end
     local wait = err and again_in(self, run, call.attempt, err)
     if not wait then return settle(self, run, call, body, err) end
+    if not err.status or err.status >= 500 then call.may_watch = true end
     call.due = self.context.clock.now() + wait
     run.waiting[#run.waiting + 1] = call
   end)
