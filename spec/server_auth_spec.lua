@@ -1,4 +1,5 @@
 --- Who is calling: keys, tokens of every kind, guests, anonymous callers, refusals.
+local auth = require "stream_events.server.auth"
 local models = require "support.models"
 local native = require "stream_events.native"
 local token = require "stream_events.token"
@@ -157,6 +158,64 @@ describe("stream_events.server.auth", function()
         local text = token.user(SECRET, "nobody")
         for _ = 1, 3 do refused(5, http(text)) end
       end)
+    end)
+
+    it("says the same as one who remembers nobody, whatever happens to users and settings", function()
+      local asked = 0
+      local changing = setmetatable({}, { __index = function()
+        asked = asked + 1
+        return asked
+      end })
+      local forgetful = auth.new(m.app, m.users, changing, { now = function() return m.clock end })
+      local guest = assert(m.users:create_guest { id = "zoe" }).id
+      local ids, texts = { "alice", "bob", guest }, { SERVER, ALICE_2026, token.server("other") }
+      for _, id in ipairs(ids) do
+        for _, iat in ipairs { FROM, FROM + 2, false } do
+          texts[#texts + 1] = token.user(SECRET, id, iat and { iat = iat, exp = iat + 200 } or nil)
+        end
+        texts[#texts + 1] = token.user("other", id)
+      end
+      local function dates()
+        return ({ native.json.null, "2026-01-01T00:00:01Z", "2026-01-01T00:00:03Z" })[math.random(3)]
+      end
+      local trusted = { trusted = true }
+      local changes = {
+        function(id) return m.users:deactivate(id) end,
+        function(id) return m.users:reactivate(id) end,
+        function(id) return m.users:delete(id) end,
+        function(id) return m.users:restore { id } end,
+        function(id) return math.random(600) == 1 and m.users:erase(id) end,
+        function(id)
+          return m.users:upsert(id, { role = ({ "guest", "user" })[math.random(2)] }, trusted)
+        end,
+        function(id) return m.users:connect(id, { name = tostring(math.random(3)) }) end,
+        function(id) return m.users:patch(id, { revoke_tokens_issued_before = dates() }, nil, trusted) end,
+        function() return m.app:update { revoke_tokens_issued_before = dates() } end,
+        function() return m.app:update { disable_auth_checks = math.random(2) == 1 } end,
+      }
+      for _ = 1, 1500 do
+        local change, id = changes[math.random(#changes)], ids[math.random(#ids)]
+        if math.random(4) == 1 then
+          pcall(m.store.transaction, m.store, function()
+            change(id)
+            error "undone"
+          end)
+        else
+          change(id)
+        end
+        m.clock = m.clock + math.random(0, 1) / 4
+        for _ = 1, 3 do
+          local text = texts[math.random(#texts)]
+          for _ = 1, 2 do
+            local request = { headers = { authorization = text, ["stream-auth-type"] = "jwt" } }
+            local caller, failure = m.auth:http(request, { api_key = KEY })
+            local expected, refusal = forgetful:http(request, { api_key = KEY })
+            local is_same = caller and expected and caller.kind == expected.kind
+              and caller.user == expected.user or not (caller or expected) and failure.code == refusal.code
+            assert(is_same, failure and failure.message or refusal and refusal.message or text)
+          end
+        end
+      end
     end)
 
     it("tolerates Bearer", function()

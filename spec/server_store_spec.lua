@@ -73,6 +73,26 @@ describe("stream_events.server.store", function()
       assert.same({}, all(database, "app"))
     end)
 
+    -- By it others know that what they have found out may be wrong now.
+    it("change the revision, also when they fail", function()
+      local database = opened(":memory:")
+      local seen = { [database.revision] = true }
+      local function changes(write, ...)
+        pcall(write, database, ...)
+        assert.is_nil(seen[database.revision])
+        seen[database.revision] = true
+      end
+      changes(database.put, "user", "a", {})
+      changes(database.put, "user", "a", {})
+      changes(database.delete, "user", "a")
+      changes(database.transaction, function()
+        database:delete("user", "b")
+        error "undone"
+      end)
+      database:close()
+      changes(database.put, "user", "a", {})
+    end)
+
     it("give back exactly what went in", function()
       local text = '{"big":9007199254740993,"empty":[],"none":{},"null":null,"float":0.1,'
         .. '"quote":"\'); DROP TABLE users; --","nul":"a\\u0000b"}'
