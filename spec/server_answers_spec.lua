@@ -94,6 +94,19 @@ describe("the answers of a turn", function()
     assert.same({}, given)
     list:add(3, 200, body)
     assert.equal(3, #given)
+    list:add(4, 200, body)
+    assert.equal(3, #given) -- there is little again
+  end)
+
+  it("wait no more because those of an earlier turn did", function()
+    handlers.settle = function() return true end
+    list:add(1, 201, "a", nil, true)
+    list:give()
+    handlers.settle = function() return false end
+    list:add(2, 200, "b")
+    list:add(3, 201, "c", nil, true)
+    list:give()
+    assert.same({ { 1, 201, "a" }, { 2, 200, "b" }, { 3, 500, "sorry" } }, given)
   end)
 
   it("are not kept when they are given", function()

@@ -375,6 +375,69 @@ describe("a loop whose handlers fail", function()
     loop:stop(1012, native.now() + 5, function() done = true end)
     http_client.wait("the end", function() return done end)
   end)
+
+  it("gives the answers it has when it cannot be told what else came in", function()
+    local seen, done, refuses = {}, false, false
+    local loop = assert(listener.open { port = 0 })
+    local core = loop.core
+    loop.core = setmetatable({
+      next = function()
+        if refuses then
+          refuses = false
+          error "no memory"
+        end
+        return core:next()
+      end,
+    }, { __index = function(_, name)
+      return function(_, ...) return core[name](core, ...) end
+    end })
+    loop:start {
+      request = function()
+        refuses = true
+        return 200, "{}"
+      end,
+      second = function() end, message = function() end, closed = function() end, upgrade = function() end,
+      failed = function(what) seen[#seen + 1] = what end,
+    }
+    local _, port = core:address()
+    local client = http_client.new { host = "127.0.0.1", port = port }
+    for _ = 1, 2 do assert.equal(200, client:request("GET", "/").status) end
+    assert.same({ "turn", "turn" }, seen)
+    client:close()
+    loop:stop(1012, native.now() + 5, function() done = true end)
+    http_client.wait("the end", function() return done end)
+  end)
+
+  -- What is left of a turn would wait until something else comes in.
+  it("handles what came in behind it in the same turn", function()
+    local seen, done = {}, false
+    local loop = assert(listener.open { port = 0 })
+    loop:start {
+      request = function(_, request)
+        seen[#seen + 1] = request.path
+        if request.path == "/bad" then error "request" end
+        return 200, "{}"
+      end,
+      flushed = function()
+        if seen[1] and seen[#seen] ~= "turn" then seen[#seen + 1] = "turn" end
+      end,
+      second = function() end, message = function() end, closed = function() end, upgrade = function() end,
+      failed = function() end,
+    }
+    local _, port = loop.core:address()
+    local clients = {}
+    for i = 1, 3 do
+      clients[i] = http_client.new { host = "127.0.0.1", port = port }
+      assert.equal(200, clients[i]:request("GET", "/").status)
+    end
+    seen = {}
+    for _, client in ipairs(clients) do client:send("GET", "/bad") end
+    for _, client in ipairs(clients) do assert.equal(500, client:next_answer().status) end
+    assert.same({ "/bad", "/bad", "/bad", "turn" }, seen)
+    for _, client in ipairs(clients) do client:close() end
+    loop:stop(1012, native.now() + 5, function() done = true end)
+    http_client.wait("the end", function() return done end)
+  end)
 end)
 
 describe("stop", function()
