@@ -295,6 +295,38 @@ describe("after a reconnect", function()
     assert.same({ 2, true }, { calls, recovered[2].gap })
   end)
 
+  for status, has_gap in pairs { [429] = false, [503] = true } do
+    it(("so, behind a %d: %s"):format(status, has_gap and "it may have been done all the same" or "no gap"),
+      function()
+        local calls = 0
+        begin(function()
+          calls = calls + 1
+          if calls == 1 then return status, ('{"code":9,"message":"busy","StatusCode":%d}'):format(status) end
+          if calls == 3 then return answer { event(1) } end
+          fake.socket:event("note", { created_at = "2026-01-01T00:00:00.7Z" }) -- to the user; of no channel
+          fake.socket:finish("closed", "restart", 1012)
+          return 400, NO_CONNECTION
+        end)
+        client:subscribe_for("note", function() end)
+        lose()
+        for _ = 1, 20 do if not recovered[1] then client:poll(5) end end
+        assert.same({ 3, { 1 }, has_gap }, { calls, got, recovered[1].gap })
+      end)
+  end
+
+  it("there is no gap in a channel that is not watched any more when that is known", function()
+    local request
+    begin(function(_, given) request = given end)
+    assert(client:channel("messaging", "other"):watch())
+    lose()
+    for _ = 1, 10 do if not request then client:poll(5) end end
+    fake.reply(request, 400, NO_CONNECTION)
+    client:poll(0)
+    channel:stop_watching(function() end)
+    polls(6)
+    assert.same({ true, { "messaging:other" } }, { recovered[1].gap, recovered[1].gap_cids })
+  end)
+
   it("what came live is given once when a sync had no answer, and the next one no connection", function()
     local asked = {}
     begin(function(body, request)

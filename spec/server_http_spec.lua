@@ -46,6 +46,21 @@ describe("url", function()
   end)
 end)
 
+describe("the duration in an answer", function()
+  local now = native.now
+  after_each(function() native.now = now end)
+
+  it("is in milliseconds, to a hundredth", function()
+    for seconds, expected in pairs {
+      [0] = "0.00ms", [0.000004] = "0.00ms", [0.000006] = "0.01ms", [0.00123] = "1.23ms",
+      [0.00999] = "9.99ms", [0.01] = "10.00ms", [1.5] = "1500.00ms", [100000.25] = "100000250.00ms",
+    } do
+      native.now = function() return 4096 + seconds end
+      for _ = 1, 2 do assert.equal(expected, http.duration(4096)) end
+    end
+  end)
+end)
+
 describe("the server over HTTP", function()
   local fixture
   setup(function()
