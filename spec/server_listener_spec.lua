@@ -115,6 +115,26 @@ describe("a request", function()
     end)
   end
 
+  it("is from the address that its client has, whoever sent the last one", function()
+    local sources = { "127.0.0.1", "127.0.0.2", "127.0.0.1", "127.1.0.1" }
+    local six = core.listen { host = "::1" }
+    if six then -- some systems have no IPv6
+      six:close_all()
+      sources[#sources + 1] = "::1"
+    end
+    fixture = listening.open { host = six and "::" or nil }
+    local clients = {}
+    for i, source in ipairs(sources) do clients[i] = fixture:client(source) end
+    for _ = 1, 2 do
+      for i, client in ipairs(clients) do
+        client:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        local number, request = fixture:expect "request"
+        assert.equal(sources[i], request.peer)
+        fixture.listener:respond(number, 200, "{}")
+      end
+    end
+  end)
+
   it("has all its headers, however many there may be", function()
     fixture = listening.open()
     local client = fixture:client()
@@ -390,6 +410,8 @@ describe("the listener refuses", function()
     ["a length with a sign"] = { HEAD .. "Content-Length: +3\r\n\r\nabc" },
     ["a length in hex"] = { HEAD .. "Content-Length: 0x3\r\n\r\nabc" },
     ["an empty length"] = { HEAD .. "Content-Length:\r\n\r\nabc" },
+    ["a length with more digits than one can have"] =
+      { HEAD .. "Content-Length: 0000000000000000003\r\n\r\nabc" },
     ["a length beyond 64 bits"] = { HEAD .. "Content-Length: 99999999999999999999\r\n\r\nabc" },
     ["a length and chunks"] =
       { HEAD .. "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },

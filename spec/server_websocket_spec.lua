@@ -70,6 +70,10 @@ describe("a handshake", function()
     open()
     for _, text in ipairs {
       (with("Connection", "keep-alive , UPGRADE")), (with("Upgrade", "h2c, WebSocket")),
+      -- Fields that are there several times are one list (RFC 9110 §5.3).
+      (with("Connection", "keep-alive\r\nconnection: Upgrade")),
+      (with("Connection", "Upgrade\r\nCONNECTION: keep-alive")),
+      (with("Upgrade", "h2c\r\nupgrade: websocket")), (with("Upgrade", "websocket\r\nUPGRADE: h2c")),
     } do
       local client = fixture:client()
       client:write(text)

@@ -204,7 +204,8 @@ function Fixture:client(source)
   self.clients[#self.clients + 1] = client
   local connected
   if source then assert(client.tcp:bind(source, 0)) end
-  client.tcp:connect(self.host == "::1" and self.host or "127.0.0.1", self.port, function(err)
+  local host = (source or self.host) == "::1" and "::1" or "127.0.0.1"
+  client.tcp:connect(host, self.port, function(err)
     assert(not err, err)
     connected = true
   end)
