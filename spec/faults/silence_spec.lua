@@ -52,7 +52,7 @@ describe("silence", function()
 end)
 
 describe("silence that only the server hears", function()
-  setup(start { flags = { "--idle-timeout", "1" } })
+  setup(start { flags = { "--idle-timeout", "3" } })
   teardown(stop)
 
   it("makes it say so, also while events go on coming", function()

@@ -215,8 +215,11 @@ function M.start(options)
   return self
 end
 
---- Ends all of it.
+--- Ends all of it. Twice is fine: where another rig could not be started its teardown meets this one again,
+--- and must not hide why.
 function Rig:stop()
+  if self.stopped then return end
+  self.stopped = true
   for _, user in ipairs(self.users) do user:close() end
   self.proxy:stop()
   if self.tls then self.tls.stop() end
