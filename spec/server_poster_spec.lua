@@ -444,6 +444,20 @@ describe("a connection of the poster", function()
     assert.is_false(server.connections[4].ended)
   end)
 
+  it("is the one that was used last, so that those of a burst grow old", function()
+    local used = {}
+    local server = peer.http(function(_, connection)
+      used[#used + 1] = connection
+      connection:say(OK)
+    end)
+    local target = poster:prepare { url = server:url "http" }
+    for _ = 1, 3 do send(target) end
+    answers(3)
+    assert.equal(3, #server.connections)
+    for _ = 1, 4 do answer_to(target) end
+    for i = 5, 7 do assert.equal(used[4], used[i]) end
+  end)
+
   it("has its time to be made, however long the request may take", function()
     poster:close()
     new_poster { connect_timeout = 0.05 }
