@@ -193,6 +193,43 @@ describe("the copy of a repeated send", function()
     assert.same({ 1, 2 }, ticks(bob))
     assert.equal(2, #receiver.requests)
   end)
+
+  -- The statuses of sends that come in together, over connections of their own.
+  local function together(count, event)
+    local clients, statuses = {}, {}
+    for i = 1, count do
+      clients[i] = http_client.new(fixture.server)
+      assert.equal(200, clients[i]:request("GET", "/hi").status)
+    end
+    local body = native.json.encode { event = event }
+    for _, client in ipairs(clients) do
+      client:send("POST", "/channels/messaging/lobby/event?api_key=devkey",
+        { Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt" }, body)
+    end
+    for i, client in ipairs(clients) do
+      statuses[i] = client:next_answer().status
+      client:close()
+    end
+    return statuses
+  end
+
+  it("is waited for by all who send it while it is being kept, and is one", function()
+    local receiver = hooks.start(function() return 200 end)
+    finally(function() receiver:stop() end)
+    begin()
+    count_ids(true)
+    assert.equal(200, (fixture:call("server", "PATCH", "/app", { event_hooks = { {
+      hook_type = "webhook", enabled = true, webhook_url = receiver.url, should_send_custom_events = true,
+    } } })))
+    local store = fixture.server.parts.store
+    store.quick_transaction = function() error "the disk is full" end
+    for _ = 1, 2 do assert.same({ 500, 500, 500 }, together(3, { type = "tick", n = 1, id = "a" })) end
+    store.quick_transaction = nil
+    assert.same({ 201, 201, 201 }, together(3, { type = "tick", n = 1, id = "a" }))
+    assert.equal(201, (send("alice", { type = "tick", n = 2, id = "b" })))
+    http_client.wait("the copies", function() return #receiver.requests >= 2 end)
+    assert.same({ 1, 2 }, { receiver.requests[1].event.n, receiver.requests[2].event.n })
+  end)
 end)
 
 describe("what is remembered", function()

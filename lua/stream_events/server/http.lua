@@ -52,6 +52,7 @@ local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 ---@field event_type string? of the custom event that is sent, once it is known
 ---@field sender table? likewise: the record of the user it is from
 ---@field rate_lines string[]? header lines of the answer, when calls are limited
+---@field waits boolean? the answer says what another request has done, and that may not be kept yet
 
 ---@class stream_events.server.Router
 ---@field private server table
@@ -327,6 +328,7 @@ end
 ---@return integer status
 ---@return string body
 ---@return string[] headers
+---@return boolean? waits the answer may only be given when what was done so far is kept
 function Router:answer(connection, request)
   local requests = self.server.requests
   local context = requests:begin(connection, request)
@@ -338,7 +340,7 @@ function Router:answer(connection, request)
   end
   if context.rate_lines then headers = with_rates(context, headers) end
   if self.server.options.allowed_origins then headers = self.server.origins:add_to(request, headers) end
-  return status, body, requests:finish(context, status, headers)
+  return status, body, requests:finish(context, status, headers), context.waits
 end
 
 return M

@@ -43,8 +43,8 @@ local function handlers(parts)
   return {
     request = function(number, request)
       local unwritten = parts.webhooks:unwritten()
-      local status, body, headers = parts.router:answer(number, request)
-      return status, body, headers, parts.webhooks:unwritten() > unwritten
+      local status, body, headers, waits = parts.router:answer(number, request)
+      return status, body, headers, waits or parts.webhooks:unwritten() > unwritten
     end,
     settle = function()
       local kept = parts.webhooks:settle()

@@ -42,6 +42,7 @@ end
 ---@class stream_events.server.SentBefore
 ---@field text string the event as it was distributed
 ---@field is_owed boolean whether its sender was told of a failure: the copy for webhooks was not kept
+---@field is_unsettled boolean whether that is not known yet: whoever repeats it has to wait as well
 
 --- What was sent with an id before.
 ---@param sender string
@@ -64,7 +65,9 @@ end
 function Repeats:note(sender, place, id, text, now, waits)
   expire(self, now)
   local key = key_of(sender, place, id)
-  local entry = { key = key, text = text, at = now, bytes = #text + #key + OVERHEAD, is_owed = false }
+  local entry = {
+    key = key, text = text, at = now, bytes = #text + #key + OVERHEAD, is_owed = false, is_unsettled = waits,
+  }
   self.last = self.last + 1
   self.queue[self.last], self.entries[key] = entry, entry
   self.bytes = self.bytes + entry.bytes
@@ -77,13 +80,14 @@ end
 --- What waited is kept now, or it is not, and its senders are told so.
 ---@param kept boolean
 function Repeats:settled(kept)
-  for _, entry in ipairs(self.unsettled) do entry.is_owed = not kept end
+  for _, entry in ipairs(self.unsettled) do entry.is_owed, entry.is_unsettled = not kept, false end
   self.unsettled = {}
 end
 
 --- A send that came again has its copy on the way once more.
 ---@param entry stream_events.server.SentBefore
 function Repeats:owe_again(entry)
+  entry.is_owed, entry.is_unsettled = false, true
   self.unsettled[#self.unsettled + 1] = entry
 end
 

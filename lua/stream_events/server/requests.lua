@@ -68,7 +68,7 @@ function Requests:begin(connection, request)
     address = server.options.trusted_proxies and server.proxies:client(request) or request.peer,
     -- Known later; named here so that the table need not grow.
     endpoint = nil, params = nil, query = nil, caller = nil, body = nil, event_type = nil, sender = nil,
-    rate_lines = nil,
+    rate_lines = nil, waits = nil,
   }
   server.log.request = context
   return context

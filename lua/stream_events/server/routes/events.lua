@@ -90,6 +90,7 @@ local function repeated(context, entry)
   local server = context.server
   server.outcomes:repeated()
   if entry.is_owed and copy(context, entry.text) then server.repeats:owe_again(entry) end
+  context.waits = entry.is_unsettled
 end
 
 local function sent(context, text)
