@@ -436,8 +436,12 @@ describe("a loop whose handlers fail", function()
       flushed = function()
         if seen[1] and seen[#seen] ~= "turn" then seen[#seen + 1] = "turn" end
       end,
-      second = function() end, message = function() end, closed = function() end, upgrade = function() end,
-      failed = function() end,
+      upgrade = function(number) loop.core:accept(number) end,
+      closed = function()
+        seen[#seen + 1] = "closed"
+        error "closed"
+      end,
+      second = function() end, message = function() end, failed = function() end,
     }
     local _, port = loop.core:address()
     local clients = {}
@@ -449,6 +453,12 @@ describe("a loop whose handlers fail", function()
     for _, client in ipairs(clients) do client:send("GET", "/bad") end
     for _, client in ipairs(clients) do assert.equal(500, client:next_answer().status) end
     assert.same({ "/bad", "/bad", "/bad", "turn" }, seen)
+    local sockets = {}
+    for i = 1, 3 do sockets[i] = http_client.websocket({ host = "127.0.0.1", port = port }, "/") end
+    seen = {}
+    for _, socket in ipairs(sockets) do socket:abort() end
+    http_client.wait("their ends", function() return #seen >= 4 end)
+    assert.same({ "closed", "closed", "closed", "turn" }, seen)
     for _, client in ipairs(clients) do client:close() end
     loop:stop(1012, native.now() + 5, function() done = true end)
     http_client.wait("the end", function() return done end)
