@@ -195,16 +195,16 @@ describe("the copy of a repeated send", function()
   end)
 
   -- The statuses of sends that come in together, over connections of their own.
-  local function together(count, event)
+  local function together(...)
     local clients, statuses = {}, {}
-    for i = 1, count do
+    for i = 1, select("#", ...) do
       clients[i] = http_client.new(fixture.server)
       assert.equal(200, clients[i]:request("GET", "/hi").status)
     end
-    local body = native.json.encode { event = event }
-    for _, client in ipairs(clients) do
+    for i, client in ipairs(clients) do
       client:send("POST", "/channels/messaging/lobby/event?api_key=devkey",
-        { Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt" }, body)
+        { Authorization = fixture:user_token "alice", ["stream-auth-type"] = "jwt" },
+        native.json.encode { event = { type = "tick", id = (select(i, ...)) } })
     end
     for i, client in ipairs(clients) do
       statuses[i] = client:next_answer().status
@@ -223,12 +223,16 @@ describe("the copy of a repeated send", function()
     } } })))
     local store = fixture.server.parts.store
     store.quick_transaction = function() error "the disk is full" end
-    for _ = 1, 2 do assert.same({ 500, 500, 500 }, together(3, { type = "tick", n = 1, id = "a" })) end
+    local full = store.quick_transaction
+    for _ = 1, 2 do assert.same({ 500, 500, 500 }, together("a", "a", "a")) end
     store.quick_transaction = nil
-    assert.same({ 201, 201, 201 }, together(3, { type = "tick", n = 1, id = "a" }))
-    assert.equal(201, (send("alice", { type = "tick", n = 2, id = "b" })))
+    assert.same({ 201, 201, 201 }, together("a", "a", "a"))
+    store.quick_transaction = full
+    assert.same({ 500, 201 }, together("b", "a")) -- which is kept
+    store.quick_transaction = nil
+    assert.equal(201, (send("alice", { type = "tick", id = "c" })))
     http_client.wait("the copies", function() return #receiver.requests >= 2 end)
-    assert.same({ 1, 2 }, { receiver.requests[1].event.n, receiver.requests[2].event.n })
+    assert.same({ "a", "c" }, { receiver.requests[1].event.id, receiver.requests[2].event.id })
   end)
 end)
 
