@@ -23,14 +23,12 @@ end
 
 describe("a connection survives bytes that come", function()
   setup(function()
-    rigs.short_waits()
     -- Nothing here is about time, and single bytes take turns.
-    rig = rigs.start { timeouts = { request = 20, connect = 20, close = 0.3, health = 0.4, silence = 20 } }
+    rig = rigs.begin { timeouts = { request = 20, connect = 20, close = 0.3, health = 0.4, silence = 20 } }
   end)
 
   teardown(function()
-    rig:stop()
-    rigs.long_waits()
+    rig:finish()
   end)
 
   survival.specs({

@@ -7,14 +7,12 @@ local rig
 
 local function setup_rig(options)
   return function()
-    rigs.short_waits()
-    rig = rigs.start(options)
+    rig = rigs.begin(options)
   end
 end
 
 local function stop_rig()
-  rig:stop()
-  rigs.long_waits()
+  rig:finish()
 end
 
 local function each(method, ...)

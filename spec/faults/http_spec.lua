@@ -50,14 +50,12 @@ end
 
 local function start(seconds)
   return function()
-    rigs.short_waits()
-    rig = rigs.start { timeouts = { request = seconds, connect = 5, close = 0.3, health = 2, silence = 5 } }
+    rig = rigs.begin { timeouts = rigs.patience(seconds) }
   end
 end
 
 local function stop()
-  rig:stop()
-  rigs.long_waits()
+  rig:finish()
 end
 
 -- What is answered gets all the time it may need: an answer in single bytes takes hundreds of turns.

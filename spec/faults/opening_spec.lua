@@ -105,13 +105,11 @@ local faults = {
 
 describe("an upgrade survives", function()
   setup(function()
-    rigs.short_waits()
-    rig = rigs.start()
+    rig = rigs.begin()
   end)
 
   teardown(function()
-    rig:stop()
-    rigs.long_waits()
+    rig:finish()
   end)
 
   survival.specs(faults, function() return rig end)
@@ -135,13 +133,11 @@ end)
 
 describe("an upgrade that is not answered", function()
   setup(function()
-    rigs.short_waits()
-    rig = rigs.start { timeouts = { request = 2, connect = 0.3, close = 0.1, health = 2, silence = 5 } }
+    rig = rigs.begin { timeouts = { request = 2, connect = 0.3, close = 0.1, health = 2, silence = 5 } }
   end)
 
   teardown(function()
-    rig:stop()
-    rigs.long_waits()
+    rig:finish()
   end)
 
   survival.specs({

@@ -45,8 +45,7 @@ end
 
 describe("a server", function()
   setup(function()
-    rigs.short_waits()
-    rig = rigs.start {
+    rig = rigs.begin {
       -- Longer than any moment for which a busy machine makes somebody wait.
       timeouts = { request = 4, connect = 1, close = 0.2, health = 0.5, silence = 3 },
     }
@@ -55,8 +54,7 @@ describe("a server", function()
   before_each(function() rig:forget() end)
 
   teardown(function()
-    rig:stop()
-    rigs.long_waits()
+    rig:finish()
   end)
 
   it("that stops for a moment delays, and nothing else", function()

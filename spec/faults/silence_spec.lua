@@ -17,14 +17,12 @@ end
 
 local function start(options)
   return function()
-    rigs.short_waits()
-    rig = rigs.start(options)
+    rig = rigs.begin(options)
   end
 end
 
 local function stop()
-  rig:stop()
-  rigs.long_waits()
+  rig:finish()
 end
 
 describe("silence", function()

@@ -32,8 +32,7 @@ end
 
 local function start(seconds)
   return function()
-    rigs.short_waits()
-    rig = rigs.start {
+    rig = rigs.begin {
       tls = in_front,
       timeouts = { request = seconds, connect = seconds, close = 0.2, health = 0.4, silence = 5 },
     }
@@ -41,9 +40,8 @@ local function start(seconds)
 end
 
 local function stop()
-  rig:stop()
+  rig:finish()
   made.remove()
-  rigs.long_waits()
 end
 
 describe("TLS survives", function()

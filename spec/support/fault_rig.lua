@@ -215,6 +215,21 @@ function M.start(options)
   return self
 end
 
+--- The same with short waits, until finish().
+---@param options table?
+---@return support.FaultRig
+function M.begin(options)
+  M.short_waits()
+  return M.start(options)
+end
+
+--- Time-outs for calls that may take so long.
+---@param seconds number
+---@return table
+function M.patience(seconds)
+  return { request = seconds, connect = 5, close = 0.3, health = 2, silence = 5 }
+end
+
 --- Ends all of it. Twice is fine: where another rig could not be started its teardown meets this one again,
 --- and must not hide why.
 function Rig:stop()
@@ -226,6 +241,12 @@ function Rig:stop()
   self.fixture:stop()
   self:end_server()
   self.folder:remove()
+end
+
+--- Ends what begin() has made.
+function Rig:finish()
+  self:stop()
+  M.long_waits()
 end
 
 --- Sends an event; its answers are noted.

@@ -208,7 +208,7 @@ end
 local DURATIONS = setmetatable({}, {
   __index = function(durations, hundredths)
     local text = ("%.2fms"):format(hundredths / 100)
-    if hundredths < 1000 then durations[hundredths] = text end
+    if hundredths >= 0 and hundredths < 1000 then durations[hundredths] = text end
     return text
   end,
 })
