@@ -1,5 +1,6 @@
 --- Channels: watching, sending, members, capabilities, and what is checked before the network.
 local fakes = require "support.fake_transport"
+local garbage = require "support.garbage"
 local native = require "stream_events.native"
 local stream_events = require "stream_events"
 local tokens = require "stream_events.token"
@@ -34,8 +35,7 @@ describe("client:channel", function()
   it("forgets channels that nobody holds", function()
     local client = fakes.new().connected()
     for i = 1, 10 do client:channel("messaging", "c" .. i) end
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.is_nil(next(client.context.channels))
   end)
 

@@ -1,5 +1,6 @@
 --- Who gets an event: subscriptions, their order and their end, and handlers that misbehave.
 local fakes = require "support.fake_transport"
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local stream_events = require "stream_events"
 
@@ -285,8 +286,7 @@ describe("a disposable", function()
     local fake, client = connected()
     local seen, record = recorder()
     client:channel("messaging", "weak"):subscribe(record())
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     fake.socket:event("poke", {}, "messaging:weak")
     client:poll()
     assert.same({ "poke" }, seen)

@@ -1,5 +1,6 @@
 --- The three forms of every call, and what becomes of calls when the client is closed.
 local fakes = require "support.fake_transport"
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local stream_events = require "stream_events"
 local tokens = require "stream_events.token"
@@ -321,8 +322,7 @@ describe("close", function()
   it("happens when the client is forgotten", function()
     local fake = fakes.new()
     fake.connected()
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.is_true(fake.transport.closed)
   end)
 
@@ -345,8 +345,7 @@ describe("close", function()
     client:poll()
     client, channel = nil, nil -- luacheck: ignore
     fake.sockets, fake.socket, fake.replies = {}, nil, {}
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.is_nil(next(witness))
   end)
 end)

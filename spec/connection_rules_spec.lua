@@ -1,6 +1,7 @@
 -- Rules on a connection: which events they keep back, and what next() tells of it. Rule sets are made
 -- by hand here, out of descriptions; the decisions themselves are in rules_engine_spec.
 local core = require "stream_events.core"
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local peer = require "support.peer"
 local rules = require "stream_events.rules"
@@ -425,8 +426,7 @@ describe("a check of the program's own", function()
       function()
         router:rules(nil)
         engine = nil
-        collectgarbage()
-        collectgarbage()
+        garbage.collect()
       end, { 1, 2, 3 },
     },
     ["takes the next event itself"] = { function() connection:next() end, { 1, 2 } },

@@ -1,5 +1,6 @@
 -- WebSocket connections, against servers in this process that keep to the protocol, break it, drip,
 -- stall and hang up. Frames by themselves are in ws_spec, the parts of the upgrade in upgrade_spec.
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
@@ -882,8 +883,7 @@ describe("objects", function()
     local connection, far = open(server)
     assert.equal("open", (connection:state()))
     connection = nil -- luacheck: ignore
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     peer.pump(transport, function() return far.ended end, "the end")
     assert.is_nil(transport:timeout())
   end)
@@ -899,12 +899,10 @@ describe("objects", function()
       peer.pump(other, function() return connection:state() == "open" end)
       peer.pump(other, function() return connection:next() end)
     end
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.equal("open", (connection:state()))
     connection = nil -- luacheck: ignore
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     peer.pump(nil, function() return server.connections[1].ended end)
   end)
 

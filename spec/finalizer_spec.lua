@@ -1,6 +1,7 @@
 -- Finalizers of a program's objects run wherever Lua allocates: also in the middle of a call into
 -- the C core, and when the state closes, in any order. What they do to the same objects must harm
 -- nobody (AddressSanitizer sees more of that than the assertions here).
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local uv = require "luv"
 local core = require "stream_events.core"
@@ -216,8 +217,7 @@ describe("a prepared request", function()
         headers = { "X-Test: y" } }
     end
     forget()
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.same({ nil, "closed" }, { results[1], results[2] })
   end)
 end)

@@ -1,5 +1,6 @@
 -- HTTP requests, against servers in this process that answer rightly, wrongly, late or never.
 local core = require "stream_events.core"
+local garbage = require "support.garbage"
 local lua = require "support.lua"
 local peer = require "support.peer"
 local process = require "support.process"
@@ -305,8 +306,7 @@ describe("request", function()
     new_transport { max_in_flight = 2 }
     for i = 1, 20 do
       transport:request { method = "GET", url = server:url "http", headers = { "A: " .. i } }
-      collectgarbage()
-      collectgarbage()
+      garbage.collect()
     end
     local found = answers(20)
     for i = 1, 20 do assert.equal(tostring(i), found[i].body) end

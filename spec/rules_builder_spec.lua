@@ -1,5 +1,6 @@
 --- A rule set that is made rule by rule, as reading a long file does it.
 local core = require "stream_events.core"
+local garbage = require "support.garbage"
 
 describe("a rule set that is made rule by rule", function()
   it("is the same as one that is made at once", function()
@@ -61,8 +62,7 @@ describe("a rule set that is made rule by rule", function()
     end
     local set = assert(builder:finish {})
     builder = nil -- luacheck: ignore 311
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     local judge = core.rules()
     judge:use(set)
     assert.equal("drop", (judge:decide('{"type":"drop"}')))

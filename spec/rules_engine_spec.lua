@@ -2,6 +2,7 @@
 -- about data is in rules_engine_fields_spec; what functions of rule files may do, in sandbox_spec.
 local core = require "stream_events.core"
 local engines = require "support.engine"
+local garbage = require "support.garbage"
 
 local set_of, engine_of, decide, event = engines.set_of, engines.engine_of, engines.decide, engines.event
 local NOW = engines.NOW
@@ -586,8 +587,7 @@ describe("a function", function()
 
     it("outlives the object of its state", function()
       local engine = engine_of(loaded 'event "poke" { check = function(e) return drop(e.text) end }')
-      collectgarbage()
-      collectgarbage()
+      garbage.collect()
       assert.equal("abc", select(3, decide(engine, event '"text":"abc"')).text)
     end)
 

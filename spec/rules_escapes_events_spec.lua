@@ -1,6 +1,7 @@
 --- Hostile events against ordinary rules, and rules that abuse what they are given with an event: kept
 --- from one call to the next, used after its time, asked for too much. See support.rule_case.
 local core = require "stream_events.core"
+local garbage = require "support.garbage"
 local host_state = require "support.host_state"
 local rule_case = require "support.rule_case"
 local rules = require "stream_events.rules"
@@ -281,8 +282,7 @@ describe("a rule set in two engines", function()
     local set = parsed(TEXT)
     for _ = 1, 20 do
       engine_of(set):decide(event_of "", { now = NOW })
-      collectgarbage()
-      collectgarbage()
+      garbage.collect()
     end
     local verdict, decision = engine_of(set):decide(event_of "", { now = NOW })
     assert.is_true(verdict == "allow" or decision.reason == "check-error")
@@ -290,12 +290,10 @@ describe("a rule set in two engines", function()
 
   it("outlives the set that was given", function()
     local engine = engine_of(parsed(TEXT))
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     for _ = 1, 3 do engine:decide(event_of "", { now = NOW }) end
     engine:use(nil)
-    collectgarbage()
-    collectgarbage()
+    garbage.collect()
     assert.equal("allow", (engine:decide(event_of "", { now = NOW })))
   end)
 end)
