@@ -8,6 +8,7 @@ local FIELDS = 5              -- number, status, body, headers, whether it waits
 
 ---@class stream_events.server.Answers
 ---@field private core stream_events.server.core.Listener
+---@field private handlers stream_events.server.Handlers
 ---@field private guarded fun(what: string, work: function, ...: any): boolean
 ---@field private list any[] FIELDS for each answer; what lies behind `count` is left from earlier turns
 ---@field private count integer of fields

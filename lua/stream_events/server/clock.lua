@@ -3,6 +3,7 @@
 -- stamp of an event is what it is known by, its place in the order, and where one left off.
 local native = require "stream_events.native"
 local timestamp = require "stream_events.timestamp"
+local DIGITS = require "stream_events.server.digits"
 
 local M = {
   --- How often the clock of this machine was set back so far that stamps had to follow.
@@ -17,10 +18,6 @@ local BACK = 5000000
 
 local last = 0
 local prefix_second, prefix
-
--- 0 to 999 as three digits: two look-ups are a fraction of what a format takes.
-local DIGITS = {}
-for number = 0, 999 do DIGITS[number] = ("%03d"):format(number) end
 
 local function text_of(micros)
   local second = micros // 1000000

@@ -2,6 +2,7 @@
 -- from, and afterwards its place among the counters and, when access_log is on, a line in the log.
 -- On the way of every event: with the log off it only counts.
 local native = require "stream_events.native"
+local DIGITS = require "stream_events.server.digits"
 local histograms = require "stream_events.server.histogram"
 
 local M = {}
@@ -11,10 +12,6 @@ local HEADER = "X-Request-Id: "
 local NOWHERE = "none" -- the endpoint of requests that lead to none
 -- Seconds. A send takes some 20 microseconds; what waits for the disk takes milliseconds.
 local SECONDS = { 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1 }
-
--- 0 to 999 as three digits: to look them up is a fraction of what writing a number takes.
-local DIGITS = {}
-for number = 0, 999 do DIGITS[number] = ("%03d"):format(number) end
 
 ---@class stream_events.server.EndpointCount
 ---@field statuses table<integer, integer> requests by the HTTP status of their answer
